@@ -32,7 +32,7 @@ RULES = {
     "oscnets.metrics": Rule(("oscnets.phase",), PURE),
     "oscnets.analysis": Rule(("oscnets.phase",), PURE),
     "oscnets.interop": Rule((*BELOW_MODELS, "oscnets.models"), (*PURE, "flax")),
-    "oscnets.plotting": Rule(("oscnets.phase",), PURE, deferred=("matplotlib",)),
+    "oscnets.plotting": Rule(("oscnets.phase", "oscnets.stats"), PURE, deferred=("matplotlib",)),
     "oscnets.stats": Rule((), ("numpy", "scipy")),  # jax brings scipy along
     "data_gen": Rule((), None),
     "experiments.engine": Rule(("oscnets.phase", "oscnets.plotting", "oscnets.stats"), None),
