@@ -1,0 +1,270 @@
+"""What a run ends with: summary.json, summary.md and figures, rebuilt at any time from metrics.jsonl and config.json.
+
+Nothing here knows a model or a metric by name: what is in the files, and the arguments of `build`, decide.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.engine import tables
+from experiments.engine.results import (
+    TRAINING_SPLITS,
+    Metrics,
+    history,
+    in_order,
+    last_values,
+    load_config,
+    load_metrics,
+)
+from oscnets import plotting, stats
+
+Summary = dict[str, Any]
+
+
+def build(
+    workdir: str | Path,
+    *,
+    draw: Callable[[Path], Any] | None = None,
+    time_metrics: Sequence[str] | None = None,
+    chance: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Summary:
+    """Write summary.json, summary.md and figures/*.png of a run, complete or not.
+
+    Args:
+        workdir: the folder of the run.
+        draw: draws the experiment's own pictures, from the workdir, after all else is written.
+        time_metrics: metrics to draw over the dynamics, a panel each; by default all that any model has over time.
+        chance: level of guessing a metric, stated in the tables and drawn as a line.
+        labels: what a metric is called on an axis, with its unit.
+
+    Returns:
+        What summary.json holds, undefined numbers as None:
+        run (the header), models, splits, missing (sentences), best_step {model: {seed: step}},
+        training {model: {"step", "metrics": {split: {name: statistics}}}}, the last values seen in training,
+        results {split: {metric: {model: statistics}}},
+        tests, a list of paired t-tests between models at the last step of the dynamics, adjusted as one family.
+        Statistics are seeds (S), steps (T, or None for a value without time), n, mean, std, low, high (T each; low and
+        high bound the 95 % interval of the mean) and values (S, T).
+
+    Raises:
+        FileNotFoundError: no workdir, or no metrics.jsonl in it.
+        ValueError: metrics.jsonl holds no complete line, or config.json is no JSON object.
+    """
+    workdir = Path(workdir)
+    metrics, config = load_metrics(workdir), load_config(workdir)
+    summary = summarize(metrics, config, chance=chance)
+    write_atomically(workdir / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    write_atomically(workdir / "summary.md", tables.markdown(summary))
+    figures = workdir / "figures"
+    figures.mkdir(exist_ok=True)
+    draw_over_time(figures, metrics, summary, time_metrics=time_metrics, labels=labels or {})
+    draw_learning(figures, metrics, summary, time_metrics=time_metrics, labels=labels or {})
+    if draw is not None:
+        draw(workdir)
+    return summary
+
+
+def summarize(metrics: Metrics, config: Mapping[str, Any], *, chance: Mapping[str, float] | None = None) -> Summary:
+    """The content of summary.json, see `build`."""
+    models = in_order(metrics, expected_models(config))
+    splits = in_order(split for model in models for split in metrics[model] if split not in TRAINING_SPLITS)
+    results = {split: _results(metrics, models, split) for split in splits}
+    tests = [test for split in splits for name in results[split] for test in _tests(results, split, name)]
+    adjusted = stats.benjamini_yekutieli([np.nan if test["p"] is None else test["p"] for test in tests])
+    for test, p in zip(tests, adjusted, strict=True):
+        test["p_adjusted"] = _plain(p)
+    return {
+        "run": header(config),
+        "models": models,
+        "splits": splits,
+        "chance": dict(chance or {}),
+        "missing": _missing(metrics, models, splits, config),
+        "best_step": {model: _best_steps(metrics[model]) for model in models},
+        "training": {model: _training(metrics, model) for model in models},
+        "results": results,
+        "tests": tests,
+    }
+
+
+def expected_models(config: Mapping[str, Any]) -> list[str]:
+    """The models that config.json names, in its order; [] where it names none."""
+    found = config.get("models") or _settings(config).get("models") or []
+    return list(found)
+
+
+def header(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the run: experiment, scale, hardware, versions; None where config.json does not say."""
+    settings = _settings(config)
+    keys = ("experiment", "variant", "command", "device", "versions", "commit", "wall_seconds")
+    return {key: config.get(key) for key in keys} | {
+        "seed": settings.get("seed"),
+        "seeds": settings.get("seeds"),
+        "train": settings.get("train"),
+        "data": settings.get("data"),
+    }
+
+
+def draw_over_time(
+    figures: Path, metrics: Metrics, summary: Summary, *, time_metrics: Sequence[str] | None, labels: Mapping[str, str]
+) -> None:
+    """over_time_<split>.png: a panel a metric, a model a line over the steps of the dynamics."""
+    for split in summary["splits"]:
+        names = _time_metrics(summary["results"][split]) if time_metrics is None else time_metrics
+        panels = []
+        for name in names:
+            values = {model: last_values(metrics, model, split, name)[1] for model in summary["models"]}
+            values = {model: array for model, array in values.items() if array.size}
+            if values:
+                label = labels.get(name, name)
+                panels.append({"values": values, "ylabel": label, "chance": summary["chance"].get(name)})
+        if panels:
+            title = f"{split}: mean ± standard deviation over seeds (dashed: no steps)"
+            figure = plotting.curve_row(panels, models=summary["models"], title=title)
+            plotting.save(figure, figures / f"over_time_{split}.png")
+
+
+def draw_learning(
+    figures: Path, metrics: Metrics, summary: Summary, *, time_metrics: Sequence[str] | None, labels: Mapping[str, str]
+) -> None:
+    """learning_curves.png: the training loss, and what was validated, against the training step."""
+    panels = []
+    for split, name in _learning_panels(metrics, time_metrics):
+        curves = {model: history(metrics, model, split, name) for model in summary["models"]}
+        curves = {model: curve for model, curve in curves.items() if curve[1].size}
+        panels.append({
+            "values": {model: values for model, (_, values) in curves.items()},
+            "positions": {model: steps for model, (steps, _) in curves.items()},
+            "xlabel": "training step",
+            "ylabel": f"{split}: {labels.get(name, name)}",
+            "chance": summary["chance"].get(name),
+            "across": False,
+        })  # fmt: skip
+    if panels:
+        title = "Learning curves: mean ± standard deviation over seeds"
+        figure = plotting.curve_row(panels, models=summary["models"], title=title)
+        plotting.save(figure, figures / "learning_curves.png")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a crash, never sees half of it."""
+    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    inner = config.get("config")
+    return inner if isinstance(inner, Mapping) else config
+
+
+def _results(metrics: Metrics, models: Sequence[str], split: str) -> dict[str, dict[str, Any]]:
+    measured = {model: metrics[model][split] for model in models if split in metrics[model]}
+    return {
+        name: {model: _statistics(metrics, model, split, name) for model in measured if name in measured[model]}
+        for name in in_order(name for names in measured.values() for name in names)
+    }
+
+
+def _statistics(metrics: Metrics, model: str, split: str, name: str) -> dict[str, Any]:
+    seeds, values = last_values(metrics, model, split, name)
+    by_seed = metrics[model][split][name]
+    timed = any(np.ndim(value) for by_step in by_seed.values() for value in by_step.values())
+    described = stats.summarize(values, axis=0)
+    steps = list(range(1, values.shape[1] + 1)) if timed else None
+    return {
+        "seeds": seeds,
+        "steps": steps,
+        **{key: _plain(value) for key, value in described._asdict().items()},
+        "values": _plain(values),
+    }
+
+
+def _tests(results: dict[str, Any], split: str, name: str) -> list[dict[str, Any]]:
+    return [
+        _test(results[split][name], first, second) | {"split": split, "metric": name}
+        for first, second in itertools.combinations(results[split][name], 2)
+    ]
+
+
+def _test(by_model: dict[str, Any], first: str, second: str) -> dict[str, Any]:
+    last = [
+        {seed: np.nan if row[-1] is None else row[-1] for seed, row in zip(m["seeds"], m["values"], strict=True)}
+        for m in (by_model[first], by_model[second])
+    ]
+    seeds = sorted(set(last[0]) & set(last[1]))
+    result = stats.paired_t_test(*([values[seed] for seed in seeds] for values in last))
+    return {
+        "first": first,
+        "second": second,
+        "n": result.n,
+        "difference": _plain(result.difference),
+        "statistic": _plain(result.statistic),
+        "p": _plain(result.p_value),
+    }
+
+
+def _best_steps(splits: Mapping[str, Any]) -> dict[str, int]:
+    """Test splits are measured with the parameters that were best on validation, and carry their training step."""
+    steps: dict[int, int] = {}
+    for split, names in splits.items():
+        if split not in TRAINING_SPLITS:
+            for by_seed in names.values():
+                steps |= {seed: max(by_step) for seed, by_step in by_seed.items()}
+    return {str(seed): steps[seed] for seed in sorted(steps)}
+
+
+def _training(metrics: Metrics, model: str) -> dict[str, Any]:
+    seen = {split: metrics[model][split] for split in TRAINING_SPLITS if split in metrics[model]}
+    by_seed = [values for names in seen.values() for seeds in names.values() for values in seeds.values()]
+    return {
+        "step": max((step for values in by_seed for step in values), default=None),
+        "metrics": {split: {name: _statistics(metrics, model, split, name) for name in seen[split]} for split in seen},
+    }
+
+
+def _missing(metrics: Metrics, models: Sequence[str], splits: Sequence[str], config: Mapping[str, Any]) -> list[str]:
+    said = [f"Model {model} has no metrics." for model in expected_models(config) if model not in metrics]
+    if not splits:
+        return [*said, "No test split has been measured; the run is not finished."]
+    number = _settings(config).get("seeds")
+    for model in models:
+        for split in splits:
+            found = {seed for by_seed in metrics[model].get(split, {}).values() for seed in by_seed}
+            if not found:
+                said.append(f"Model {model} has not been measured on {split}.")
+            elif isinstance(number, int) and len(found) < number:
+                said.append(f"Model {model} has {len(found)} of {number} seeds on {split}.")
+    return said
+
+
+def _time_metrics(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, by_model in results.items() if any(len(m["steps"] or []) > 1 for m in by_model.values())]
+
+
+def _learning_panels(metrics: Metrics, time_metrics: Sequence[str] | None) -> list[tuple[str, str]]:
+    """The training loss (or what else was logged first) and the validated metrics, at most three panels in all."""
+    logged = {split: in_order(n for m in metrics.values() for n in m.get(split, {})) for split in TRAINING_SPLITS}
+    train = in_order(logged["train"], ["loss"])[:1]
+    wanted = in_order(logged["validation"], time_metrics or ())
+    return [("train", name) for name in train] + [("validation", name) for name in wanted[:2]]
+
+
+def _plain(value: Any) -> Any:
+    """NumPy to JSON's own types; a number that is not finite becomes None."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.integer | int):
+        return int(value)
+    return float(value) if np.isfinite(value) else None
