@@ -1,0 +1,207 @@
+"""Checkpoints of one model's state: written by Orbax, verified byte for byte, the damaged ones skipped."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging as absl_logging
+from jax.sharding import SingleDeviceSharding
+
+from experiments.engine.errors import CheckpointError
+
+Leaves = dict[str, np.ndarray]
+
+_KEEP = 3  # two spares, should the newest be damaged
+
+
+def flatten(tree: Any) -> Leaves:
+    """A pytree of arrays -> numpy arrays by dotted path."""
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in paths}
+
+
+def unflatten(leaves: Leaves, like: Any) -> Any:
+    """The inverse of `flatten`, for the structure of `like`."""
+    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flatten(like)])
+
+
+class Store:
+    """The checkpoints of one model.
+
+    Args:
+        directory: where they lie, one folder a step; made where it is missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(directory).absolute()
+        absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells every step of every save
+        self._manager = self._open()
+
+    def _open(self):
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=_KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        )
+        try:
+            return ocp.CheckpointManager(self.directory, options=options)
+        except OSError as error:
+            raise CheckpointError(f"cannot use {self.directory} for checkpoints: {error}") from error
+
+    def steps(self) -> list[int]:
+        """Steps that have a checkpoint, whole or not, the newest first."""
+        names = (path.name for path in self.directory.iterdir() if path.is_dir())
+        return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+
+    def save(self, step: int, leaves: Leaves) -> None:
+        """Write a checkpoint and wait until it is complete; a step that is there already is left as it is.
+
+        Raises:
+            CheckpointError: it could not be written (a full disk, say). What was written of it is removed, and the
+                checkpoints before it are as they were.
+        """
+        if step in self.steps():
+            return
+        filled = {name: leaf for name, leaf in leaves.items() if leaf.size}  # Orbax refuses empty arrays
+        args = ocp.args.Composite(state=ocp.args.StandardSave(filled), meta=ocp.args.JsonSave(_describe(step, leaves)))
+        try:
+            saved = self._manager.save(step, args=args)
+        except Exception as error:
+            self._discard(step)
+            kept = self.steps()
+            raise CheckpointError(
+                f"cannot write checkpoint {step} to {self.directory}: {_first_line(error)}; "
+                + (f"checkpoint {kept[0]} is intact" if kept else "there is none before it")
+                + "; make room and run the same command again"
+            ) from error
+        if not saved:
+            raise CheckpointError(f"Orbax declined to write checkpoint {step} to {self.directory}")
+
+    def restore(self, like: Leaves) -> tuple[int, Leaves] | None:
+        """The newest checkpoint that is whole, with its step; None where there is no checkpoint at all.
+
+        A damaged one is reported on stderr and in the log, moved aside (`damaged-STEP`), and the one before is tried.
+
+        Args:
+            like: arrays, or shapes with dtypes, that name the leaves expected.
+
+        Raises:
+            CheckpointError: every checkpoint is damaged, or a whole one holds other leaves, shapes or dtypes.
+        """
+        steps = self.steps()
+        for step in steps:
+            try:
+                return step, self._read(step, like)
+            except _DamagedError as error:
+                self._set_aside(step, error)
+        if steps:
+            raise CheckpointError(
+                f"every checkpoint under {self.directory} is damaged ({', '.join(map(str, steps))}); they were moved "
+                "to damaged-STEP there. Delete that directory to train this model from the start"
+            )
+        damaged = sorted(path.name for path in self.directory.glob("damaged-*"))
+        if damaged:
+            raise CheckpointError(
+                f"{self.directory} holds damaged checkpoints only ({', '.join(damaged)}). Delete it to "
+                "train this model from the start"
+            )
+        return None
+
+    def close(self) -> None:
+        """Release what Orbax holds."""
+        self._manager.close()
+
+    def _read(self, step, like):
+        meta = self._meta(step)
+        _compare(meta["leaves"], _table(like), self.directory / str(step))
+        device = SingleDeviceSharding(jax.local_devices()[0])
+        target = {
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+            for name, leaf in like.items()
+            if np.prod(leaf.shape)
+        }
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(target))
+        try:
+            state = self._manager.restore(step, args=args).state
+        except Exception as error:
+            raise _DamagedError(_first_line(error)) from error
+        leaves = {
+            name: np.asarray(state[name]) if name in target else np.zeros(leaf.shape, leaf.dtype)
+            for name, leaf in like.items()
+        }
+        if _table(leaves) != meta["leaves"] or digest(leaves) != meta["digest"]:
+            raise _DamagedError("its arrays are not those that were written")
+        return leaves
+
+    def _meta(self, step):
+        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        try:
+            meta = dict(self._manager.restore(step, args=args).meta)
+            claimed = meta.pop("meta_digest")
+        except Exception as error:
+            raise _DamagedError(_first_line(error)) from error
+        if _text_digest(meta) != claimed or meta["step"] != step:
+            raise _DamagedError("its description is not the one that was written")
+        return meta
+
+    def _set_aside(self, step, error):
+        place = self.directory / f"damaged-{step}"
+        message = f"checkpoint {step} under {self.directory} is damaged and is skipped ({error}); moved to {place.name}"
+        print(f"WARNING: {message}", file=sys.stderr, flush=True)
+        logging.getLogger(__name__).warning(message)
+        if place.exists():
+            shutil.rmtree(place)
+        os.rename(self.directory / str(step), place)
+        self._manager.close()
+        self._manager = self._open()
+
+    def _discard(self, step):
+        for path in self.directory.glob(f"{step}*"):
+            if path.name == str(step) or path.name.startswith(f"{step}."):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+class _DamagedError(Exception):
+    pass
+
+
+def digest(leaves: Leaves) -> str:
+    """Hex SHA-256 over every leaf's name, dtype, shape and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(leaves):
+        leaf = np.ascontiguousarray(leaves[name])
+        total.update(f"{name}\0{leaf.dtype.str}\0{leaf.shape}\0".encode())
+        total.update(leaf.tobytes())
+    return total.hexdigest()
+
+
+def _describe(step, leaves):
+    meta = {"step": step, "leaves": _table(leaves), "digest": digest(leaves)}
+    return {**meta, "meta_digest": _text_digest(meta)}
+
+
+def _table(leaves):
+    return {name: f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}" for name, leaf in leaves.items()}
+
+
+def _text_digest(meta):
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
+def _compare(stored, expected, place):
+    names = sorted(stored.keys() | expected.keys())
+    different = [name for name in names if stored.get(name) != expected.get(name)]
+    if different:
+        shown = "; ".join(f"{n} is {stored.get(n, 'absent')}, not {expected.get(n, 'absent')}" for n in different[:4])
+        raise CheckpointError(f"checkpoint {place} is of another model: {shown} ({len(different)} leaves differ)")
+
+
+def _first_line(error):
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__

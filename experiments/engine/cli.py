@@ -1,0 +1,216 @@
+"""The command line that every experiment has, and what its errors look like."""
+
+import datetime
+import importlib.util
+import inspect
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from experiments.engine import config as config_lib
+from experiments.engine import mesh, workdir
+from experiments.engine.errors import Interrupted, RunError, UsageError
+
+_USAGE = """usage: python -m experiments.{name} --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
+       python -m experiments.{name} --workdir=DIR --report_only
+  --config       a Python file with get_config(), and which of its variants
+  --workdir      where the run lives; the same command continues it (default: a new dated folder under runs/)
+  --config.KEY   changes one entry of the config, for example --config.train.epochs=3
+  --report_only  rebuilds the table and the figures from the workdir, without training"""
+
+
+class Arguments(NamedTuple):
+    """A command line, understood."""
+
+    config: ConfigDict
+    variant: str
+    workdir: Path
+    report_only: bool
+
+
+def main(
+    run_experiment: Callable[..., None],
+    *,
+    name: str,
+    validate: Callable[[ConfigDict], None] | None = None,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run an experiment from the command line.
+
+    Args:
+        run_experiment: (config, workdir, report_only=bool) -> None.
+        name: the experiment's name, as in `python -m experiments.NAME`.
+        validate: raises ValueError with the value and what was expected where a config entry is out of range.
+        argv: arguments after the program's name; None = the process's own.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 unusable command, config or workdir, 130 and 143 stopped by a signal (the
+        same command continues).
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = parse(argv, name)
+        if arguments is None:
+            print(_USAGE.format(name=name))
+            return 0
+        _check(arguments.config, validate)
+        mesh.configure_cpu_devices(arguments.config.cpu_devices)
+        _start(run_experiment, arguments, name, argv)
+    except UsageError as error:
+        return _complain(error, 2)
+    except RunError as error:
+        return _complain(error, 1)
+    except Interrupted as error:
+        return _complain(f"{error}; the same command continues (--workdir={arguments.workdir})", 128 + error.signum)
+    except KeyboardInterrupt:
+        return _complain("aborted", 130)
+    except Exception:  # noqa: BLE001 - the last resort: all of the traceback, and the status that says "failed"
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def parse(argv: Sequence[str], name: str) -> Arguments | None:
+    """Understand a command line; None where it asks for help.
+
+    Raises:
+        UsageError: it cannot be understood; one clear line.
+    """
+    config_path, rest = _take_config(argv)
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "", flag_values=values)
+    flags.DEFINE_boolean("report_only", False, "", flag_values=values)
+    flags.DEFINE_boolean("help", False, "", flag_values=values)
+    config = load_config(config_path) if config_path is not None else None
+    _check_keys(rest, config)
+    try:
+        if config is not None:
+            config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
+        left = values([name, *rest])[1:]
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(_plain(error, config)) from error
+    if values.help:
+        return None
+    if left:
+        raise UsageError(f"unexpected argument {left[0]!r}")
+    return _resolve(values.config if config is not None else None, config_path, values, name)
+
+
+def load_config(path: str) -> ConfigDict:
+    """The config of FILE[:VARIANT].
+
+    Raises:
+        UsageError: no such file, no such variant, or the file fails.
+    """
+    file, colon, chosen = path.partition(":")
+    if not Path(file).is_file():
+        raise UsageError(f"--config={path}: there is no file {file!r}")
+    spec = importlib.util.spec_from_file_location(f"_config_{Path(file).stem}", file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--config={path}: expected a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if colon and not inspect.signature(module.get_config).parameters:
+            raise ValueError("it has no variants")
+        config = module.get_config(chosen) if colon else module.get_config()
+    except Exception as error:
+        raise UsageError(f"--config={path}: {error or type(error).__name__}") from error
+    if not isinstance(config, ConfigDict):
+        raise UsageError(f"--config={path}: get_config() gave a {type(config).__name__}, expected a ConfigDict")
+    return config.lock()
+
+
+def _take_config(argv):
+    """Split off --config=VALUE, wherever it stands, so that overrides may come before it."""
+    rest, found = [], None
+    words = iter(argv)
+    for word in words:
+        match = re.fullmatch(r"--?config(=.*)?", word, re.DOTALL)
+        if match is None:
+            rest.append(word)
+            continue
+        if found is not None:
+            raise UsageError("--config is given twice")
+        found = match[1][1:] if match[1] else next(words, "")
+        if not found:
+            raise UsageError("--config needs a value: FILE or FILE:VARIANT")
+    return found, rest
+
+
+def _check_keys(argv, config):
+    for word in argv:
+        match = re.match(r"--?(?:no)?config\.([^=]*)", word)
+        if match is None:
+            continue
+        if config is None:
+            raise UsageError(f"{word}: there is no config to change; give --config=FILE[:VARIANT]")
+        known = config_lib.leaves(config)
+        key = match[1]
+        if key not in known:
+            inside = [name for name in known if name.startswith(key + ".")]
+            if inside:
+                raise UsageError(f"config.{key} is a group; give one of its entries: {', '.join(inside)}")
+            raise UsageError(f"there is no config.{key}{config_lib.nearest(key, known)}")
+
+
+def _plain(error, config):
+    """One line for what absl says of a flag, with the type that was expected where it is a config entry."""
+    text = " ".join(str(error).split())
+    match = re.search(r"config\.([\w.]+)=(.*?): ", text)
+    if match and config is not None:
+        current = config_lib.leaves(config).get(match[1])
+        return f"config.{match[1]}={match[2]}: expected a value of type {type(current).__name__} (such as {current!r})"
+    return text
+
+
+def _resolve(config, config_path, values, name):
+    if config is None and not values.report_only:
+        raise UsageError("--config=FILE[:VARIANT] is missing; --help shows how to call this")
+    if values.report_only and not values.workdir:
+        raise UsageError("--report_only needs the --workdir of a run")
+    if values.workdir == "":
+        raise UsageError("--workdir is empty")
+    if values.report_only:
+        stored = config_lib.from_json(workdir.load(Path(values.workdir))["config"])
+        config = stored if config is None else config
+    chosen = (config_path or "").partition(":")[2]
+    place = Path(values.workdir) if values.workdir else _dated(name, chosen)
+    return Arguments(config, chosen, place.absolute(), values.report_only)
+
+
+def _dated(name, chosen):
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / "-".join(filter(None, (name, re.sub(r"\W+", "_", chosen), stamp)))
+
+
+def _check(config, validate):
+    config_lib.check(config)
+    if validate is not None:
+        try:
+            validate(config)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+
+def _start(run_experiment, arguments, name, argv):
+    if arguments.report_only:
+        workdir.compare(arguments.workdir, arguments.config, name)
+        run_experiment(arguments.config, arguments.workdir, report_only=True)
+        return
+    facts = {"variant": arguments.variant, "command": shlex.join(["python", "-m", f"experiments.{name}", *argv])}
+    with workdir.claim(arguments.workdir, arguments.config, name, **facts):
+        print(f"workdir: {arguments.workdir}", file=sys.stderr)
+        run_experiment(arguments.config, arguments.workdir, report_only=False)
+
+
+def _complain(message, status):
+    print(f"error: {message}" if status < 3 else str(message), file=sys.stderr, flush=True)
+    return status

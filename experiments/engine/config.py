@@ -1,0 +1,127 @@
+"""Configs: the entries that every experiment has, variants as diffs, and checks."""
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiments.engine.errors import UsageError
+from experiments.engine.seeds import STRATEGIES
+
+
+def base() -> ConfigDict:
+    """The entries that the engine reads, with their defaults; an experiment adds its own.
+
+    seed: first seed; the run trains seeds seed ... seed + seeds - 1.
+    seed_strategy: "vmap" (all seeds in one call), "loop" (one after the other), or "auto" (by kind of device).
+    cpu_devices: JAX devices to split the CPU into; 0 = one a usable core.
+    checkpoint_every, log_every: training steps between checkpoints, and between training lines of metrics.jsonl.
+    """
+    return ConfigDict({
+        "seed": 0,
+        "seeds": 1,
+        "seed_strategy": "auto",
+        "cpu_devices": 0,
+        "checkpoint_every": 100,
+        "log_every": 20,
+        "tensorboard": False,
+        "train": {"epochs": 1, "num_examples": 1024, "batch_size": 128, "learning_rate": 1e-3},
+    })  # fmt: skip
+
+
+def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], name: str | None) -> ConfigDict:
+    """A config with the named variant's differences applied; None or "" leaves it as it is.
+
+    Args:
+        config: the base, changed in place.
+        variants: name -> {dotted key: value}.
+
+    Raises:
+        ValueError: no such variant (names those there are), or a variant's key is not the config's.
+    """
+    if not name:
+        return config
+    if name not in variants:
+        raise ValueError(f"no variant {name!r}; there are: {', '.join(variants)}")
+    known = leaves(config)
+    for key in variants[name]:
+        if key not in known:
+            raise ValueError(f"variant {name!r} has no entry to change: {key}{nearest(key, known)}")
+    config.update_from_flattened_dict(variants[name])
+    return config
+
+
+def leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key."""
+    found = {}
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        found.update(leaves(value, path + ".") if isinstance(value, ConfigDict) else {path: value})
+    return found
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """A half-sentence that offers the known key nearest to a wrong one, or "" where none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(key, known, 1, 0.6)
+    if not near:
+        last = key.rsplit(".", 1)[-1]
+        by_last = {name.rsplit(".", 1)[-1]: name for name in known}
+        near = [by_last[name] for name in difflib.get_close_matches(last, by_last, 1, 0.6)]
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def to_json(config: ConfigDict) -> dict[str, Any]:
+    """The config as JSON holds it (tuples become lists), so that it compares equal with one read back."""
+    return json.loads(json.dumps(config.to_dict(), default=str))
+
+
+def from_json(stored: Mapping[str, Any]) -> ConfigDict:
+    """The config that `to_json` gave (lists become tuples), locked."""
+
+    def restore(value):
+        if isinstance(value, Mapping):
+            return {key: restore(entry) for key, entry in value.items()}
+        return tuple(restore(entry) for entry in value) if isinstance(value, list) else value
+
+    return ConfigDict(restore(stored)).lock()
+
+
+def check(config: ConfigDict) -> None:
+    """Check the entries that the engine reads.
+
+    Raises:
+        UsageError: one is missing or out of range; names it, its value and what was expected.
+    """
+    known = leaves(config)
+    missing = [key for key in leaves(base()) if key not in known]
+    if missing:
+        raise UsageError(f"the config lacks {', '.join(missing)}")
+    for key in ("seeds", "checkpoint_every", "log_every", "train.epochs", "train.num_examples", "train.batch_size"):
+        _require(known, key, lambda value: _is_int(value) and value >= 1, "an int >= 1")
+    for key in ("seed", "cpu_devices"):
+        _require(known, key, lambda value: _is_int(value) and value >= 0, "an int >= 0")
+    last = known["seed"] + known["seeds"] - 1
+    if last >= 2**31:
+        raise UsageError(f"config.seed={known['seed']}: the last seed must be below 2**31")
+    _require(known, "seed_strategy", lambda value: value in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
+    rate = known["train.learning_rate"]
+    if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
+        raise UsageError(f"config.train.learning_rate={rate!r}: expected a finite number > 0")
+    if known["train.batch_size"] > known["train.num_examples"]:
+        raise UsageError(
+            f"config.train.batch_size={known['train.batch_size']}: expected at most "
+            f"config.train.num_examples={known['train.num_examples']}"
+        )
+
+
+def _require(known, key, good, expected):
+    if not good(known[key]):
+        raise UsageError(f"config.{key}={known[key]!r}: expected {expected}")
+
+
+def _is_int(value):
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,80 @@
+"""Evaluation of every seed on a split, and its lines in metrics.jsonl."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax import Array
+
+from experiments.engine import log as log_lib
+from experiments.engine import mesh, seeds
+from experiments.engine.seeds import Plan
+from experiments.engine.task import PyTree
+
+
+def evaluate(
+    compiled: Callable[..., dict[str, Array]],
+    plan: Plan,
+    groups: list[PyTree],
+    data: PyTree,
+    split: str,
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    """Values an example of every seed on a split.
+
+    Args:
+        compiled: from `make_evaluate`.
+        plan: how the seeds share the devices.
+        groups: parameters, one pytree a group.
+        data: the split's arrays, on the host.
+        split: its name, from which the examples' keys derive.
+        batch_size: examples a call; a multiple of the mesh's data axis. The last batch is filled up with its last
+            example, and what that gives is dropped.
+
+    Returns:
+        (S, N) or (S, N, T) by metric.
+    """
+    count = num_examples(data)
+    data, number = mesh.replicate(plan.mesh, data), seeds.split_number(split)
+    parts = []
+    for start in range(0, count, batch_size):
+        indices = np.minimum(np.arange(start, start + batch_size, dtype=np.int32), count - 1)
+        found = [
+            compiled(params, seed, data, number, indices)
+            for params, seed in zip(groups, plan.split(plan.seeds), strict=True)
+        ]
+        parts.append(plan.join(found))
+    return {name: np.concatenate([part[name] for part in parts], axis=1)[:, :count] for name in parts[0]}
+
+
+def means(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Mean over the examples, (S,) or (S, T) by metric, leaving undefined ones (NaN) out; NaN where all are."""
+    found = {}
+    for name, array in values.items():
+        array = array.astype(np.float64)
+        defined = ~np.isnan(array)
+        number = defined.sum(axis=1)
+        total = np.where(defined, array, 0.0).sum(axis=1)
+        found[name] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    return found
+
+
+def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, found: dict[str, np.ndarray]) -> list[dict]:
+    """Lines of metrics.jsonl for means (S,) or (S, T); steps (S,) are the training steps of the parameters."""
+    return [
+        log_lib.line(model, seed, step, split, name if array.ndim == 1 else f"{name}@{time}", value)
+        for name, array in found.items()
+        for seed, step, values in zip(plan.seeds, steps, array, strict=True)
+        for time, value in enumerate(np.atleast_1d(values), 1)
+    ]
+
+
+def num_examples(data: PyTree) -> int:
+    """The common leading length of a split's arrays."""
+    return len(jax.tree.leaves(data)[0])
+
+
+def lengths(data: PyTree) -> dict[str, int]:
+    """Leading length by the path of each array; 0 for a scalar."""
+    paths = jax.tree_util.tree_flatten_with_path(data)[0]
+    return {jax.tree_util.keystr(path): np.shape(leaf)[0] if np.ndim(leaf) else 0 for path, leaf in paths}

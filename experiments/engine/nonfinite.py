@@ -1,0 +1,25 @@
+"""Where the numbers of a step stopped being finite."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def find(tree: Any, name: str) -> list[str]:
+    """Names of the tensors of a pytree, below `name`, that hold a NaN or an infinity, in the tree's order."""
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [
+        ".".join(filter(None, (name, jax.tree_util.keystr(path, simple=True, separator="."))))
+        for path, leaf in paths
+        if not np.all(np.isfinite(leaf))
+    ]
+
+
+def describe(tensors: dict[str, Any]) -> str:
+    """The first tensor that is not finite, and how many others, of pytrees in the order in which a step makes them."""
+    names = [found for name, tree in tensors.items() for found in find(tree, name)]
+    if not names:
+        return "none of them when the step was repeated"
+    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    return names[0] + more

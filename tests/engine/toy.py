@@ -1,0 +1,100 @@
+"""A small experiment for the tests of the engine, runnable: python -m tests.engine.toy --config=tests/engine/toy_config.py.
+
+Noisy inputs in 8 dimensions, as uint8, of 3 classes; "plain" is a linear map, "deep" has a hidden layer. Both see noise
+drawn from the keys, in training and in evaluation.
+"""
+
+import os
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments import engine
+
+CLASSES, SIZE = 3, 8
+
+
+def make_data(config, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(60, 190, (CLASSES, SIZE))
+
+    def split(count):
+        labels = rng.integers(0, CLASSES, count).astype(np.int32)
+        inputs = np.clip(centres[labels] + rng.normal(0, 40, (count, SIZE)), 0, 255).astype(np.uint8)
+        return {"inputs": inputs, "labels": labels}
+
+    return {"train": split(config.train.num_examples), "validation": split(37), "test": split(41), "noise": split(23)}
+
+
+def make_task(widths, learning_rate, noise=0.3):
+    sizes = [SIZE, *widths, CLASSES]
+
+    def init(key):
+        keys = jax.random.split(key, len(sizes) - 1)
+        return {
+            f"layer{i}": {"kernel": jax.random.normal(k, (a, b)) / a**0.5, "bias": jnp.zeros(b)}
+            for i, (k, a, b) in enumerate(zip(keys, sizes[:-1], sizes[1:], strict=True))
+        }
+
+    def logits(params, batch, keys):
+        x = batch["inputs"].astype(jnp.float32) / 64 - 2
+        x = x + noise * jax.vmap(lambda key: jax.random.normal(key, (SIZE,)))(keys)
+        for i in range(len(sizes) - 1):
+            x = x @ params[f"layer{i}"]["kernel"] + params[f"layer{i}"]["bias"]
+            x = jnp.tanh(x) if i + 2 < len(sizes) else x
+        return x
+
+    def cross_entropy(found, labels):
+        return -jnp.take_along_axis(jax.nn.log_softmax(found), labels[:, None], 1)[:, 0]
+
+    def loss(params, batch, keys):
+        found = logits(params, batch, keys)
+        right = jnp.mean(jnp.argmax(found, -1) == batch["labels"])
+        return jnp.mean(cross_entropy(found, batch["labels"])), {"accuracy": right, "undefined": jnp.nan}
+
+    def evaluate(params, batch, keys):
+        found = logits(params, batch, keys)
+        right = (jnp.argmax(found, -1) == batch["labels"]).astype(jnp.float32)
+        odd = jnp.where(batch["labels"] == 0, jnp.nan, right)
+        over_time = jnp.stack([0.5 * right, right], axis=1)
+        return {"accuracy": over_time, "loss": cross_entropy(found, batch["labels"]), "without_class_0": odd}
+
+    return engine.Task(init, loss, evaluate, optax.adam(learning_rate), "accuracy")
+
+
+def make_tasks(config):
+    rate = config.train.learning_rate
+    return {"plain": make_task((), rate), "deep": lambda: make_task((config.hidden,), rate)}
+
+
+def samples(trained, data):
+    kernels = {"after": trained.params["layer0"]["kernel"], "before": trained.initial_params["layer0"]["kernel"]}
+    return {**kernels, "inputs": data["test"]["inputs"][:4], "best_step": trained.best_step}
+
+
+def slow_data(config):
+    """Also says when the training is about to begin, to a test that waits for it."""
+    time.sleep(float(os.environ.get("TOY_DELAY", "0")))
+    return make_data(config)
+
+
+def run(config, workdir, report_only=False):
+    data = lambda: slow_data(config)  # noqa: E731
+    engine.run(config, workdir, make_tasks(config), data, samples=samples, report_only=report_only, chance={"accuracy": 1 / 3})
+
+
+def validate(config):
+    if config.hidden < 1:
+        raise ValueError(f"config.hidden={config.hidden}: expected at least 1")
+
+
+def main(argv=None):
+    return engine.main(run, name="toy", validate=validate, argv=argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
