@@ -1,0 +1,182 @@
+"""Base images: scanned digits that come with scikit-learn, and MNIST, Fashion-MNIST and CIFAR-10 through TFDS."""
+
+import contextlib
+import hashlib
+import importlib.util
+import logging
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data_gen import cache, pixels
+
+NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
+SPLITS = ("train", "test")
+_TEST_EVERY = 5
+_DIGITS_SIDE = 28
+_DIGITS_WHITE = 16  # scikit-learn's digits have 17 levels of grey
+_PROBE = "https://storage.googleapis.com"  # where TFDS and the largest of the sets are kept
+_PROBE_SECONDS = 5
+
+
+class Base(NamedTuple):
+    """images: uint8 (N, H, W), or (N, H, W, 3) in colour. labels: int32 (N,), 0 to 9."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class MissingDatasetError(RuntimeError):
+    """A data set is neither on this machine nor can be fetched."""
+
+
+def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Base:
+    """Load one split of a base set, always in the same order.
+
+    Args:
+      name: "digits" (1,797 scans of 8x8, resized to 28x28; no download), "mnist", "fashion_mnist" or "cifar10".
+      split: "train" or "test". The splits share no image. Of "digits" every fifth scan of a class is for testing.
+      data_dir: folder of data sets prepared by TFDS; None: the default folder of TFDS. "digits" does not look there.
+    Returns: Base.
+    Raises: ValueError for an unknown name or split; MissingDatasetError if the set is not in the folder and cannot be
+      prepared there (that takes TensorFlow and a network) or its files are damaged.
+    """
+    if name not in NAMES:
+        raise ValueError(f"source must be one of {', '.join(NAMES)}; got {name!r}")
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
+    return _load_digits(split) if name == "digits" else _load_tfds(name, split, data_dir)
+
+
+def _load_digits(split: str) -> Base:
+    from sklearn.datasets import load_digits
+
+    scans = load_digits()
+    labels = scans.target.astype(np.int32)
+    rank = np.zeros(len(labels), np.int64)  # how many scans of its class come before each scan
+    for kind in range(10):
+        rank[labels == kind] = np.arange(np.count_nonzero(labels == kind))
+    keep = (rank % _TEST_EVERY == _TEST_EVERY - 1) == (split == "test")
+    sums, divisor = pixels.bilinear_sums(scans.images[keep].astype(np.int32), _DIGITS_SIDE)
+    white = _DIGITS_WHITE * divisor
+    return Base(((sums * 255 + white // 2) // white).astype(np.uint8), labels[keep])
+
+
+def _load_tfds(name: str, split: str, data_dir: str | Path | None) -> Base:
+    with _quiet():
+        builder = _builder(name, data_dir)
+        folder = Path(builder.data_dir)
+        if not _shards(folder, split):
+            _prepare(builder, name, folder)
+        fingerprint = _fingerprint(folder, split)
+        beside = folder / f"oscnets-{split}.npz"
+        own = cache.user_folder() / f"{name}-{split}-{fingerprint[:16]}.npz"
+        for path in (beside, own):
+            if (base := _as_base(cache.read(path, fingerprint))) is not None:
+                return base
+        base = _decode(builder, name, split, folder)
+    if not cache.write(beside, fingerprint, base._asdict()):
+        cache.write(own, fingerprint, base._asdict())
+    return base
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence TFDS and what it imports: they warn of matters that are not the caller's."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _builder(name: str, data_dir: str | Path | None) -> Any:
+    """The TFDS builder of a set; the one place that touches TFDS."""
+    folder = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+    try:
+        import tensorflow_datasets as tfds
+
+        return tfds.builder(name, data_dir=folder, file_format="array_record")
+    except Exception as error:
+        raise _missing(name, folder or "the default folder of TFDS", f"TFDS cannot open it ({error})") from error
+
+
+def _prepare(builder: Any, name: str, folder: Path) -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        raise _missing(name, folder, "preparing it takes TensorFlow, which is not installed")
+    if not _online():
+        raise _missing(name, folder, "there is no network to download it")
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise _missing(name, folder, f"downloading and preparing it failed ({error})") from error
+
+
+def _online() -> bool:
+    """Ask before TFDS does, which would try for minutes before it gives up."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(_PROBE, method="HEAD"), timeout=_PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True  # somebody answered
+    except OSError:
+        return False
+    return True
+
+
+def _missing(name: str, folder: str | Path, reason: str) -> MissingDatasetError:
+    return MissingDatasetError(
+        f"data set {name!r} not found in {folder}, and {reason}. Name a folder prepared by TFDS in the ArrayRecord "
+        f"format (--config.data.dir=DIR), or use the digits that need no download: --config.data.source=digits"
+    )
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    return sorted(folder.glob(f"*-{split}.array_record-*"))
+
+
+def _fingerprint(folder: Path, split: str) -> str:
+    """SHA-256 over everything that decoding reads: another content, another fingerprint."""
+    digest = hashlib.sha256(b"1")
+    for path in [folder / "dataset_info.json", folder / "features.json", *_shards(folder, split)]:
+        digest.update(path.name.encode())
+        if path.exists():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _decode(builder: Any, name: str, split: str, folder: Path) -> Base:
+    try:
+        return _stack(builder.as_data_source(split=split))
+    except ImportError as error:
+        raise MissingDatasetError(
+            f"reading data set {name!r} takes array_record, Pillow and importlib_resources ({error}). "
+            f"Install the extra 'data', or use --config.data.source=digits"
+        ) from error
+    except Exception as error:
+        raise MissingDatasetError(
+            f"data set {name!r} in {folder} cannot be read ({error}). Prepare it anew or use --config.data.source=digits"
+        ) from error
+
+
+def _stack(examples: Iterable[dict[str, Any]]) -> Base:
+    images, labels = [], []
+    for example in examples:
+        images.append(example["image"])
+        labels.append(example["label"])
+    stacked = np.stack(images).astype(np.uint8)
+    return Base(stacked[..., 0] if stacked.shape[-1] == 1 else stacked, np.array(labels, np.int32))
+
+
+def _as_base(arrays: dict[str, np.ndarray] | None) -> Base | None:
+    if arrays is None or set(arrays) != set(Base._fields):
+        return None
+    return Base(**arrays)
