@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from experiments.engine.results import (
     load_config,
     load_metrics,
 )
+from experiments.engine.workdir import write_atomically
 from oscnets import plotting, stats
 
 Summary = dict[str, Any]
@@ -62,8 +62,8 @@ def build(
     workdir = Path(workdir)
     metrics, config = load_metrics(workdir), load_config(workdir)
     summary = summarize(metrics, config, chance=chance)
-    write_atomically(workdir / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
-    write_atomically(workdir / "summary.md", tables.markdown(summary))
+    write_atomically(workdir / "summary.json", (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
+    write_atomically(workdir / "summary.md", tables.markdown(summary).encode())
     figures = workdir / "figures"
     figures.mkdir(exist_ok=True)
     draw_over_time(figures, metrics, summary, time_metrics=time_metrics, labels=labels or {})
@@ -127,7 +127,7 @@ def draw_over_time(
                 label = labels.get(name, name)
                 panels.append({"values": values, "ylabel": label, "chance": summary["chance"].get(name)})
         if panels:
-            title = f"{split}: mean ± standard deviation over seeds (dashed: no steps)"
+            title = f"{split}: {_spread(panels)} (dashed: no steps)"
             figure = plotting.curve_row(panels, models=summary["models"], title=title)
             plotting.save(figure, figures / f"over_time_{split}.png")
 
@@ -149,19 +149,9 @@ def draw_learning(
             "across": False,
         })  # fmt: skip
     if panels:
-        title = "Learning curves: mean ± standard deviation over seeds"
+        title = f"Learning curves: {_spread(panels)}"
         figure = plotting.curve_row(panels, models=summary["models"], title=title)
         plotting.save(figure, figures / "learning_curves.png")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, never sees half of it."""
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -247,6 +237,11 @@ def _missing(metrics: Metrics, models: Sequence[str], splits: Sequence[str], con
             elif isinstance(number, int) and len(found) < number:
                 said.append(f"Model {model} has {len(found)} of {number} seeds on {split}.")
     return said
+
+
+def _spread(panels: Sequence[Mapping[str, Any]]) -> str:
+    most = max(len(values) for panel in panels for values in panel["values"].values())
+    return f"mean ± standard deviation over {most} seeds" if most > 1 else "one seed"
 
 
 def _time_metrics(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -114,8 +114,8 @@ def _tests(summary: Mapping[str, Any]) -> str:
         return title + "None: no two models have two seeds in common, and a test needs at least two."
     family = sum(test["p"] is not None for test in tests)
     note = (
-        "Two-sided paired t-tests over seeds at the last step of the dynamics; difference = first - second; n: seeds in "
-        f"common. Adjusted p: Benjamini-Yekutieli over all {family} tests of this file that have a p."
+        "Two-sided paired t-tests over seeds at the last step of the dynamics; difference = first - second; n: seeds "
+        f"in common. Adjusted p: Benjamini-Yekutieli over all {family} tests of this file that have a p."
     )
     return title + note + "\n\n" + "\n\n".join(_test_tables(tests))
 

@@ -1,0 +1,262 @@
+"""experiments.engine.report on runs whose numbers are known, whole and broken off."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from experiments.engine import report
+from experiments.engine.errors import RunError
+from experiments.engine.results import history, last_values, load_metrics
+from oscnets import stats
+
+STEPS = 5
+LEVELS = {"still": 0.5, "moving": 0.6}
+OFFSETS = {0: 0.0, 1: 0.03, 2: -0.01}
+BEST = {0: 20, 1: 10, 2: 20}
+
+
+def accuracy(model, seed):
+    """What the fake run measured: "still" one number, "moving" a rise over the dynamics."""
+    level = LEVELS[model] + OFFSETS[seed] * (1 if model == "still" else 2)
+    return level if model == "still" else level - 0.02 * np.arange(STEPS)[::-1]
+
+
+def line(model, seed, step, split, name, value):
+    return {"model": model, "seed": seed, "step": step, "split": split, "name": name, "value": value}
+
+
+def lines(model, seed, step, split):
+    values = accuracy(model, seed)
+    if np.ndim(values) == 0:
+        return [line(model, seed, step, split, "accuracy", values)]
+    timed = [line(model, seed, step, split, f"accuracy@{t + 1}", float(v)) for t, v in enumerate(values)]
+    return timed + [line(model, seed, step, split, f"synchrony@{t + 1}", 0.9 - 0.1 * t) for t in range(STEPS)]
+
+
+def whole_run():
+    """Model "moving" is written first, so that the order of the tables must come from the config."""
+    for model in ("moving", "still"):
+        for seed in OFFSETS:
+            yield from (line(model, seed, step, "train", "loss", 1.0 / step + seed) for step in (5, 10, 15, 20))
+            for step in (10, 20):
+                yield from lines(model, seed, step, "validation")
+            for split in ("test", "noise"):
+                yield from lines(model, seed, BEST[seed], split)
+
+
+CONFIG = {
+    "experiment": "blinking",
+    "variant": "quick",
+    "command": "python -m experiments.blinking --config=blinking.py:quick",
+    "config": {
+        "models": ["still", "moving"],
+        "seed": 7,
+        "seeds": 3,
+        "train": {"epochs": 2, "num_examples": 640, "batch_size": 64},
+    },
+    "versions": {"jax": "0.10.2"},
+    "device": {"kind": "cpu", "count": 2},
+    "commit": "0123abc",
+}
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(records, config=CONFIG, tail=""):
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        (tmp_path / "metrics.jsonl").write_text(text + tail)
+        if config is not None:
+            (tmp_path / "config.json").write_text(json.dumps(config))
+        return tmp_path
+
+    return make
+
+
+def table(markdown, title):
+    """Rows of cells of the first table below a heading."""
+    below = markdown.split(f"{title}\n")[1].splitlines()
+    start = next(i for i, text in enumerate(below) if text.startswith("|"))
+    rows = []
+    for text in below[start:]:
+        if not text.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in text.strip("|").split("|")])
+    return [rows[0], *rows[2:]]
+
+
+def test_numbers_of_a_whole_run(make_run):
+    workdir = make_run(whole_run())
+    report.build(workdir, chance={"accuracy": 0.1})
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert (summary["models"], summary["splits"], summary["missing"]) == (["still", "moving"], ["test", "noise"], [])
+    assert summary["best_step"]["moving"] == {"0": 20, "1": 10, "2": 20}
+    moving = summary["results"]["test"]["accuracy"]["moving"]
+    values = np.stack([accuracy("moving", seed) for seed in OFFSETS])
+    expected = stats.summarize(values)
+    assert (moving["seeds"], moving["steps"], moving["n"]) == ([0, 1, 2], [1, 2, 3, 4, 5], [3] * STEPS)
+    np.testing.assert_allclose(moving["values"], values)
+    for key in ("mean", "std", "low", "high"):
+        np.testing.assert_allclose(moving[key], getattr(expected, key))
+    still = summary["results"]["test"]["accuracy"]["still"]
+    assert still["steps"] is None
+    np.testing.assert_allclose(still["mean"], [0.5 + 0.02 / 3])
+    assert list(summary["results"]["noise"]["synchrony"]) == ["moving"]
+
+
+def test_paired_tests_at_the_last_step(make_run):
+    summary = report.build(make_run(whole_run()))
+    seeds = list(OFFSETS)
+    expected = stats.paired_t_test(
+        [accuracy("still", seed) for seed in seeds], [accuracy("moving", seed)[-1] for seed in seeds]
+    )
+    assert [(t["split"], t["metric"], t["first"], t["second"]) for t in summary["tests"]] == [
+        ("test", "accuracy", "still", "moving"),
+        ("noise", "accuracy", "still", "moving"),
+    ]
+    for test in summary["tests"]:
+        assert test["n"] == 3
+        assert test["difference"] == pytest.approx(-0.1 - 0.02 / 3)
+        assert test["p"] == pytest.approx(expected.p_value)
+        # Two equal p-values: p * (2 / 2) * (1 + 1/2).
+        assert test["p_adjusted"] == pytest.approx(1.5 * expected.p_value)
+
+
+def test_tables_have_a_model_a_row_in_the_config_s_order(make_run):
+    workdir = make_run(whole_run())
+    report.build(workdir, chance={"accuracy": 0.1})
+    text = (workdir / "summary.md").read_text()
+    head, still, moving = table(text, "### test: accuracy")
+    assert head == ["model", "step 1", "step 2", "step 5", "seeds"]
+    assert still == ["still", "", "", "0.507 ± 0.021 [0.455, 0.558]", "3"]
+    assert moving[:2] == ["moving", "0.533 ± 0.042 [0.430, 0.637]"]
+    every = table(text.split("### test: accuracy")[1], "<details><summary>every step</summary>")
+    assert every[0] == ["model", *(f"step {step}" for step in range(1, 6)), "seeds"]
+    assert every[2][4] == "0.593 ± 0.042 [0.490, 0.697]"
+    assert "Chance: 0.100." in text
+    assert table(text, "### test: accuracy, differences")[1][:3] == ["still", "moving", "-0.107"]
+    assert [row[:3] for row in table(text, "## Training")] == [
+        ["model", "steps", "best step a seed"],
+        ["still", "20", "20, 10, 20"],
+        ["moving", "20", "20, 10, 20"],
+    ]
+
+
+def test_header_tells_the_run(make_run):
+    workdir = make_run(whole_run())
+    report.build(workdir)
+    text = (workdir / "summary.md").read_text()
+    for said in (
+        "# blinking: quick",
+        "`python -m experiments.blinking --config=blinking.py:quick`",
+        "epochs 2, num_examples 640, batch_size 64",
+        "hardware: kind cpu, count 2",
+        "versions: jax 0.10.2",
+        "commit: 0123abc",
+        "data: unknown",
+    ):
+        assert said in text
+
+
+def test_figures_are_drawn_and_the_experiment_draws_its_own(make_run):
+    workdir = make_run(whole_run())
+    seen = []
+    report.build(workdir, draw=seen.append, labels={"accuracy": "found (share)"})
+    assert seen == [workdir]
+    names = sorted(path.name for path in (workdir / "figures").iterdir())
+    assert names == ["learning_curves.png", "over_time_noise.png", "over_time_test.png"]
+    for name in names:
+        picture = imread(workdir / "figures" / name)
+        assert picture.shape[1] > 900
+        assert len(np.unique(picture[..., :3].reshape(-1, 3), axis=0)) > 20
+
+
+def test_a_run_broken_off_says_what_is_missing(make_run):
+    records = [r for r in whole_run() if r["model"] == "moving" and r["split"] != "noise"]
+    records = [r for r in records if r["split"] != "test" or r["seed"] == 1]
+    records += lines("still", 0, 10, "noise")
+    workdir = make_run(records, CONFIG | {"models": ["still", "moving", "third"]}, tail='{"model": "still", "se')
+    summary = report.build(workdir)
+    assert summary["missing"] == [
+        "Model third has no metrics.",
+        "Model still has 1 of 3 seeds on noise.",
+        "Model still has not been measured on test.",
+        "Model moving has not been measured on noise.",
+        "Model moving has 1 of 3 seeds on test.",
+    ]
+    text = (workdir / "summary.md").read_text()
+    assert all(sentence in text for sentence in summary["missing"])
+    assert summary["results"]["test"]["accuracy"]["moving"]["std"] == [None] * STEPS
+    assert "0.660 | 1 |" in text
+    assert "NaN" not in (workdir / "summary.json").read_text()
+
+
+def test_a_run_stopped_before_its_tests(make_run):
+    workdir = make_run([r for r in whole_run() if r["split"] == "train"], config=None)
+    summary = report.build(workdir)
+    assert summary["missing"] == ["No test split has been measured; the run is not finished."]
+    assert [path.name for path in (workdir / "figures").iterdir()] == ["learning_curves.png"]
+    text = (workdir / "summary.md").read_text()
+    assert "command: unknown" in text
+    assert table(text, "## Training")[1] == ["moving", "20", "-", "1.050 ± 1.000"]
+
+
+def test_one_seed_has_no_tests_and_says_so(make_run):
+    workdir = make_run([r for r in whole_run() if r["seed"] == 0])
+    summary = report.build(workdir)
+    assert {test["p"] for test in summary["tests"]} == {None}
+    assert "a test needs at least two" in (workdir / "summary.md").read_text()
+
+
+def test_tests_pair_the_seeds_in_common(make_run):
+    records = [r for r in whole_run() if r["split"] == "test" and (r["model"], r["seed"]) != ("still", 1)]
+    test = report.build(make_run(records))["tests"][0]
+    assert test["n"] == 2
+    assert test["difference"] == pytest.approx(-0.1 + 0.005)
+
+
+def test_later_lines_hold_and_odd_values_are_undefined(make_run):
+    workdir = make_run([
+        line("a", 0, 5, "test", "score@3", 0.3),
+        line("a", 0, 5, "test", "score@1", 0.9),
+        line("a", 0, 5, "test", "score@1", 0.1),
+        line("a", 1, 5, "test", "score@1", None),
+        line("a", 0, 9, "train", "loss", 2.0),
+        line("a", 0, 4, "train", "loss", 3.0),
+        line("a", 1, 4, "train", "loss", 5.0),
+    ])  # fmt: skip
+    metrics = load_metrics(workdir)
+    seeds, values = last_values(metrics, "a", "test", "score")
+    assert seeds == [0, 1]
+    np.testing.assert_array_equal(values, [[0.1, np.nan, 0.3], [np.nan] * 3])
+    steps, losses = history(metrics, "a", "train", "loss")
+    np.testing.assert_array_equal(steps, [4, 9])
+    np.testing.assert_array_equal(losses, [[3.0, 2.0], [5.0, np.nan]])
+    assert last_values(metrics, "a", "test", "unknown")[1].shape == (0, 1)
+    mean = report.build(workdir)["results"]["test"]["score"]["a"]["mean"]
+    assert mean == [0.1, None, 0.3]
+
+
+def test_nothing_to_report(tmp_path, make_run):
+    with pytest.raises(FileNotFoundError, match=r"no workdir .*nowhere"):
+        report.build(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"no metrics.jsonl in .* has the run been started"):
+        report.build(tmp_path)
+    with pytest.raises(ValueError, match="holds no metrics yet"):
+        report.build(make_run([], tail='{"model"'))
+    with pytest.raises(RunError, match="line 1 is damaged"):
+        report.build(make_run([], tail='{"model"\n{}\n'))
+    (make_run(whole_run()) / "config.json").write_text("[1]")
+    with pytest.raises(ValueError, match="must hold an object, got a list"):
+        report.build(tmp_path)
+
+
+def test_a_rebuilt_report_is_the_same(make_run):
+    workdir = make_run(whole_run())
+    report.build(workdir)
+    names = ["summary.json", "summary.md", "figures/over_time_test.png"]
+    first = [(workdir / name).read_bytes() for name in names]
+    report.build(workdir)
+    assert [(workdir / name).read_bytes() for name in names] == first
+    assert not list(workdir.rglob("*.tmp*"))
