@@ -1,0 +1,211 @@
+"""The neighbourhood sum: every unit receives its neighbours' field through one learned kernel.
+
+    out[y, o] = sum_{d, i} kernel[d, i, o] field[y + d, i]  +  uniform * sum_{x, i} field[x, i]
+
+zero padded, same size, no flip (a cross-correlation). Three methods compute the same sum:
+
+- `direct`: `lax.conv_general_dilated`, the reference. Its gradient is very slow on a CPU for large kernels.
+- `fft`: real FFTs padded so that nothing wraps around.
+- `transform`: the same transform written as products with small constant matrices. Along an axis of n pixels and a kernel of
+  radius r, cosines and sines of period n + r suffice, since wrapped values fall outside the image only. A kernel is diagonal
+  in frequency up to a rotation of each (cos, sin) pair, so that between the two transforms stands one product a frequency pair,
+  over channels and the four combinations of cos and sin. Forward, backward and the kernel's gradient are matrix products.
+
+The kernel's own transform does not depend on the field: `prepare` does it once, outside a loop over time.
+"""
+
+from functools import lru_cache, partial
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+Method = Literal["auto", "direct", "fft", "transform"]
+
+_HIGHEST = lax.Precision.HIGHEST
+
+
+class _Plan(NamedTuple):
+    """What is static of a prepared kernel; hashable, so that it can be pytree metadata."""
+
+    method: str
+    image: tuple[int, int]
+    kernel: tuple[int, int]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["weights", "uniform"], meta_fields=["plan"])
+class Prepared:
+    """A kernel made ready for images of one size by `prepare`: a pytree, so that it can be closed over, scanned, vmapped."""
+
+    def __init__(self, weights: Array, uniform: Array, plan: _Plan):
+        self.weights, self.uniform, self.plan = weights, uniform, plan
+
+
+def choose(image: tuple[int, int], kernel: tuple[int, int]) -> str:
+    """The method that `auto` stands for, given image and kernel sizes."""
+    del image
+    return "direct" if max(kernel) == 1 else "transform"
+
+
+def prepare(
+    kernel: Array, image: tuple[int, int], *, uniform: Array | float = 0.0, method: Method = "auto"
+) -> Prepared:
+    """Transform a kernel once, to be used at every step of a dynamics.
+
+    Args:
+        kernel: (kh, kw, C_in, C_out), odd sizes.
+        image: (H, W) of the fields to come.
+        uniform: coupling of everything to everything, added to the kernel's: scalar.
+        method: `direct`, `fft`, `transform`, or `auto`, which picks one by size.
+
+    Raises:
+        ValueError: a kernel that is not 4-D or of even size, or an unknown method.
+    """
+    kernel = jnp.asarray(kernel)
+    if kernel.ndim != 4:
+        raise ValueError(f"kernel must be (kh, kw, C_in, C_out), got shape {kernel.shape}")
+    size = kernel.shape[:2]
+    if size[0] % 2 == 0 or size[1] % 2 == 0:
+        raise ValueError(f"kernel must have odd height and width to have a centre, got {size[0]} x {size[1]}")
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+    if method == "auto":
+        method = choose(tuple(image), size)
+    uniform = jnp.asarray(uniform, kernel.dtype)
+    plan = _Plan(method, tuple(image), size)
+    if method == "transform":
+        kernel = _kernel_to_frequency(kernel, uniform, plan)
+    elif method == "fft":
+        kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, _periods(plan)), axes=(0, 1)))
+    return Prepared(kernel, uniform, plan)
+
+
+def neighbourhood_sum(field: Array, prepared: Prepared) -> Array:
+    """Apply a prepared kernel to a real field in the inner layout.
+
+    Args:
+        field: (H, W, C_in, N), batch last: products with the constant matrices then are wide.
+        prepared: what `prepare` gave for these sizes.
+
+    Returns:
+        (H, W, C_out, N).
+    """
+    plan, weights = prepared.plan, prepared.weights
+    if field.shape[:2] != plan.image:
+        raise ValueError(f"the kernel was prepared for images of {plan.image}, got a field of shape {field.shape}")
+    if plan.method == "transform":
+        return _transformed_sum(plan, field, weights)
+    everything = prepared.uniform * field.sum((0, 1, 2))
+    if plan.method == "direct":
+        near = lax.conv_general_dilated(
+            field, weights, (1, 1), "SAME", dimension_numbers=("HWCN", "HWIO", "HWCN"), precision=_HIGHEST
+        )
+    else:
+        periods = _periods(plan)
+        spectrum = jnp.fft.rfft2(field, periods, axes=(0, 1))
+        mixed = jnp.einsum("uvin,uvio->uvon", spectrum, weights, precision=_HIGHEST)
+        near = jnp.fft.irfft2(mixed, periods, axes=(0, 1))[: plan.image[0], : plan.image[1]]
+    return near + everything
+
+
+def _periods(plan: _Plan) -> tuple[int, int]:
+    """Shortest odd periods at which a kernel's wrapped values stay outside the image."""
+    return tuple((n + k // 2) | 1 for n, k in zip(plan.image, plan.kernel, strict=True))
+
+
+def _centred(kernel: Array, periods: tuple[int, int]) -> Array:
+    """The kernel on the full period with its centre at the origin."""
+    pads = [(0, max(0, p - k)) for p, k in zip(periods, kernel.shape[:2], strict=True)]
+    radius = [k // 2 for k in kernel.shape[:2]]
+    return jnp.roll(jnp.pad(kernel, [*pads, (0, 0), (0, 0)]), [-r for r in radius], (0, 1))
+
+
+@lru_cache(maxsize=64)
+def _basis(n: int, period: int) -> tuple[np.ndarray, np.ndarray]:
+    """Analysis (2F, n) and synthesis (n, 2F) by cosines and sines, rows in pairs a frequency; F = (period + 1) / 2."""
+    angles = 2 * np.pi / period * np.outer(np.arange((period + 1) // 2), np.arange(n))
+    analysis = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    weight = np.full(len(angles), 2 / period)
+    weight[0] = 1 / period
+    synthesis = analysis * weight[:, None, None]
+    return analysis.reshape(-1, n), synthesis.reshape(-1, n).T.copy()
+
+
+@lru_cache(maxsize=64)
+def _rotations(size: int, period: int) -> np.ndarray:
+    """(F, 2, 2, size): what a shift by d - radius does to a frequency's (cos, sin) pair: row out, column in."""
+    shifts = np.arange(size) - size // 2
+    angles = 2 * np.pi / period * np.outer(np.arange((period + 1) // 2), shifts)
+    cosine, sine = np.cos(angles), np.sin(angles)
+    return np.stack([np.stack([cosine, sine], 1), np.stack([-sine, cosine], 1)], 1)
+
+
+def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
+    """(kh, kw, C_in, C_out) -> (F_h F_w, 4 C_out, 4 C_in), rows and columns ordered (w pair, h pair, channel)."""
+    periods = _periods(plan)
+    of_h, of_w = (jnp.asarray(_rotations(k, p), kernel.dtype) for k, p in zip(plan.kernel, periods, strict=True))
+    product = jnp.einsum("uabx,xyio->uabyio", of_h, kernel, precision=_HIGHEST)
+    product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=_HIGHEST)
+    # Coupling to everything is a coupling of the mean: frequency zero, the cosines alone.
+    product = product.at[0, 0, 0, 0, :, 0, 0, :].add(uniform * periods[0] * periods[1])
+    frequencies = product.shape[0] * product.shape[1]
+    return product.reshape(frequencies, 4 * kernel.shape[3], 4 * kernel.shape[2])
+
+
+def _rowwise(matrix: Array, x: Array) -> Array:
+    """matrix (p, n) times every x[i] (n, m): a batched product, which keeps the batch in front without a transposition."""
+    matrix = jnp.broadcast_to(matrix, (x.shape[0], *matrix.shape))
+    return lax.dot_general(matrix, x, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+
+
+def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
+    """(H, W, C, N) -> (F_h F_w, 4 C, N) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W)."""
+    height, width, channels, batch = x.shape
+    frequencies = len(of_h) // 2
+    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, -1), precision=_HIGHEST)
+    # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
+    x = lax.optimization_barrier(x.reshape(frequencies, 2, width, channels * batch).transpose(0, 2, 1, 3))
+    x = _rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, width, -1))
+    return x.reshape(-1, 4 * channels, batch)
+
+
+def _from_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
+    """(F_h F_w, 4 C, N) -> (H, W, C, N) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
+    channels, batch = x.shape[1] // 4, x.shape[2]
+    frequencies, width = of_h.shape[1] // 2, len(of_w)
+    x = _rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], -1))
+    x = lax.optimization_barrier(x.reshape(frequencies, width, 2, channels * batch).transpose(0, 2, 1, 3))
+    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(2 * frequencies, -1), precision=_HIGHEST)
+    return x.reshape(len(of_h), width, channels, batch)
+
+
+def _bases(plan: _Plan) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    (analysis_h, synthesis_h), (analysis_w, synthesis_w) = map(_basis, plan.image, _periods(plan))
+    return (analysis_h, analysis_w), (synthesis_h, synthesis_w)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _transformed_sum(plan: _Plan, field: Array, weights: Array) -> Array:
+    return _transformed_sum_forward(plan, field, weights)[0]
+
+
+def _transformed_sum_forward(plan, field, weights):
+    analysis, synthesis = _bases(plan)
+    pairs = _to_pairs(field, *analysis)
+    mixed = lax.dot_general(weights, pairs, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    return _from_pairs(mixed, *synthesis), (pairs, weights)
+
+
+def _transformed_sum_backward(plan, residuals, cotangent):
+    """The transposes of the same products, in the same order of axes, which autodiff alone would not choose."""
+    pairs, weights = residuals
+    analysis, synthesis = _bases(plan)
+    mixed = _to_pairs(cotangent, *(matrix.T for matrix in synthesis))
+    of_weights = lax.dot_general(mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=_HIGHEST)
+    back = lax.dot_general(weights, mixed, (((1,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    return _from_pairs(back, *(matrix.T for matrix in analysis)), of_weights
+
+
+_transformed_sum.defvjp(_transformed_sum_forward, _transformed_sum_backward)

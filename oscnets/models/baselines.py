@@ -1,0 +1,54 @@
+"""Real-valued networks that KomplexNet is compared with."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from oscnets.models.init import torch_bias, torch_uniform
+from oscnets.ops.complex import normalize
+from oscnets.ops.conv import inner_conv
+
+
+class RealNet(nn.Module):
+    """KomplexNet without phases, layer for layer: conv 3x3, relu; conv 3x3 stride 2, instance norm, relu; dense, layer norm, relu; dense.
+
+    Attributes:
+        channels: of the first convolution.
+        conv_channels: of the strided one; the paper's larger model has 9.
+        hidden: units of the dense layer; the larger model has 46.
+        num_classes: K.
+    """
+
+    channels: int = 8
+    conv_channels: int = 8
+    hidden: int = 50
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images: Array) -> Array:
+        """(B, H, W, C_in) images with even H and W -> (B, K) logits."""
+        if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
+            raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
+        x = jnp.moveaxis(images, 0, -1)
+        x = nn.relu(inner_conv(x, self.param("encoder_kernel", torch_uniform, (3, 3, x.shape[2], self.channels))))
+        kernel, bias = self._affine("conv", (3, 3, self.channels, self.conv_channels))
+        x = self._rectify("conv", inner_conv(x, kernel, strides=2) + bias, (0, 1))
+        x = x.reshape(-1, x.shape[-1])
+        kernel, bias = self._affine("hidden", (len(x), self.hidden))
+        x = self._rectify("hidden", jnp.matmul(kernel.T, x, precision="highest") + bias, 0)
+        kernel, bias = self._affine("output", (self.hidden, self.num_classes))
+        return (jnp.matmul(kernel.T, x, precision="highest") + bias).T
+
+    def _affine(self, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        kernel = self.param(f"{name}_kernel", torch_uniform, shape)
+        return kernel, self.param(f"{name}_bias", torch_bias(shape), shape[-1:])[:, None]
+
+    def _rectify(self, name: str, x: Array, axes: int | tuple[int, ...]) -> Array:
+        size = (x.shape[-2],)
+        scale = self.param(f"{name}_scale", nn.initializers.ones, size)[:, None]
+        return nn.relu(normalize(x, axes) * scale + self.param(f"{name}_shift", nn.initializers.zeros, size)[:, None])
+
+
+def larger_real_net(num_classes: int = 10) -> RealNet:
+    """The paper's real model with more parameters: 107,339 on 32x32 grey images."""
+    return RealNet(channels=8, conv_channels=9, hidden=46, num_classes=num_classes)

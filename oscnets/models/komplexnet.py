@@ -1,0 +1,217 @@
+"""KomplexNet: complex activations whose phases a Kuramoto dynamics synchronizes (Muzellec, Alamia, Serre, VanRullen 2025)."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from oscnets.dynamics import coupling, kuramoto, sum_over
+from oscnets.ops import complex as polar
+from oscnets.models.init import torch_bias, torch_uniform
+from oscnets.ops.conv import inner_conv
+from oscnets.phase import sincos
+
+
+
+class Output(NamedTuple):
+    """What KomplexNet gives, time first: T = num_steps with the Kuramoto dynamics, 1 without."""
+
+    logits: Array  # (T, B, K)
+    phases: Array  # (B, H, W, C) radians, after the last step
+    trajectory: Array  # (T, B, H, W, C) radians, after every step
+    amplitude: Array  # (B, H, W, C) >= 0, constant in time
+    loss: Array | None  # mean over time of `step_loss`, where one was given
+
+
+def gaussian_kernel(size: int, channels: int, std: float = 3.0) -> Array:
+    """(size, size, channels, channels): a Gaussian of the distance from the centre, on coordinates from -1 to 1, alike for all pairs."""
+    axis = jnp.linspace(-1.0, 1.0, size) if size > 1 else jnp.zeros(1)
+    square = axis[:, None] ** 2 + axis[None, :] ** 2
+    return jnp.broadcast_to(jnp.exp(-square / (2 * std**2))[..., None, None], (size, size, channels, channels))
+
+
+def random_phases(key: Array, shape: tuple[int, ...]) -> Array:
+    """Uniform in (-pi, pi)."""
+    return jax.random.uniform(key, shape, minval=-jnp.pi, maxval=jnp.pi)
+
+
+def ideal_phases(key: Array, masks: Array, overlap: Array, channels: int) -> Array:
+    """Phases as ground truth would set them: one an object, equidistant from an offset random an image.
+
+    Args:
+        key: one PRNG key an image, shape (...).
+        masks: (..., H, W, G), one mask an object.
+        overlap: (..., H, W): where two objects are; these pixels get the phase halfway between the first two objects (the circular
+            mean of opposite phases, where it is undefined, read as the middle of the arc).
+        channels: C.
+
+    Returns:
+        (..., H, W, C) radians, alike in all channels; the background is uniformly random.
+    """
+    groups = masks.shape[-1]
+
+    def of_one(key: Array, masks: Array, overlap: Array) -> Array:
+        offset_key, background_key = jax.random.split(key)
+        offset = random_phases(offset_key, ())
+        phases = random_phases(background_key, (*overlap.shape, channels))
+        for group in range(groups):
+            phases = jnp.where(masks[..., group, None], offset + 2 * jnp.pi * group / groups, phases)
+        return jnp.where(overlap[..., None], offset + jnp.pi / groups, phases)
+
+    for _ in range(masks.ndim - 3):
+        of_one = jax.vmap(of_one)
+    return of_one(key, masks > 0, overlap > 0)
+
+
+class ComplexHead(nn.Module):
+    """The layers after the dynamics: strided convolution, dense, dense, all complex with real weights; the same at every time step.
+
+    Inner layout, batch last. `hoist` is what does not change over time.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    hidden: int
+    num_classes: int
+
+    def setup(self) -> None:
+        features = self.size[0] // 2 * (self.size[1] // 2) * self.channels
+        shapes = {
+            "conv": (3, 3, self.channels, self.channels),
+            "hidden": (features, self.hidden),
+            "output": (self.hidden, self.num_classes),
+        }
+        for name, shape in shapes.items():
+            setattr(self, f"{name}_kernel", self.param(f"{name}_kernel", torch_uniform, shape))
+            setattr(self, f"{name}_bias", self.param(f"{name}_bias", torch_bias(shape), shape[-1:]))
+        for name in ("conv", "hidden"):
+            setattr(self, f"{name}_scale", self.param(f"{name}_scale", nn.initializers.ones, shapes[name][-1:]))
+            setattr(self, f"{name}_shift", self.param(f"{name}_shift", nn.initializers.zeros, shapes[name][-1:]))
+
+    def hoist(self, amplitude: Array) -> Array:
+        """(H, W, C, B) amplitude -> the convolution's classic term of equation 4, (H/2, W/2, C, B)."""
+        return inner_conv(amplitude, self.conv_kernel, strides=2) + self.conv_bias[:, None]
+
+    def __call__(self, phases: Array, amplitude: Array, hoisted: Array) -> Array:
+        """(H, W, C, B) phases and amplitude -> logits (B, K) of one time step."""
+        sine, cosine = sincos(phases)
+        field = jnp.concatenate([amplitude * cosine, amplitude * sine], axis=-1)
+        psi = inner_conv(field, self.conv_kernel, strides=2) + self.conv_bias[:, None]
+        z = polar.gate(*jnp.split(psi, 2, axis=-1), hoisted)
+        z = polar.rectify(z, self.conv_scale[:, None], self.conv_shift[:, None], axes=(0, 1))
+        z = _dense(_flat(z), self.hidden_kernel, self.hidden_bias)
+        z = polar.rectify(z, self.hidden_scale[:, None], self.hidden_shift[:, None], axes=0)
+        z = _dense(z, self.output_kernel, self.output_bias)
+        return polar.contrast_logits(z.magnitude, axis=0).T
+
+
+def _flat(z: polar.Polar) -> polar.Polar:
+    return polar.Polar(*(x.reshape(-1, x.shape[-1]) for x in z))
+
+
+def _dense(z: polar.Polar, kernel: Array, bias: Array) -> polar.Polar:
+    """Equations 3 and 4 of a dense layer, features first: real part, imaginary part and magnitude in one product."""
+    stacked = jnp.concatenate([*z.parts, z.magnitude], axis=-1)
+    psi = jnp.matmul(kernel.T, stacked, precision="highest") + bias[:, None]
+    return polar.gate(*jnp.split(psi, 3, axis=-1))
+
+
+class KomplexNet(nn.Module):
+    """Multi-object classifier with phases in its first layer.
+
+    Attributes:
+        channels: C, oscillators a pixel.
+        hidden: units of the dense layer.
+        num_classes: K.
+        kernel_size: odd size of the coupling kernel.
+        rate, epsilon: of `kuramoto.conv_step`.
+        num_steps: T, unless the call says otherwise.
+        dynamics: False leaves the phases as they start, for phases that are random or ideal.
+        learn_kernel: False keeps the coupling kernel at its Gaussian start; it then is no parameter.
+        method: of the neighbourhood sum, see `oscnets.dynamics.coupling`.
+    """
+
+    channels: int = 8
+    hidden: int = 50
+    num_classes: int = 10
+    kernel_size: int = 13
+    rate: float = 0.006
+    epsilon: float = 0.2
+    num_steps: int = 15
+    dynamics: bool = True
+    learn_kernel: bool = True
+    method: coupling.Method = "auto"
+
+    @nn.compact
+    def __call__(
+        self,
+        images: Array,
+        *,
+        phases0: Array | None = None,
+        num_steps: int | None = None,
+        step_loss: Callable[[Array, Array], Array] | None = None,
+        targets: Array | None = None,
+    ) -> Output:
+        """Run the dynamics and classify at every step.
+
+        Args:
+            images: (B, H, W, C_in), even H and W.
+            phases0: (B, H, W, C) radians; None draws them from the PRNG stream `phases`.
+            num_steps: T; None takes the attribute.
+            step_loss: a scalar of (logits (B, K), targets). Its mean over time is then returned as `loss`, with its gradient taken
+                step by step in one pass, which stores nothing of the head; the other outputs still carry their gradients,
+                except `logits`.
+            targets: handed to `step_loss`.
+
+        Raises:
+            ValueError: images that are not 4-D or of odd size, phases of another shape, num_steps below 1.
+        """
+        num_steps = self.num_steps if num_steps is None else num_steps
+        self._check(images, phases0, num_steps)
+        amplitude = self._amplitude(images)
+        if phases0 is None:
+            phases0 = random_phases(self.make_rng("phases"), (len(images), *amplitude.shape[:3]))
+        trajectory = self._trajectory(jnp.moveaxis(phases0, 0, -1).astype(amplitude.dtype), amplitude, num_steps)
+        head = ComplexHead(amplitude.shape[:2], self.channels, self.hidden, self.num_classes, name="head")
+        shared = (amplitude, head.hoist(amplitude))
+        head, variables = head.unbind()
+        if step_loss is None:
+            logits, loss = jax.lax.map(lambda phases: head.apply(variables, phases, *shared), trajectory), None
+        else:
+
+            def scored(shared, phases, targets):
+                logits = head.apply(shared[0], phases, *shared[1])
+                return step_loss(logits, targets), logits
+
+            each = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(trajectory), *x.shape)), targets)
+            total, logits = sum_over(scored, (variables, shared), trajectory, each)
+            loss = total / len(trajectory)
+        trajectory, amplitude = jnp.moveaxis(trajectory, -1, 1), jnp.moveaxis(amplitude, -1, 0)
+        return Output(logits, trajectory[-1], trajectory, amplitude, loss)
+
+    def _amplitude(self, images: Array) -> Array:
+        kernel = self.param("encoder_kernel", torch_uniform, (3, 3, images.shape[-1], self.channels))
+        return nn.relu(inner_conv(jnp.moveaxis(images, 0, -1), kernel))
+
+    def _trajectory(self, phases: Array, amplitude: Array, num_steps: int) -> Array:
+        """(T, H, W, C, B)."""
+        if not self.dynamics:
+            return phases[None]
+        gaussian = gaussian_kernel(self.kernel_size, self.channels)
+        kernel = self.param("coupling_kernel", lambda _: gaussian) if self.learn_kernel else gaussian
+        prepared = coupling.prepare(
+            kernel.astype(phases.dtype), amplitude.shape[:2], uniform=-self.epsilon, method=self.method
+        )
+        return kuramoto.inner_trajectory(phases, jnp.tanh(amplitude), prepared, rate=self.rate, num_steps=num_steps)
+
+    def _check(self, images: Array, phases0: Array | None, num_steps: int) -> None:
+        if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
+            raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
+        expected = (*images.shape[:3], self.channels)
+        if phases0 is not None and phases0.shape != expected:
+            raise ValueError(f"phases0 must be {expected} for images {images.shape}, got {phases0.shape}")
+        if num_steps < 1:
+            raise ValueError(f"num_steps must be >= 1, got {num_steps}")

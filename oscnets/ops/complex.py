@@ -1,0 +1,59 @@
+"""Layers on complex activations with real weights (KomplexNet, equations 3 to 5), free of layout.
+
+A complex activation is a magnitude >= 0 and a unit vector (cosine, sine), so that no arctangent is taken between layers. With
+psi = L(Re z) + i L(Im z) for a linear map L with a real bias, the layer's output is
+
+    magnitude = 0.5 |psi| + 0.5 L(|z|),   phase = arg psi,   z' = relu(norm(magnitude)) e^{i phase}.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from oscnets.phase import modulus
+
+
+class Polar(NamedTuple):
+    """magnitude (any sign before the rectification) and unit vector (cosine, sine) of the same shape."""
+
+    magnitude: Array
+    cosine: Array
+    sine: Array
+
+    @property
+    def parts(self) -> tuple[Array, Array]:
+        """Real and imaginary part."""
+        return self.magnitude * self.cosine, self.magnitude * self.sine
+
+
+def gate(real: Array, imag: Array, classic: Array) -> Polar:
+    """Equation 4: half the modulus of psi, half the response to the magnitudes alone, at the angle of psi.
+
+    Args:
+        real, imag: the two parts of psi.
+        classic: L(|z|), of the same shape; it silences inputs out of phase instead of letting them act as inhibition.
+
+    Returns:
+        Polar, before normalization. Where psi = 0 the unit vector is (0, 0), and all gradients are finite.
+    """
+    size = modulus(real, imag)
+    safe = jnp.where(size > 0, size, 1)
+    return Polar(0.5 * size + 0.5 * classic, real / safe, imag / safe)
+
+
+def rectify(z: Polar, scale: Array, shift: Array, axes: int | tuple[int, ...]) -> Polar:
+    """Equation 5: relu of the magnitude normalized over `axes` (biased variance, 1e-5), with learned scale and shift."""
+    return z._replace(magnitude=jax.nn.relu(normalize(z.magnitude, axes) * scale + shift))
+
+
+def normalize(x: Array, axes: int | tuple[int, ...], epsilon: float = 1e-5) -> Array:
+    """Zero mean and unit biased variance over `axes`."""
+    centred = x - x.mean(axes, keepdims=True)
+    return centred * jax.lax.rsqrt((centred * centred).mean(axes, keepdims=True) + epsilon)
+
+
+def contrast_logits(magnitude: Array, axis: int = -1) -> Array:
+    """Logits of an output layer without rectification: magnitude minus a third of the largest."""
+    return magnitude - magnitude.max(axis, keepdims=True) / 3

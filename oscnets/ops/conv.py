@@ -1,0 +1,83 @@
+"""Convolutions as matrix products.
+
+XLA's own convolutions are slow inside a loop on a CPU, in their gradients, and when each seed of a vmap has kernels of its
+own; products are fast everywhere. The inner layout is (H, W, C, N), batch last.
+"""
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+_HIGHEST = lax.Precision.HIGHEST
+
+
+def conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
+    """Cross-correlation, zero padded by half the kernel, as PyTorch's `Conv2d(padding=k // 2)`.
+
+    Args:
+        x: (..., H, W, C_in); H and W divisible by `strides`.
+        kernel: (kh, kw, C_in, C_out), odd sizes.
+        strides: the same along both axes.
+
+    Returns:
+        (..., H / strides, W / strides, C_out).
+
+    Raises:
+        ValueError: ranks or channels that do not fit, an even kernel, a size that the stride does not divide.
+    """
+    lead = x.shape[:-3]
+    inner = inner_conv(jnp.moveaxis(x.reshape(-1, *x.shape[-3:]), 0, -1), kernel, strides=strides)
+    return jnp.moveaxis(inner, -1, 0).reshape(*lead, *inner.shape[:-1])
+
+
+def inner_conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
+    """`conv` in the inner layout: (H, W, C_in, N) -> (H / strides, W / strides, C_out, N)."""
+    if kernel.ndim != 4 or x.ndim != 4 or x.shape[2] != kernel.shape[2]:
+        raise ValueError(f"kernel must be (kh, kw, C_in, C_out) for {x.shape[2:3]} channels, got shape {kernel.shape}")
+    if kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
+        raise ValueError(f"kernel must have odd height and width, got {kernel.shape[0]} x {kernel.shape[1]}")
+    if x.shape[0] % strides or x.shape[1] % strides:
+        raise ValueError(f"image of {x.shape[0]} x {x.shape[1]} is not divisible by the stride {strides}")
+    if strides > 1:
+        return _shifted_sum(_space_to_depth(x, strides), *_strided_kernel(kernel, strides))
+    return _shifted_sum(x, kernel, (kernel.shape[0] // 2, kernel.shape[1] // 2))
+
+
+def _space_to_depth(x: Array, stride: int) -> Array:
+    """(H, W, C, N) -> (H/s, W/s, s s C, N)."""
+    height, width, channels, batch = x.shape
+    x = x.reshape(height // stride, stride, width // stride, stride, channels, batch).transpose(0, 2, 1, 3, 4, 5)
+    return x.reshape(height // stride, width // stride, stride * stride * channels, batch)
+
+
+def _strided_kernel(kernel: Array, stride: int) -> tuple[Array, tuple[int, int]]:
+    """The stride-1 kernel on the space-to-depth image that equals a strided kernel, and its origin."""
+    origin = [-(-(k // 2) // stride) for k in kernel.shape[:2]]
+    taps = [o + (k - 1 - k // 2) // stride + 1 for o, k in zip(origin, kernel.shape[:2], strict=True)]
+    before = [o * stride - k // 2 for o, k in zip(origin, kernel.shape[:2], strict=True)]
+    pads = [(b, t * stride - b - k) for b, t, k in zip(before, taps, kernel.shape[:2], strict=True)]
+    kernel = jnp.pad(kernel, [*pads, (0, 0), (0, 0)])
+    kernel = kernel.reshape(taps[0], stride, taps[1], stride, *kernel.shape[2:]).transpose(0, 2, 1, 3, 4, 5)
+    return kernel.reshape(*taps, -1, kernel.shape[-1]), tuple(origin)
+
+
+def _shifted_sum(x: Array, kernel: Array, origin: tuple[int, int]) -> Array:
+    """out[y, x] = sum_t kernel[t] x[y + t - origin]: gathers the taps first or multiplies first, whichever moves less."""
+    (taps_h, taps_w, c_in, c_out), (height, width, _, batch) = kernel.shape, x.shape
+    after = (taps_h - 1 - origin[0], taps_w - 1 - origin[1])
+    pads = [(origin[0], after[0]), (origin[1], after[1]), (0, 0), (0, 0)]
+    offsets = [(i, j) for i in range(taps_h) for j in range(taps_w)]
+    if c_in <= c_out:
+        padded = jnp.pad(x, pads)
+        patches = jnp.concatenate([padded[i : i + height, j : j + width] for i, j in offsets], axis=2)
+        return _pixelwise(patches, kernel.reshape(-1, c_out))
+    by_tap = kernel.transpose(2, 0, 1, 3).reshape(c_in, -1)
+    products = jnp.pad(_pixelwise(x, by_tap), pads).reshape(height + sum(pads[0]), width + sum(pads[1]), -1, c_out, batch)
+    return sum(products[i : i + height, j : j + width, t] for t, (i, j) in enumerate(offsets))
+
+
+def _pixelwise(x: Array, matrix: Array) -> Array:
+    """(H, W, C_in, N) times (C_in, C_out) at every pixel."""
+    pixels = x.shape[0] * x.shape[1]
+    matrix = jnp.broadcast_to(matrix.T, (pixels, *matrix.T.shape))
+    out = lax.dot_general(matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    return out.reshape(*x.shape[:2], *out.shape[1:])

@@ -1,0 +1,107 @@
+"""Phases: fast sines, NaN-free moduli and unit vectors, circular means, order parameters.
+
+Phases are real numbers in radians that the dynamics never wrap; a complex field is carried as its real and imaginary
+parts. Every function has finite gradients where a modulus is zero.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+# pi as three float32 numbers of few bits, so that k * pi subtracts exactly (Cody and Waite).
+_PI_PARTS = (3.140625, 9.67502593994140625e-4, 1.509957990978376432e-7)
+# Minimax polynomials in x^2 on [-pi/2, pi/2]: sin x = x + x^3 S(x^2) to 5e-9, cos x = 1 + x^2 C(x^2) to 3e-10.
+_SINE = (-1.66666571e-1, 8.33301750e-3, -1.98066265e-4, 2.60007304e-6)
+_COSINE = (-4.99999995e-1, 4.16666407e-2, -1.38884036e-3, 2.47618912e-5, -2.60771673e-7)
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+    value = jnp.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        value = value * x + coefficient
+    return value
+
+
+def _sincos(phases: Array) -> tuple[Array, Array]:
+    if phases.dtype != jnp.float32:
+        return jnp.sin(phases), jnp.cos(phases)
+    turns = jnp.round(phases * (1 / jnp.pi))
+    rest = phases
+    for part in _PI_PARTS:
+        rest = rest - turns * part
+    half = 0.5 * turns
+    sign = 1 - 4 * jnp.abs(half - jnp.round(half))
+    square = rest * rest
+    sine = rest + rest * square * _polynomial(_SINE, square)
+    cosine = 1 + square * _polynomial(_COSINE, square)
+    return sign * sine, sign * cosine
+
+
+@jax.custom_jvp
+def sincos(phases: Array) -> tuple[Array, Array]:
+    """Sine and cosine of phases in radians, any shape.
+
+    In float32 a range reduction and two polynomials, absolute error below 2e-7 for phases within +-1e4 rad, several times
+    faster on a CPU than the library's; in other precisions the library's functions.
+    """
+    return _sincos(phases)
+
+
+@sincos.defjvp
+def _sincos_jvp(primals, tangents):
+    (phases,), (change,) = primals, tangents
+    sine, cosine = _sincos(phases)
+    return (sine, cosine), (cosine * change, -sine * change)
+
+
+def modulus(real: Array, imag: Array) -> Array:
+    """|real + i imag|, elementwise; value and gradient are 0 where both parts are 0."""
+    square = real * real + imag * imag
+    positive = square > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
+
+
+def unit(real: Array, imag: Array) -> tuple[Array, Array]:
+    """The unit vector (cos, sin) of the angle of real + i imag, elementwise; (0, 0) with zero gradient at the origin.
+
+    Layers carry phases in this form, so that no arctangent is ever taken inside a network.
+    """
+    size = modulus(real, imag)
+    safe = jnp.where(size > 0, size, 1)
+    return real / safe, imag / safe
+
+
+def angle(real: Array, imag: Array) -> Array:
+    """Angle of real + i imag in radians in (-pi, pi]; 0 with zero gradient at the origin."""
+    origin = (real == 0) & (imag == 0)
+    return jnp.where(origin, 0, jnp.arctan2(imag, jnp.where(origin, 1, real)))
+
+
+def wrap(phases: Array) -> Array:
+    """The same phases within [-pi, pi]."""
+    return phases - 2 * jnp.pi * jnp.round(phases / (2 * jnp.pi))
+
+
+def order_parameter(phases: Array, weights: Array | None = None, axis: int | tuple[int, ...] = -1) -> Array:
+    """Kuramoto's order parameter, the weighted mean of e^{i phase} over `axis`.
+
+    Args:
+        phases: radians, any shape.
+        weights: >= 0, broadcastable to `phases`; None weighs all alike.
+        axis: the oscillators' axis or axes.
+
+    Returns:
+        Complex array without `axis`: the modulus is the synchrony in [0, 1], the angle the mean phase. 0 where the weights
+        sum to 0, with zero gradient.
+    """
+    sine, cosine = sincos(jnp.asarray(phases))
+    weights = jnp.ones_like(cosine) if weights is None else jnp.broadcast_to(weights, cosine.shape).astype(cosine.dtype)
+    total = weights.sum(axis)
+    total = jnp.where(total > 0, total, 1)
+    return jax.lax.complex((weights * cosine).sum(axis) / total, (weights * sine).sum(axis) / total)
+
+
+def circular_mean(phases: Array, weights: Array | None = None, axis: int | tuple[int, ...] = -1) -> Array:
+    """Angle of `order_parameter`, radians in (-pi, pi]; 0 where it is undefined."""
+    mean = order_parameter(phases, weights, axis)
+    return angle(mean.real, mean.imag)
