@@ -202,7 +202,7 @@ def scene_sheet(
     note = figure.add_subplot(grid[number, 2 + len(steps) :])
     note.set_axis_off()
     text = "dots: active units, in the digit's colour\narrow: their mean, length r"
-    note.text(0.5, 0.0, text, ha="center", va="center", fontsize=8)
+    note.text(0.5, -0.5, text, ha="center", va="top", fontsize=8)
     figure.suptitle(title)
     return figure
 
@@ -306,7 +306,8 @@ def kernel_change(before: ArrayLike, after: ArrayLike, *, title: str = "") -> Fi
             if row == 1:
                 axes.set_xlabel("sending channel", fontsize=9)
                 axes.set_ylabel("receiving channel", fontsize=9)
-            figure.colorbar(drawn, ax=axes, shrink=0.9, aspect=14, pad=0.02)
+            bar = figure.colorbar(drawn, ax=axes, shrink=0.9, aspect=14, pad=0.02)
+            bar.set_label("change" if name == "change" else "weight (> 0 attracts)", fontsize=8)
     figure.suptitle(title)
     return figure
 

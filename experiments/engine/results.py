@@ -56,17 +56,12 @@ def load_metrics(workdir: str | Path) -> Metrics:
 
 
 def load_config(workdir: str | Path) -> dict[str, Any]:
-    """config.json of a run, or {} where there is none. Raises ValueError where it is no JSON object."""
-    path = Path(workdir) / "config.json"
-    if not path.is_file():
-        return {}
-    try:
-        config = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} must hold an object, got a {type(config).__name__}")
-    return config
+    """config.json of a run, {} where there is none, and what timing.json adds (wall_seconds, over all its resumptions).
+
+    Raises:
+        ValueError: one of the two is no JSON object; names it.
+    """
+    return _object(Path(workdir) / "config.json") | _object(Path(workdir) / "timing.json")
 
 
 def last_values(metrics: Metrics, model: str, split: str, name: str) -> tuple[list[int], NDArray[np.float64]]:
@@ -91,6 +86,18 @@ def in_order(names: Iterable[str], first: Sequence[str] = ()) -> list[str]:
     """Each name once: those of `first` that occur, in its order, then the rest as they come."""
     names = dict.fromkeys(names)
     return [name for name in first if name in names] + [name for name in names if name not in first]
+
+
+def _object(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must hold an object, got a {type(found).__name__}")
+    return found
 
 
 def _stack(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -35,8 +35,8 @@ def _header(summary: Mapping[str, Any]) -> str:
         "hardware": _pairs(run["device"]),
         "versions": _pairs(run["versions"]),
         "commit": run["commit"],
-        "wall time": None if wall is None else _duration(wall),
     }
+    rows |= {} if wall is None else {"wall time": _duration(wall)}
     return "\n".join(f"- {key}: {'unknown' if value is None else value}" for key, value in rows.items())
 
 

@@ -145,6 +145,7 @@ def test_tables_have_a_model_a_row_in_the_config_s_order(make_run):
 
 def test_header_tells_the_run(make_run):
     workdir = make_run(whole_run())
+    (workdir / "timing.json").write_text('{"wall_seconds": 3725.4}')
     report.build(workdir)
     text = (workdir / "summary.md").read_text()
     for said in (
@@ -155,6 +156,7 @@ def test_header_tells_the_run(make_run):
         "versions: jax 0.10.2",
         "commit: 0123abc",
         "data: unknown",
+        "wall time: 1 h 2 min 5 s",
     ):
         assert said in text
 
@@ -249,6 +251,9 @@ def test_nothing_to_report(tmp_path, make_run):
         report.build(make_run([], tail='{"model"\n{}\n'))
     (make_run(whole_run()) / "config.json").write_text("[1]")
     with pytest.raises(ValueError, match="must hold an object, got a list"):
+        report.build(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config.json is not JSON"):
         report.build(tmp_path)
 
 
