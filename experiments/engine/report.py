@@ -56,8 +56,8 @@ def build(
         high bound the 95 % interval of the mean) and values (S, T).
 
     Raises:
-        FileNotFoundError: no workdir, or no metrics.jsonl in it.
-        ValueError: metrics.jsonl holds no complete line, or config.json is no JSON object.
+        UsageError: no workdir, no metrics.jsonl in it, no complete line in that, or config.json is no JSON object.
+        RunError: a complete line of metrics.jsonl is damaged.
     """
     workdir = Path(workdir)
     metrics, config = load_metrics(workdir), load_config(workdir)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.engine import log
+from experiments.engine.errors import UsageError
 
 # {model: {split: {name: {seed: {training step: value}}}}}; a value is (T,) over the dynamics, or () without time.
 Metrics = dict[str, dict[str, dict[str, dict[int, dict[int, NDArray[np.float64]]]]]]
@@ -28,15 +29,14 @@ def load_metrics(workdir: str | Path) -> Metrics:
     Values that a run found undefined are not in the file, so that their seed, or the metric itself, is absent.
 
     Raises:
-        FileNotFoundError: no workdir, or no metrics.jsonl in it.
-        ValueError: no complete line.
+        UsageError: no workdir, no metrics.jsonl in it, or no complete line in that.
         RunError: a complete line is damaged; names it.
     """
     path = Path(workdir) / "metrics.jsonl"
     if not Path(workdir).is_dir():
-        raise FileNotFoundError(f"no workdir {Path(workdir)}")
+        raise UsageError(f"no workdir {Path(workdir)}")
     if not path.is_file():
-        raise FileNotFoundError(f"no metrics.jsonl in {Path(workdir)}: has the run been started?")
+        raise UsageError(f"no metrics.jsonl in {Path(workdir)}: has the run been started?")
     timed: dict[tuple, dict[int, float]] = {}
     metrics: Metrics = {}
     for entry in log.read(path):
@@ -47,7 +47,7 @@ def load_metrics(workdir: str | Path) -> Metrics:
         if match:
             timed.setdefault((model, split, name, seed, step), {})[int(match["step"])] = float(value)
     if not metrics:
-        raise ValueError(f"{path} holds no metrics yet")
+        raise UsageError(f"{path} holds no metrics yet")
     for (model, split, name, seed, step), values in timed.items():
         series = np.full(max(values), np.nan)
         series[np.array(list(values)) - 1] = list(values.values())
@@ -59,7 +59,7 @@ def load_config(workdir: str | Path) -> dict[str, Any]:
     """config.json of a run, {} where there is none, and what timing.json adds (wall_seconds, over all its resumptions).
 
     Raises:
-        ValueError: one of the two is no JSON object; names it.
+        UsageError: one of the two is no JSON object; names it.
     """
     return _object(Path(workdir) / "config.json") | _object(Path(workdir) / "timing.json")
 
@@ -94,9 +94,9 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise UsageError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} must hold an object, got a {type(found).__name__}")
+        raise UsageError(f"{path} must hold an object, got a {type(found).__name__}")
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from experiments.engine import report
-from experiments.engine.errors import RunError
+from experiments.engine.errors import RunError, UsageError
 from experiments.engine.results import history, last_values, load_metrics
 from oscnets import stats
 
@@ -241,19 +241,19 @@ def test_later_lines_hold_and_odd_values_are_undefined(make_run):
 
 
 def test_nothing_to_report(tmp_path, make_run):
-    with pytest.raises(FileNotFoundError, match=r"no workdir .*nowhere"):
+    with pytest.raises(UsageError, match=r"no workdir .*nowhere"):
         report.build(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"no metrics.jsonl in .* has the run been started"):
+    with pytest.raises(UsageError, match=r"no metrics.jsonl in .* has the run been started"):
         report.build(tmp_path)
-    with pytest.raises(ValueError, match="holds no metrics yet"):
+    with pytest.raises(UsageError, match="holds no metrics yet"):
         report.build(make_run([], tail='{"model"'))
     with pytest.raises(RunError, match="line 1 is damaged"):
         report.build(make_run([], tail='{"model"\n{}\n'))
     (make_run(whole_run()) / "config.json").write_text("[1]")
-    with pytest.raises(ValueError, match="must hold an object, got a list"):
+    with pytest.raises(UsageError, match="must hold an object, got a list"):
         report.build(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config.json is not JSON"):
+    with pytest.raises(UsageError, match=r"config.json is not JSON"):
         report.build(tmp_path)
 
 
