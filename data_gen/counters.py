@@ -71,7 +71,7 @@ def _log(x: np.ndarray) -> np.ndarray:
 
 
 def _cos_turns(turns: np.ndarray) -> np.ndarray:
-    """cos(2 pi turns), turns in [0, 1), to about 1e-15: the nearest quarter turn, then a Taylor series within pi / 4."""
+    """cos(2 pi turns), turns in [0, 1), to about 1e-15: the nearest quarter turn, a Taylor series within pi / 4."""
     quarter = np.floor(4.0 * turns + 0.5)
     angle = (4.0 * turns - quarter) * _HALF_PI
     square = angle * angle

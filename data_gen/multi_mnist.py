@@ -199,8 +199,8 @@ class _Layout:
             self._turn(pending, turn)
             pending = pending[self.placed[pending] < self.rules.num_digits]
         raise RuntimeError(
-            f"{len(pending)} of {len(self.samples)} scenes, the first of them number {self.samples[pending[0]]}, found no "
-            f"places in {_MAX_TURNS} tries on a canvas of {self.canvas} for {self.rules}: enlarge one or widen the other"
+            f"{len(pending)} of {len(self.samples)} scenes (the first: {self.samples[pending[0]]}) found no places in "
+            f"{_MAX_TURNS} tries: enlarge the canvas of {self.canvas}, or ask for less than {self.rules}"
         )
 
     def _choose(self, scenes: np.ndarray) -> None:
@@ -294,6 +294,7 @@ def _draw(scenes: Scenes, part: slice, table: _Table, chosen: np.ndarray, boxes:
     scenes.images[part, ..., 0] = sums.astype(np.float32) / np.float32(255 * divisor)
     index = pixels.nearest_index(scenes.canvas, size)
     owners = owners[:, index[:, None], index]
-    scenes.masks[part] = owners[..., None] == (1 << np.arange(num_digits)).astype(np.uint16)
+    for k in range(num_digits):
+        scenes.masks[part, ..., k] = owners == 1 << k
     scenes.overlap[part] = (owners & (owners - (owners > 0))) != 0
     scenes.labels[part], scenes.sources[part], scenes.boxes[part] = table.labels[chosen], chosen, boxes

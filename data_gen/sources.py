@@ -163,7 +163,7 @@ def _decode(builder: Any, name: str, split: str, folder: Path) -> Base:
         ) from error
     except Exception as error:
         raise MissingDatasetError(
-            f"data set {name!r} in {folder} cannot be read ({error}). Prepare it anew or use --config.data.source=digits"
+            f"{name!r} in {folder} cannot be read ({error}). Prepare it anew, or take --config.data.source=digits"
         ) from error
 
 

@@ -1,0 +1,270 @@
+"""Base images: the splits, the data sets through TFDS, the cache, and what is said where a set is missing."""
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+from sklearn.datasets import load_digits
+
+from data_gen import cache, sources
+
+SHAPES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+
+
+def write_tfds(root: Path, name: str, counts: dict[str, int], seed: int = 0) -> Path:
+    """A small prepared data set as TFDS lays it out; image i has random pixels and the label i % 10."""
+    import tensorflow_datasets as tfds
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    version = str(tfds.builder(name, data_dir=str(root / "elsewhere"), file_format="array_record").version)
+    folder = root / name / version
+    folder.mkdir(parents=True, exist_ok=True)
+    tfds.features.FeaturesDict(
+        {"image": tfds.features.Image(shape=SHAPES[name]), "label": tfds.features.ClassLabel(num_classes=10)}
+    ).save_config(folder)
+    rng = np.random.default_rng(seed)
+    for split, count in counts.items():
+        writer = ArrayRecordWriter(str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
+        for i in range(count):
+            writer.write(serialized(rng.integers(0, 256, SHAPES[name], dtype=np.uint8), i % 10))
+        writer.close()
+    info = {"name": name, "version": version, "fileFormat": "array_record"}
+    info["splits"] = [
+        {
+            "name": split,
+            "shardLengths": [str(count)],
+            "numBytes": "1",
+            "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+        }
+        for split, count in counts.items()
+    ]
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    return folder
+
+
+def serialized(image: np.ndarray, label: int) -> bytes:
+    from tensorflow_datasets.proto import tf_example_pb2
+    from tensorflow_datasets.proto import tf_feature_pb2 as feature
+
+    png = io.BytesIO()
+    Image.fromarray(image.squeeze()).save(png, "PNG")
+    fields = {
+        "image": feature.Feature(bytes_list=feature.BytesList(value=[png.getvalue()])),
+        "label": feature.Feature(int64_list=feature.Int64List(value=[label])),
+    }
+    return tf_example_pb2.Example(features=feature.Features(feature=fields)).SerializeToString()
+
+
+def expected_images(name: str, count: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.integers(0, 256, SHAPES[name], dtype=np.uint8) for _ in range(count)]).squeeze()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    folder = tmp_path / "user_cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder / "oscnets"
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    """From here on only a cache can answer."""
+
+    def refuse(*_):
+        raise AssertionError("decoded again")
+
+    return lambda: monkeypatch.setattr(sources, "_stack", refuse)
+
+
+def test_digits_have_the_agreed_form():
+    for split, count in (("train", 1442), ("test", 355)):
+        base = sources.load("digits", split)
+        assert base.images.shape == (count, 28, 28) and base.images.dtype == np.uint8
+        assert base.labels.shape == (count,) and base.labels.dtype == np.int32
+        assert base.images.max() == 255 and base.images.min() == 0
+
+
+def test_digits_splits_are_balanced_disjoint_and_complete():
+    train, test = sources.load("digits", "train"), sources.load("digits", "test")
+    for base, share in ((train, 0.8), (test, 0.2)):
+        counts = np.bincount(base.labels, minlength=10)
+        assert (abs(counts - share * np.bincount(load_digits().target)) <= 1).all()
+    seen = {image.tobytes() for image in train.images}
+    assert not any(image.tobytes() in seen for image in test.images)
+    assert len(train.labels) + len(test.labels) == 1797
+
+
+def test_digits_are_the_scans_resized_bilinearly():
+    scans = load_digits()
+    base = sources.load("digits", "test")
+    positions = np.clip((np.arange(28) + 0.5) * 8 / 28 - 0.5, 0, 7)
+    grid = np.stack(np.meshgrid(positions, positions, indexing="ij"))
+    fourth_zero = np.flatnonzero(scans.target == 0)[4]
+    expected = ndimage.map_coordinates(scans.images[fourth_zero], grid, order=1) * 255 / 16
+    first_zero = base.images[np.flatnonzero(base.labels == 0)[0]]
+    np.testing.assert_allclose(first_zero, expected, atol=0.5 + 1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_tfds_sets_are_read_without_tensorflow(name, tmp_path):
+    loaded = "tensorflow" in sys.modules
+    write_tfds(tmp_path, name, {"train": 13, "test": 5})
+    for split, count in (("train", 13), ("test", 5)):
+        base = sources.load(name, split, data_dir=tmp_path)
+        assert base.images.dtype == np.uint8 and base.labels.dtype == np.int32
+        np.testing.assert_array_equal(base.labels, np.arange(count) % 10)
+    np.testing.assert_array_equal(sources.load(name, "train", data_dir=tmp_path).images, expected_images(name, 13))
+    assert ("tensorflow" in sys.modules) == loaded
+
+
+def test_a_second_load_comes_from_the_cache_beside_the_set(tmp_path, no_decoding, own_cache):
+    folder = write_tfds(tmp_path, "mnist", {"train": 3, "test": 3})
+    first = sources.load("mnist", "test", data_dir=tmp_path)
+    no_decoding()
+    second = sources.load("mnist", "test", data_dir=str(tmp_path))
+    np.testing.assert_array_equal(first.images, second.images)
+    np.testing.assert_array_equal(first.labels, second.labels)
+    assert (folder / "oscnets-test.npz").exists() and not own_cache.exists()
+    assert not list(folder.glob(".partial*"))
+
+
+def test_a_read_only_set_is_cached_in_the_users_folder(tmp_path, no_decoding, own_cache):
+    folder = write_tfds(tmp_path, "mnist", {"train": 3, "test": 3})
+    folder.chmod(0o555)
+    sources.load("mnist", "test", data_dir=tmp_path)
+    assert not list(folder.glob("*.npz")) and len(list(own_cache.glob("mnist-test-*.npz"))) == 1
+    no_decoding()
+    assert len(sources.load("mnist", "test", data_dir=tmp_path).labels) == 3
+
+
+def test_no_place_for_a_cache_is_no_failure(tmp_path, own_cache):
+    folder = write_tfds(tmp_path, "mnist", {"train": 3, "test": 3})
+    folder.chmod(0o555)
+    own_cache.parent.write_text("a file where the folder should be")
+    for _ in range(2):
+        assert len(sources.load("mnist", "test", data_dir=tmp_path).labels) == 3
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text", "pickle", "foreign arrays"])
+def test_a_damaged_cache_is_not_trusted(tmp_path, damage):
+    folder = write_tfds(tmp_path, "mnist", {"train": 3, "test": 3})
+    expected = sources.load("mnist", "test", data_dir=tmp_path)
+    path = folder / "oscnets-test.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    with np.load(path) as stored:
+        fingerprint = str(stored["fingerprint"])
+    if damage == "pickle":
+        np.savez(path, fingerprint=fingerprint, images=np.array([{}], dtype=object), labels=np.zeros(3, np.int32))
+    elif damage == "foreign arrays":
+        np.savez(path, fingerprint=fingerprint, pictures=np.zeros(3))
+    else:
+        path.write_bytes({"truncated": content[:500], "flipped": content, "empty": b"", "text": b"not npz"}[damage])
+    again = sources.load("mnist", "test", data_dir=tmp_path)
+    np.testing.assert_array_equal(again.images, expected.images)
+    np.testing.assert_array_equal(again.labels, expected.labels)
+
+
+def test_a_changed_set_is_decoded_anew(tmp_path):
+    folder = write_tfds(tmp_path, "mnist", {"train": 3, "test": 3})
+    sources.load("mnist", "train", data_dir=tmp_path)
+    times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    write_tfds(tmp_path, "mnist", {"train": 3, "test": 3}, seed=7)
+    for path, time in times.items():
+        os.utime(path, ns=(time, time))
+    changed = sources.load("mnist", "train", data_dir=tmp_path)
+    np.testing.assert_array_equal(changed.images, expected_images("mnist", 3, seed=7))
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    assert cache.write(tmp_path / "x.npz", "f", {"a": np.zeros(2)}) is False
+    assert list(tmp_path.iterdir()) == []
+
+
+def forbid_network(monkeypatch):
+    def unreachable(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(sources.urllib.request, "urlopen", unreachable)
+
+
+def test_a_missing_set_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(sources.MissingDatasetError) as caught:
+        sources.load("fashion_mnist", "train", data_dir=tmp_path)
+    message = str(caught.value)
+    assert "'fashion_mnist'" in message and str(tmp_path / "fashion_mnist") in message
+    assert "TensorFlow" in message and "--config.data.source=digits" in message and "\n" not in message
+
+
+def test_without_a_network_nothing_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: object())
+    forbid_network(monkeypatch)
+    with pytest.raises(sources.MissingDatasetError, match=r"'mnist'.*no network.*source=digits"):
+        sources.load("mnist", "train", data_dir=tmp_path)
+
+
+class Downloadable:
+    """A builder whose set appears, or not, when it is prepared."""
+
+    def __init__(self, root, error=None):
+        self.data_dir, self.root, self.error = str(root / "mnist" / "3.0.1"), root, error
+
+    def download_and_prepare(self):
+        if self.error:
+            raise self.error
+        write_tfds(self.root, "mnist", {"train": 4, "test": 2})
+
+    def as_data_source(self, split):
+        import tensorflow_datasets as tfds
+
+        return tfds.builder("mnist", data_dir=str(self.root), file_format="array_record").as_data_source(split)
+
+
+@pytest.fixture
+def online(monkeypatch):
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(sources, "_online", lambda: True)
+
+
+def test_an_absent_set_is_prepared_where_that_is_possible(tmp_path, monkeypatch, online):
+    monkeypatch.setattr(sources, "_builder", lambda name, data_dir: Downloadable(data_dir))
+    assert len(sources.load("mnist", "train", data_dir=tmp_path).labels) == 4
+
+
+def test_a_failed_download_names_its_cause(tmp_path, monkeypatch, online):
+    failing = Downloadable(tmp_path, ConnectionError("server is gone"))
+    monkeypatch.setattr(sources, "_builder", lambda name, data_dir: failing)
+    with pytest.raises(sources.MissingDatasetError, match=r"server is gone.*source=digits"):
+        sources.load("mnist", "train", data_dir=tmp_path)
+
+
+def test_damaged_shards_are_an_error_that_names_the_set(tmp_path):
+    folder = write_tfds(tmp_path, "mnist", {"train": 3, "test": 3})
+    next(folder.glob("*-test.array_record*")).write_bytes(b"nothing of the kind")
+    with pytest.raises(sources.MissingDatasetError, match=r"'mnist' in .* cannot be read"):
+        sources.load("mnist", "test", data_dir=tmp_path)
+
+
+def test_a_damaged_description_is_an_error_that_names_the_set(tmp_path):
+    folder = write_tfds(tmp_path, "mnist", {"train": 3, "test": 3})
+    (folder / "dataset_info.json").write_text("{")
+    with pytest.raises(sources.MissingDatasetError, match="'mnist'"):
+        sources.load("mnist", "test", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("name", "split"), [("minst", "train"), ("mnist", "validation"), ("", "test")])
+def test_unknown_names_and_splits(name, split):
+    with pytest.raises(ValueError, match=r"must be one of .*got '"):
+        sources.load(name, split)
