@@ -299,9 +299,9 @@ GOLDEN = {
     ("blobs", "apart", 2): "543263ffe7c27853",
     ("blobs", "pixels", 2): "faa6c23343e0d48d",
     ("blobs", "boxes", 5): "ffe57a100b7b0df5",
-    ("digits", "apart", 2): "d77c29d9deafec27",
-    ("digits", "apart", 9): "6a19c1971f8b01e6",
-    ("digits", "pixels", 3): "1fcd0bbd0cd6bef3",
+    ("digits", "apart", 2): "441d289244455793",
+    ("digits", "apart", 9): "16c20e466d3de028",
+    ("digits", "pixels", 3): "8340ef680f907f21",
 }
 
 

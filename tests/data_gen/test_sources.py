@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 
 import numpy as np
 import pytest
@@ -104,10 +106,11 @@ def test_digits_splits_are_balanced_disjoint_and_complete():
 def test_digits_are_the_scans_resized_bilinearly():
     scans = load_digits()
     base = sources.load("digits", "test")
-    positions = np.clip((np.arange(28) + 0.5) * 8 / 28 - 0.5, 0, 7)
+    positions = np.clip((np.arange(28) + 0.5) * 10 / 28 - 0.5, 0, 9)
     grid = np.stack(np.meshgrid(positions, positions, indexing="ij"))
-    fourth_zero = np.flatnonzero(scans.target == 0)[4]
-    expected = ndimage.map_coordinates(scans.images[fourth_zero], grid, order=1) * 255 / 16
+    fifth_zero = np.flatnonzero(scans.target == 0)[4]
+    levels = ndimage.map_coordinates(np.pad(scans.images[fifth_zero], 1), grid, order=1)
+    expected = np.maximum(levels - 4, 0) * 255 / 12
     first_zero = base.images[np.flatnonzero(base.labels == 0)[0]]
     np.testing.assert_allclose(first_zero, expected, atol=0.5 + 1e-9)
 
@@ -192,15 +195,8 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def forbid_network(monkeypatch):
-    def unreachable(*_, **__):
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(sources.urllib.request, "urlopen", unreachable)
-
-
 def test_a_missing_set_is_one_clear_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sources, "_obstacle", lambda: "preparing it takes TensorFlow, which is not installed")
     with pytest.raises(sources.MissingDatasetError) as caught:
         sources.load("fashion_mnist", "train", data_dir=tmp_path)
     message = str(caught.value)
@@ -208,11 +204,26 @@ def test_a_missing_set_is_one_clear_error(tmp_path, monkeypatch):
     assert "TensorFlow" in message and "--config.data.source=digits" in message and "\n" not in message
 
 
-def test_without_a_network_nothing_is_tried(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: object())
-    forbid_network(monkeypatch)
-    with pytest.raises(sources.MissingDatasetError, match=r"'mnist'.*no network.*source=digits"):
-        sources.load("mnist", "train", data_dir=tmp_path)
+@pytest.mark.parametrize(
+    ("tensorflow", "answer", "expected"),
+    [
+        (None, None, "takes TensorFlow"),
+        ("found", OSError("no route to host"), r"no network to download it \(no route to host\)"),
+        ("found", TimeoutError("timed out"), "no network"),
+        ("found", HTTPError("https://x", 403, "forbidden", None, None), None),
+        ("found", io.BytesIO(), None),
+    ],
+)
+def test_obstacles_are_known_before_anything_is_tried(tensorflow, answer, expected, monkeypatch):
+    def urlopen(*_, **__):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: tensorflow)
+    monkeypatch.setattr(sources.urllib.request, "urlopen", urlopen)
+    obstacle = sources._obstacle()
+    assert obstacle is None if expected is None else re.search(expected, obstacle)
 
 
 class Downloadable:
@@ -234,8 +245,7 @@ class Downloadable:
 
 @pytest.fixture
 def online(monkeypatch):
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(sources, "_online", lambda: True)
+    monkeypatch.setattr(sources, "_obstacle", lambda: None)
 
 
 def test_an_absent_set_is_prepared_where_that_is_possible(tmp_path, monkeypatch, online):
