@@ -89,14 +89,14 @@ def generate(
     Returns: Scenes, the same bytes on every machine; scene i does not depend on num_examples or start.
     Raises: ValueError with the value and what was expected; RuntimeError where scenes cannot be laid out.
     """
-    _check_range("num_examples", num_examples, 0, 2**31)
-    _check_range("start", start, 0, 2**62)
-    _check_range("size", size, 1, 1024)
+    _check_count("num_examples", num_examples, 0, 2**31)
+    _check_count("start", start, 0, 2**62)
+    _check_count("size", size, 1, 1024)
     counters.check_seed(seed)
     rules = _Rules(num_digits, max_overlap, min_overlap, overlap_measure)
     table = _Table(base, num_digits)
     canvas = default_canvas(num_digits, table.side) if canvas is None else canvas
-    _check_range("canvas", canvas, table.side, 4096)
+    _check_count("canvas", canvas, table.side, 4096)
     scenes = _empty(num_examples, num_digits, size, canvas)
     for low in range(0, num_examples, _CHUNK):
         part = slice(low, min(low + _CHUNK, num_examples))
@@ -118,19 +118,20 @@ class _Rules:
     measure: str
 
     def __post_init__(self) -> None:
-        _check_range("num_digits", self.num_digits, 2, 9)
-        _check_range("max_overlap", self.max_overlap, 0, 1)
+        _check_count("num_digits", self.num_digits, 2, 9)
+        if not 0 <= self.max_overlap <= 1:
+            raise ValueError(f"max_overlap must lie in [0, 1], got {self.max_overlap}")
         if self.measure not in MEASURES:
             raise ValueError(f"overlap_measure must be one of {MEASURES}, got {self.measure!r}")
-        if not 0 <= self.min_overlap < max(self.max_overlap, 1e-300):
+        if self.min_overlap != 0 and not 0 < self.min_overlap < self.max_overlap:
             raise ValueError(
                 f"min_overlap must be 0 or lie in [0, max_overlap = {self.max_overlap}), got {self.min_overlap}"
             )
 
 
-def _check_range(name: str, value, low, high) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} must lie in [{low}, {high}], got {value}")
+def _check_count(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, (int, np.integer)) or not low <= value <= high:
+        raise ValueError(f"{name} must be an integer in [{low}, {high}], got {value}")
 
 
 class _Table:

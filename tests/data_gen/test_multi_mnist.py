@@ -330,7 +330,8 @@ def test_no_scenes(digits):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_digits": 0}, r"num_digits must lie in \[2, 9\], got 0"),
+        ({"num_digits": 0}, r"num_digits must be an integer in \[2, 9\], got 0"),
+        ({"num_digits": 2.0}, r"num_digits.* got 2.0"),
         ({"num_digits": 1}, "num_digits.* got 1"),
         ({"num_digits": 10}, "num_digits.* got 10"),
         ({"num_digits": 11}, "num_digits.* got 11"),

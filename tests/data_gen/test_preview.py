@@ -68,11 +68,11 @@ def test_a_wrong_name_ends_the_program_with_the_nearest(tmp_path):
     ("flags", "message"),
     [
         (["--set=digit"], "did you mean 'digits'"),
-        (["--set=multi_mnist", "--num_digits=11"], "num_digits must lie in [2, 9], got 11"),
+        (["--set=multi_mnist", "--num_digits=11"], "num_digits must be an integer in [2, 9], got 11"),
         (["--set=multi_mnist", "--max_overlap=2"], "max_overlap must lie in [0, 1], got 2"),
         (["--set=multi_mnist", "--source=digts"], "source must be one of"),
         (["--set=multi_mnist", "--num_examples=0"], "num_examples must be at least 1"),
-        (["--set=multi_mnist", "--num_examples=-1"], "num_examples must lie in"),
+        (["--set=multi_mnist", "--num_examples=-1"], "num_examples must be an integer in"),
         (["--set=digits", "--num_examples=-1"], "num_examples must be at least 1"),
         (["--set=digits", "--out=no/such/folder/x.png"], "no/such/folder"),
     ],
