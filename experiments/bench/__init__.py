@@ -1,0 +1,1 @@
+"""Timings: one training step against eager PyTorch, and the ways to compute the coupling."""

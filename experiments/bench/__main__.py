@@ -1,0 +1,112 @@
+"""`python -m experiments.bench`: timings. See --help."""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.bench import harness, komplexnet
+
+
+def positive(text: str) -> int:
+    """A whole number >= 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def odd(text: str) -> int:
+    """An odd number >= 1: the size of a kernel."""
+    number = positive(text)
+    if number % 2 == 0:
+        raise argparse.ArgumentTypeError(f"must be odd, for a kernel to have a centre, got {number}")
+    return number
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; exits with status 2 where it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.bench", description="Timings.", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    step = commands.add_parser("komplexnet", help="a training step against eager PyTorch", allow_abbrev=False)
+    step.add_argument("--batch_size", type=positive, default=128)
+    step.add_argument("--num_steps", type=positive, default=15, help="of the dynamics")
+    step.add_argument("--kernel_size", type=odd, default=13)
+    step.add_argument("--no_peer", action="store_true", help="time JAX alone; needs no PyTorch")
+    ways = commands.add_parser("coupling", help="the coupling's methods over sizes", allow_abbrev=False)
+    ways.add_argument("--sizes", type=positive, nargs="+", default=[16, 32, 64, 128], help="of the image")
+    ways.add_argument("--kernel_sizes", type=odd, nargs="+", default=[3, 5, 9, 13, 25])
+    ways.add_argument("--batch_sizes", type=positive, nargs="+", default=[1, 16, 128])
+    ways.add_argument("--markdown", type=Path, help="write the table here too")
+    for command in (step, ways):
+        command.add_argument("--rounds", type=positive, default=5, help="that count, after one to warm up")
+        command.add_argument("--json", type=Path, help="write the figures here too")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for and print it."""
+    options = parse(arguments)
+    for path in filter(None, (options.json, getattr(options, "markdown", None))):
+        if not path.parent.is_dir():  # said now, not after minutes of measuring
+            sys.exit(f"cannot write {path}: there is no folder {path.parent}")
+    figures = run_step(options) if options.command == "komplexnet" else run_coupling(options)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def run_step(options: argparse.Namespace) -> dict[str, Any]:
+    """Compare the training steps, print a line a case."""
+    sizes = {name: getattr(options, name) for name in ("batch_size", "num_steps", "kernel_size")}
+    try:
+        cases = komplexnet.compare(rounds=options.rounds, peer=not options.no_peer, **sizes)
+    except (ModuleNotFoundError, komplexnet.MismatchError, harness.SideError) as error:
+        sys.exit(str(error))
+    print(f"{json.dumps(sizes)}, medians of {options.rounds} rounds in turns")
+    for load in {case["load"] for case in cases.values()}:
+        print(f"load of the machine before: {load:.1f}" + (", so that these figures mean little" if load > 0.7 else ""))
+    for name, case in cases.items():
+        print(describe(name, case))
+    return cases
+
+
+def describe(name: str, case: dict[str, Any]) -> str:
+    """A case in words, over a few lines."""
+    facts, peer = case["facts"], case["peer_facts"]
+    lines = [
+        f"{name}: JAX {facts['jax']}, {facts['devices']} x {facts['device']}, {facts['threads']} threads",
+        f"  {statistics.median(case['milliseconds']):.0f} ms a step, {case['images_per_second']:.1f} images/s, "
+        f"compiled in {case['compile_seconds']:.1f} s, peak memory {case['peak_rss_mb']:.0f} MB",
+    ]
+    if peer:
+        lines.append(
+            f"  PyTorch {peer['torch']}, {peer['device']}, {peer['threads']} threads: "
+            f"{statistics.median(case['peer_milliseconds']):.0f} ms a step, "
+            f"{case['peer_images_per_second']:.1f} images/s, peak memory {peer['peak_rss_mb']:.0f} MB; "
+            f"ratio {case['ratio']:.2f}"
+        )
+    return "\n".join(lines)
+
+
+def run_coupling(options: argparse.Namespace) -> dict[str, Any]:
+    """Time the coupling's methods, print rows as they come and the table at the end."""
+    from experiments.bench import coupling  # brings JAX, which the parent of a comparison does without
+
+    rows = []
+    for row in coupling.measure(options.sizes, options.kernel_sizes, options.batch_sizes, rounds=options.rounds):
+        print(row, file=sys.stderr, flush=True)
+        rows.append(row)
+    if not rows:
+        sys.exit("nothing to measure: every kernel is larger than every image")
+    text = coupling.table(rows)
+    print(text)
+    if options.markdown:
+        options.markdown.write_text(text + "\n")
+    return coupling.facts() | {"rows": rows}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The JAX side of the comparison: the training step of the experiment itself."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import komplexnet as experiment
+from experiments.bench import komplexnet as comparison
+from experiments.configs import komplexnet as configs
+from experiments.engine import mesh, seeds, steps
+from oscnets import interop, metrics
+
+
+def train(
+    *, batch_size: int, num_steps: int, kernel_size: int, all_devices: bool
+) -> tuple[Callable[[], None], dict[str, Any]]:
+    """The side of a comparison: the engine's step on the experiment's task, one seed, on one device or on all."""
+    mesh.configure_cpu_devices(0 if all_devices else 1)
+    devices = jax.local_devices()[: None if all_devices else 1]
+    config = configs.get_config("paper")
+    config.model.update(num_steps=num_steps, kernel_size=kernel_size)
+    config.train.batch_size = batch_size
+    task, plan = experiment.make_task(config, "komplexnet"), seeds.make_plan(0, 1, batch_size, "loop", devices)
+    (seed,) = plan.split(plan.seeds)
+    data = mesh.replicate(plan.mesh, _batch(batch_size))
+    state = steps.make_initialize(task, plan)(seed)
+    fixed = (seed, steps.make_order(plan, batch_size)(seed, np.int32(0)), data)
+    start = time.perf_counter()
+    step = steps.make_step(task, plan, batch_size).lower(*state, *fixed, np.int32(0), np.int32(0)).compile()
+    taken = time.perf_counter() - start
+    count = 0
+
+    def run() -> None:
+        nonlocal state, count
+        update = jax.block_until_ready(step(*state, *fixed, np.int32(count), np.int32(0)))
+        state, count = (update.params, update.opt_state), count + 1
+
+    where = {"devices": plan.mesh.size, "device": devices[0].device_kind, "threads": mesh.usable_cores()}
+    return run, {"jax": jax.__version__, "compile_seconds": taken, **where}
+
+
+def differences(*, path: str, batch_size: int, **_: int) -> tuple[Callable[[], None], dict[str, Any]]:
+    """Compare loss and gradients with those that the other side left in `path`, on its weights and phases.
+
+    Differences are relative: to the loss, and to the largest value of each array of the gradient.
+    """
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    state, reference = (_under(arrays, prefix) for prefix in ("state/", "gradient/"))
+    length = int(arrays["num_steps"])
+    network, params = interop.from_torch("komplexnet", state, num_steps=length)
+    batch = _batch(batch_size) | {"phases": np.moveaxis(arrays["phases"], 1, -1)}
+    loss = partial(experiment.complex_loss, network, lambda batch, *_: batch["phases"], 1.0)
+    sliced = partial(experiment.in_slices, loss, max(1, batch_size // 2))
+    keys = jax.random.split(jax.random.key(0), batch_size)
+    (value, _), gradient = jax.jit(jax.value_and_grad(sliced, has_aux=True))(params, batch, keys)
+    # Gradients have the layouts of their weights, so that they are read by the same table.
+    _, expected = interop.from_torch("komplexnet", reference)
+    found = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    for (keys, leaf), other in zip(jax.tree.leaves_with_path(gradient), jax.tree.leaves(expected), strict=True):
+        name = f"gradient of {jax.tree_util.keystr(keys[1:], simple=True, separator='/')}"
+        found[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    return lambda: None, {"differences": found}
+
+
+def _batch(batch_size: int) -> dict[str, np.ndarray]:
+    scenes = comparison.scenes(batch_size)
+    return {
+        "images": scenes["images"],
+        "masks": scenes["masks"],
+        "targets": np.asarray(metrics.multi_hot(scenes["labels"], 10)),
+    }
+
+
+def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

@@ -1,0 +1,106 @@
+"""One training step of KomplexNet in JAX against the same step in eager PyTorch.
+
+This is the parent's part: it starts the sides, checks that they compute the same, lets them take turns, reports.
+"""
+
+import importlib.util
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.bench import harness
+
+JAX_SIDE = "experiments.bench.jax_komplexnet"
+TORCH_SIDE = "experiments.bench.torch_komplexnet"
+TOLERANCE = 1e-3
+SIZE = 32  # pixels
+
+
+class MismatchError(RuntimeError):
+    """The two sides do not compute the same."""
+
+
+def scenes(batch_size: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Two disks a scene: images (B, 32, 32, 1), masks (B, 32, 32, 2), labels (B, 2)."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE), indexing="ij"), -1)[None, :, :, None, :]
+    centres = rng.uniform((7, 7), (SIZE - 7, 9), (batch_size, 1, 1, 2, 2))
+    centres[..., 1, 1] += SIZE - 16
+    masks = np.linalg.norm(grid - centres, axis=-1) < rng.uniform(4, 7, (batch_size, 1, 1, 2))
+    images = masks.any(-1, keepdims=True) * rng.uniform(0.2, 1, (batch_size, SIZE, SIZE, 1))
+    labels = (rng.integers(0, 10, (batch_size, 1)) + np.array([0, 3])) % 10
+    return {"images": images.astype(np.float32), "masks": masks, "labels": labels.astype(np.int32)}
+
+
+def compare(*, rounds: int, peer: bool, **sizes: int) -> dict[str, dict[str, Any]]:
+    """Time the sides in turns.
+
+    Args:
+        rounds: runs of each side that count, after one to warm up.
+        peer: whether to run PyTorch too; without it what would compare is None.
+        **sizes: batch_size, num_steps, kernel_size.
+
+    Returns:
+        An entry a case: "komplexnet" on one device, "komplexnet_all_devices" where there are several.
+
+    Raises:
+        MismatchError: losses or gradients of the sides differ by more than 1e-3 on the same weights and inputs.
+        ModuleNotFoundError: PyTorch is asked for and not installed.
+        SideError: a side failed.
+    """
+    load = os.getloadavg()[0]
+    if peer:
+        require_torch()
+        check(f"{TORCH_SIDE}:reference", f"{JAX_SIDE}:differences", **sizes)
+    sides = {"komplexnet": (f"{JAX_SIDE}:train", {"all_devices": False})}
+    sides["komplexnet_all_devices"] = (f"{JAX_SIDE}:train", {"all_devices": True})
+    if peer:
+        sides["peer"] = (f"{TORCH_SIDE}:train", {})
+    workers, facts = {}, {}
+    with ExitStack() as stack:
+        for name, (side, options) in sides.items():
+            # One after the other, so that nothing else runs while a side compiles.
+            workers[name] = stack.enter_context(harness.Worker(side, sizes | options))
+            facts[name] = workers[name].ask("facts")
+        if facts["komplexnet_all_devices"]["devices"] == 1:
+            del workers["komplexnet_all_devices"]
+        seconds = harness.alternate(workers, rounds)
+        facts = {name: worker.ask("facts") for name, worker in workers.items()}
+    other = seconds.pop("peer", None)
+    about = facts.pop("peer", {})
+    cases = {name: harness.case(mine, other, sizes, facts[name], about) for name, mine in seconds.items()}
+    return {name: case | {"load": load} for name, case in cases.items()}
+
+
+def check(reference: str, differences: str, **sizes: int) -> None:
+    """Hold the losses and gradients of two sides against each other on a few scenes.
+
+    Args:
+        reference: the side that writes what it computes to a `path`.
+        differences: the side that compares this with its own, and reports the `differences` by name.
+        **sizes: as for `compare`.
+
+    Raises:
+        MismatchError: names what differs by more than 1e-3.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = sizes | {"batch_size": min(8, sizes["batch_size"]), "path": str(Path(folder) / "reference.npz")}
+        for side in (reference, differences):
+            with harness.Worker(side, options) as worker:
+                facts = worker.ask("facts")
+    far = [f"{name} by {value:.2g}" for name, value in facts["differences"].items() if not value <= TOLERANCE]
+    if far:
+        raise MismatchError(f"the two sides differ by more than {TOLERANCE:g}: {', '.join(far)}")
+
+
+def require_torch() -> None:
+    """Raise a ModuleNotFoundError that says what to install where PyTorch is missing."""
+    if importlib.util.find_spec("torch") is None:
+        raise ModuleNotFoundError(
+            "the comparison needs PyTorch, which is not installed: pip install 'oscnets[bench]', "
+            "or time JAX alone with --no_peer"
+        )
