@@ -20,6 +20,8 @@ from experiments import engine
 from oscnets import losses, metrics, models
 from oscnets.dynamics import sum_over
 
+Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
+
 MODELS = ("real", "real_large", "random", "ideal", "komplexnet")
 SAMPLED = {"test": 4, "overlap": 2, "noise": 2}  # scenes of each split that the pictures show
 
@@ -54,13 +56,15 @@ def validate(config: ConfigDict) -> None:
 
 
 def load_data(config: ConfigDict) -> dict[str, dict[str, np.ndarray]]:
-    """Scenes by split. A fifth of the scenes is for validation, made of a fifth of the training digits that no training scene uses."""
+    """Scenes by split. Validation takes a fifth, made of a fifth of the digits, which no training scene uses."""
     data = config.data
     digits, test = (sources.load(data.source, split, data_dir=data.dir or None) for split in sources.SPLITS)
     held_out = np.arange(len(digits.labels)) % 5 == 4
     count = config.train.num_examples // 5
     generate = partial(multi_mnist.generate, num_digits=data.num_digits)
-    train = generate(_rows(digits, ~held_out), seed=0, num_examples=config.train.num_examples - count, max_overlap=data.max_overlap)
+    train = generate(
+        _rows(digits, ~held_out), seed=0, num_examples=config.train.num_examples - count, max_overlap=data.max_overlap
+    )
     validation = generate(_rows(digits, held_out), seed=1, num_examples=count, max_overlap=data.max_overlap)
     clean = _batchable(generate(test, seed=2, num_examples=data.test_examples, max_overlap=data.max_overlap))
     overlap = _batchable(generate(test, seed=3, num_examples=data.test_examples, max_overlap=data.test_overlap))
@@ -106,7 +110,7 @@ def make_task(config: ConfigDict, name: str, image_size: int = 32) -> engine.Tas
     return engine.Task(init, partial(in_slices, loss, slice_size), evaluate, optimizer, score="accuracy")
 
 
-def in_slices(loss, slice_size: int, params, batch, keys):
+def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
     """The mean of `loss` over a batch, computed a slice at a time so that its intermediates stay in the cache."""
     size = len(keys)
     count = next(n for n in range(-(-size // slice_size), size + 1) if size % n == 0)
@@ -115,7 +119,7 @@ def in_slices(loss, slice_size: int, params, batch, keys):
     return total / count, jax.tree.map(lambda x: x.mean(0), scalars)
 
 
-def real_loss(network, params, batch, keys):
+def real_loss(network, params, batch, keys) -> Scored:
     """Binary cross-entropy."""
     del keys
     value = losses.binary_cross_entropy(network.apply(params, batch["images"]), batch["targets"]).mean()
@@ -139,7 +143,7 @@ def ideal_start(batch, keys, channels: int) -> Array:
     return models.ideal_phases(keys, batch["masks"], batch["overlap"], channels)
 
 
-def complex_loss(network, start, weight: float, params, batch, keys):
+def complex_loss(network, start, weight: float, params, batch, keys) -> Scored:
     """Equation 7: cross-entropy averaged over time plus the weighted synchrony loss at the last step."""
     mean_entropy = lambda logits, targets: losses.binary_cross_entropy(logits, targets).mean()  # noqa: E731
     out = network.apply(
@@ -167,7 +171,9 @@ def complex_scores(network, start, params, batch, keys) -> dict[str, Array]:
 # Pictures
 
 
-def sample(config: ConfigDict, trained: engine.Trained, data: Mapping[str, Mapping[str, np.ndarray]]):
+def sample(
+    config: ConfigDict, trained: engine.Trained, data: Mapping[str, Mapping[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
     """Arrays for the pictures: some test scenes with their phases over time (the first seed's), and the kernels."""
     if trained.name.startswith("real"):
         return {}
@@ -181,7 +187,10 @@ def sample(config: ConfigDict, trained: engine.Trained, data: Mapping[str, Mappi
     out = jax.jit(network.apply)(params, scenes["images"], phases0=start(scenes, keys, network.channels))
     kernels = {}
     if network.dynamics:
-        kernels = {"kernel_before": initial["params"]["coupling_kernel"], "kernel_after": params["params"]["coupling_kernel"]}
+        kernels = {
+            "kernel_before": initial["params"]["coupling_kernel"],
+            "kernel_after": params["params"]["coupling_kernel"],
+        }
     phases = np.asarray(jnp.moveaxis(out.trajectory, 0, 1), np.float16)
     return {**scenes, **kernels, "phases": phases, "amplitude": np.asarray(out.amplitude)}
 
@@ -202,10 +211,14 @@ def draw(workdir: Path) -> None:
             begin += count
             sheet = plotting.scene_sheet(**shown, title=f"{name}: scenes of the split {split}")
             plotting.save(sheet, workdir / "figures" / f"phases_{name}_{split}.png")
-        channels = plotting.phase_map(arrays["phases"][0, -1], arrays["amplitude"][0], title=f"{name}: phases of every channel, last step")
+        channels = plotting.phase_map(
+            arrays["phases"][0, -1], arrays["amplitude"][0], title=f"{name}: phases of every channel, last step"
+        )
         plotting.save(channels, workdir / "figures" / f"channels_{name}.png")
         if "kernel_after" in arrays:
-            kernel = plotting.kernel_change(arrays["kernel_before"], arrays["kernel_after"], title="coupling kernel, first seed")
+            kernel = plotting.kernel_change(
+                arrays["kernel_before"], arrays["kernel_after"], title="coupling kernel, first seed"
+            )
             plotting.save(kernel, workdir / "figures" / f"kernel_{name}.png")
 
 

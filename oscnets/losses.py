@@ -12,29 +12,32 @@ from oscnets.phase import modulus, sincos, unit
 def cluster_synchrony(
     phases: Array, masks: Array, amplitude: Array | None = None, silent: Literal["exclude", "zero"] = "exclude"
 ) -> Array:
-    """How far phases are from one tight cluster a group, the clusters spread evenly (KomplexNet, equation 2; Ricci et al. 2021).
+    """How far phases are from one tight cluster a group, the clusters spread evenly (KomplexNet, equation 2).
 
         [ mean_g V_g + sum_{m=1..G//2} |sum_g e^{i m <phase>_g}|^2 / (2 G m^2) ] / (1 + (G/2) sum_{m=1..G//2} 1/m^2)
 
-    V_g is a group's circular variance in a channel, averaged over channels; <phase>_g the angle of its sum over pixels and channels.
+    V_g is a group's circular variance in a channel, averaged over channels; <phase>_g the angle of its sum over pixels
+    and channels (after Ricci et al. 2021).
 
     Args:
         phases: (..., H, W, C) radians.
         masks: (..., H, W, G), bool or 0/1; leading axes broadcast against those of `phases`.
         amplitude: (..., H, W, C) or None. A unit of amplitude 0 is silent.
-        silent: "exclude" leaves silent units out of means and sizes; "zero" counts them with phase 0, as the published code
-            does. Without `amplitude` nothing is silent.
+        silent: "exclude" leaves silent units out of means and sizes; "zero" counts them with phase 0, as the published
+            code does. Without `amplitude` nothing is silent.
 
     Returns:
-        (...,) in [0, 1]; 0 is perfect. A group without units has V = 0 and mean phase 0. Gradients are finite everywhere, and 0
-        in the phases of units that do not count.
+        (...,) in [0, 1]; 0 is perfect. A group without units has V = 0 and mean phase 0. Gradients are finite
+        everywhere, and 0 in the phases of units that do not count.
 
     Raises:
         ValueError: shapes that do not fit, or another word for `silent`.
     """
     phases, masks = jnp.asarray(phases), jnp.asarray(masks)
     if phases.ndim < 3 or masks.ndim < 3 or phases.shape[-3:-1] != masks.shape[-3:-1]:
-        raise ValueError(f"masks must be (..., H, W, G) for phases (..., H, W, C), got {masks.shape} and {phases.shape}")
+        raise ValueError(
+            f"masks must be (..., H, W, G) for phases (..., H, W, C), got {masks.shape} and {phases.shape}"
+        )
     if amplitude is not None and jnp.shape(amplitude)[-3:] != phases.shape[-3:]:
         raise ValueError(f"amplitude must be shaped like phases {phases.shape}, got {jnp.shape(amplitude)}")
     if silent not in ("exclude", "zero"):
@@ -56,9 +59,8 @@ def cluster_synchrony(
 
 def _direction(real: Array, imag: Array) -> tuple[Array, Array]:
     """Unit vector of a group's mean phase; phase 0 for a group that has none."""
-    none = (real == 0) & (imag == 0)
     cosine, sine = unit(real, imag)
-    return jnp.where(none, 1, cosine), sine
+    return jnp.where((cosine == 0) & (sine == 0), 1, cosine), sine
 
 
 def _powers(real: Array, imag: Array, count: int) -> list[tuple[Array, Array]]:

@@ -13,11 +13,13 @@ def multi_label_scores(logits: Array, targets: Array) -> dict[str, Array]:
         targets: (..., K), 1 for the classes that are there and 0 elsewhere; n of them an image, n may differ.
 
     Returns:
-        `accuracy`: share of the n true classes among the n highest logits (chance n / K); `exact`: 1 where all of them are.
-        Both (...,); an image without classes scores 1. Of equal logits the lower class ranks first.
+        `accuracy`: share of the n true classes among the n highest logits (chance n / K); `exact`: 1 where all of them
+        are. Both (...,); an image without classes scores 1. Of equal logits the lower class ranks first.
     """
     if logits.shape[-1] != targets.shape[-1]:
-        raise ValueError(f"logits and targets must have the same number of classes, got {logits.shape} and {targets.shape}")
+        raise ValueError(
+            f"logits and targets must have the same number of classes, got {logits.shape} and {targets.shape}"
+        )
     targets = jnp.asarray(targets, logits.dtype)
     count = targets.sum(-1, keepdims=True)
     rank = jnp.argsort(jnp.argsort(-logits, axis=-1, stable=True), axis=-1)

@@ -35,34 +35,36 @@ def get_config(variant: str = "digits") -> ConfigDict:
     """The config of a variant; see `engine.base_config` for the entries that every experiment has."""
     config = engine.base_config()
     config.update(
-        ConfigDict({
-            "seeds": 50,
-            "models": ("real", "real_large", "random", "ideal", "komplexnet"),
-            "slice_size": 0,  # images whose intermediates are held at once in training; 0: 32 on CPU, else the batch
-            "data": {
-                "source": "mnist",
-                "dir": "",  # folder prepared by TFDS; "" is TFDS's own default
-                "num_digits": 2,
-                "max_overlap": 0.0,
-                "test_overlap": 0.25,  # of the smaller digit's lit pixels, at most
-                "noise_variance": 0.1,
-                "test_examples": 10_000,
-            },
-            "model": {
-                "channels": 8,
-                "kernel_size": 13,
-                "rate": 0.006,
-                "epsilon": 0.2,
-                "num_steps": 15,
-            },
-            "train": {
-                "epochs": 30,
-                "num_examples": 60_000,  # a fifth of them for validation
-                "batch_size": 128,
-                "learning_rate": 1e-3,
-                "clip_norm": 2.0,
-                "synchrony_weight": 1.0,
-            },
-        })
+        ConfigDict(
+            {
+                "seeds": 50,
+                "models": ("real", "real_large", "random", "ideal", "komplexnet"),
+                "slice_size": 0,  # images whose intermediates training holds at once; 0: 32 on CPU, else the batch
+                "data": {
+                    "source": "mnist",
+                    "dir": "",  # folder prepared by TFDS; "" is TFDS's own default
+                    "num_digits": 2,
+                    "max_overlap": 0.0,
+                    "test_overlap": 0.25,  # of the smaller digit's lit pixels, at most
+                    "noise_variance": 0.1,
+                    "test_examples": 10_000,
+                },
+                "model": {
+                    "channels": 8,
+                    "kernel_size": 13,
+                    "rate": 0.006,
+                    "epsilon": 0.2,
+                    "num_steps": 15,
+                },
+                "train": {
+                    "epochs": 30,
+                    "num_examples": 60_000,  # a fifth of them for validation
+                    "batch_size": 128,
+                    "learning_rate": 1e-3,
+                    "clip_norm": 2.0,
+                    "synchrony_weight": 1.0,
+                },
+            }
+        )
     )
     return engine.variant(config, VARIANTS, variant)

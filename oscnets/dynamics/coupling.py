@@ -6,10 +6,11 @@ zero padded, same size, no flip (a cross-correlation). Three methods compute the
 
 - `direct`: `lax.conv_general_dilated`, the reference. Its gradient is very slow on a CPU for large kernels.
 - `fft`: real FFTs padded so that nothing wraps around.
-- `transform`: the same transform written as products with small constant matrices. Along an axis of n pixels and a kernel of
-  radius r, cosines and sines of period n + r suffice, since wrapped values fall outside the image only. A kernel is diagonal
-  in frequency up to a rotation of each (cos, sin) pair, so that between the two transforms stands one product a frequency pair,
-  over channels and the four combinations of cos and sin. Forward, backward and the kernel's gradient are matrix products.
+- `transform`: the same transform written as products with small constant matrices. Along an axis of n pixels and a
+  kernel of radius r, cosines and sines of period n + r suffice, since wrapped values fall outside the image only. A
+  kernel is diagonal in frequency up to a rotation of each (cos, sin) pair, so that between the two transforms stands
+  one product a frequency pair, over channels and the four combinations of cos and sin. Forward, backward and the
+  kernel's gradient are matrix products.
 
 The kernel's own transform does not depend on the field: `prepare` does it once, outside a loop over time.
 """
@@ -37,7 +38,7 @@ class _Plan(NamedTuple):
 
 @partial(jax.tree_util.register_dataclass, data_fields=["weights", "uniform"], meta_fields=["plan"])
 class Prepared:
-    """A kernel made ready for images of one size by `prepare`: a pytree, so that it can be closed over, scanned, vmapped."""
+    """A kernel made ready for images of one size by `prepare`; a pytree."""
 
     def __init__(self, weights: Array, uniform: Array, plan: _Plan):
         self.weights, self.uniform, self.plan = weights, uniform, plan
@@ -116,10 +117,9 @@ def _periods(plan: _Plan) -> tuple[int, int]:
 
 
 def _centred(kernel: Array, periods: tuple[int, int]) -> Array:
-    """The kernel on the full period with its centre at the origin."""
-    pads = [(0, max(0, p - k)) for p, k in zip(periods, kernel.shape[:2], strict=True)]
-    radius = [k // 2 for k in kernel.shape[:2]]
-    return jnp.roll(jnp.pad(kernel, [*pads, (0, 0), (0, 0)]), [-r for r in radius], (0, 1))
+    """The kernel on the full period with its centre at the origin; taps that wrap do no harm there."""
+    rows, columns = ((np.arange(k) - k // 2) % p for k, p in zip(kernel.shape[:2], periods, strict=True))
+    return jnp.zeros((*periods, *kernel.shape[2:]), kernel.dtype).at[np.ix_(rows, columns)].add(kernel)
 
 
 @lru_cache(maxsize=64)
@@ -155,7 +155,7 @@ def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
 
 
 def _rowwise(matrix: Array, x: Array) -> Array:
-    """matrix (p, n) times every x[i] (n, m): a batched product, which keeps the batch in front without a transposition."""
+    """matrix (p, n) times every x[i] (n, m): a batched product keeps the batch in front without a transposition."""
     matrix = jnp.broadcast_to(matrix, (x.shape[0], *matrix.shape))
     return lax.dot_general(matrix, x, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
 

@@ -9,7 +9,7 @@ from jax import Array
 
 from oscnets.dynamics import coupling as couplings
 from oscnets.dynamics.unroll import unroll
-from oscnets.phase import modulus, sincos
+from oscnets.phase import sincos
 
 
 def conv_step(
@@ -23,7 +23,8 @@ def conv_step(
 ) -> Array:
     """One step of phases that attract their neighbours and repel everything (KomplexNet, equation 1).
 
-        phase += rate * [ sum_near kernel * b' sin(phase' - phase)  -  epsilon * sum_all b' sin(phase' - phase) ],   b = tanh(amplitude)
+        phase += rate * [ sum_near kernel * b' sin(phase' - phase)  -  epsilon * sum_all b' sin(phase' - phase) ],   b
+        = tanh(amplitude)
 
     Args:
         phases: (..., H, W, C) radians.
@@ -39,9 +40,7 @@ def conv_step(
     Raises:
         ValueError: shapes that do not fit together, a kernel of even size, an unknown method.
     """
-    return conv_trajectory(
-        phases, amplitude, kernel, rate=rate, epsilon=epsilon, num_steps=1, method=method
-    )[0]
+    return conv_trajectory(phases, amplitude, kernel, rate=rate, epsilon=epsilon, num_steps=1, method=method)[0]
 
 
 def conv_trajectory(
@@ -54,9 +53,9 @@ def conv_trajectory(
     num_steps: int,
     method: couplings.Method = "auto",
 ) -> Array:
-    """`num_steps` of `conv_step`, faster than a loop of it: the kernel is transformed once and one layout kept throughout.
+    """`num_steps` of `conv_step`, faster than a loop of it.
 
-    Arguments as for `conv_step`.
+    The kernel is transformed once, and one layout is kept throughout. Arguments as for `conv_step`.
 
     Returns:
         (num_steps, ..., H, W, C): the phases after every step.
@@ -88,9 +87,7 @@ def inner_trajectory(
     return unroll(step, phases, num_steps, collect=lambda phases: phases)[1]
 
 
-def graph_step(
-    phases: Array, coupling: Array, *, rate: Array | float, natural_frequency: Array | float = 0.0
-) -> Array:
+def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_frequency: Array | float = 0.0) -> Array:
     """One Euler step of Kuramoto oscillators on a graph.
 
         phase_i += rate * (natural_frequency_i + sum_j coupling_ij sin(phase_j - phase_i))
@@ -127,14 +124,15 @@ def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor
 
 
 def energy(phases: Array, coupling: Array) -> Array:
-    """Energy -1/2 sum_ij coupling_ij cos(phase_i - phase_j) over the last axis, of which a symmetric `graph_step` is a descent.
+    """Energy -1/2 sum_ij coupling_ij cos(phase_i - phase_j), which a symmetric `graph_step` descends (equation 9).
 
     Args:
         phases: (..., N) radians.
         coupling: (..., N, N).
 
     Returns:
-        (...,). In the continuous-time limit it never rises while the natural frequencies are 0 and the coupling symmetric.
+        (...,). In the continuous-time limit it never rises while the natural frequencies are 0 and the coupling
+        symmetric.
     """
     phases, coupling = _check_graph(phases, coupling)
     sine, cosine = sincos(phases)

@@ -27,9 +27,9 @@ def unroll(
         state: any pytree of arrays.
         length: number of steps, >= 0.
         collect: what to keep of the state after every step; None keeps nothing.
-        checkpoint_every: recompute instead of store for gradients: only the state of every so many steps is kept, and the
-            steps between are run again backwards. Needs memory for `length / checkpoint_every` states plus that many
-            steps' intermediates.
+        checkpoint_every: recompute instead of store for gradients: only the state of every so many steps is kept, and
+            the steps between are run again backwards. Needs memory for `length / checkpoint_every` states plus that
+            many steps' intermediates.
 
     Returns:
         The last state, and `collect(state)` of every step stacked along a new first axis of size `length` (None without
@@ -109,7 +109,7 @@ def _no_gradient(x: Array) -> Any:
 
 def _sum_over_backward(fn, residuals, cotangents):
     of_shared, of_xs, data = residuals
-    scaled = jax.tree.map(lambda g: cotangents[0] * g, (of_shared, of_xs))
+    scaled = jax.tree.map(lambda g: cotangents[0].astype(g.dtype) * g, (of_shared, of_xs))
     return *scaled, jax.tree.map(_no_gradient, data)
 
 

@@ -10,7 +10,9 @@ from oscnets.ops.conv import inner_conv
 
 
 class RealNet(nn.Module):
-    """KomplexNet without phases, layer for layer: conv 3x3, relu; conv 3x3 stride 2, instance norm, relu; dense, layer norm, relu; dense.
+    """KomplexNet without phases, layer for layer.
+
+    Conv 3x3, relu; conv 3x3 stride 2, instance norm, relu; dense, layer norm, relu; dense.
 
     Attributes:
         channels: of the first convolution.

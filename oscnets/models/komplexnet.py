@@ -1,7 +1,7 @@
-"""KomplexNet: complex activations whose phases a Kuramoto dynamics synchronizes (Muzellec, Alamia, Serre, VanRullen 2025)."""
+"""KomplexNet: complex activations with Kuramoto dynamics (Muzellec, Alamia, Serre and VanRullen, 2025)."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,10 @@ from flax import linen as nn
 from jax import Array
 
 from oscnets.dynamics import coupling, kuramoto, sum_over
-from oscnets.ops import complex as polar
 from oscnets.models.init import torch_bias, torch_uniform
+from oscnets.ops import complex as polar
 from oscnets.ops.conv import inner_conv
 from oscnets.phase import sincos
-
 
 
 class Output(NamedTuple):
@@ -27,7 +26,7 @@ class Output(NamedTuple):
 
 
 def gaussian_kernel(size: int, channels: int, std: float = 3.0) -> Array:
-    """(size, size, channels, channels): a Gaussian of the distance from the centre, on coordinates from -1 to 1, alike for all pairs."""
+    """A Gaussian of the distance from the centre, coordinates -1 to 1, (size, size, channels, channels), all alike."""
     axis = jnp.linspace(-1.0, 1.0, size) if size > 1 else jnp.zeros(1)
     square = axis[:, None] ** 2 + axis[None, :] ** 2
     return jnp.broadcast_to(jnp.exp(-square / (2 * std**2))[..., None, None], (size, size, channels, channels))
@@ -44,8 +43,8 @@ def ideal_phases(key: Array, masks: Array, overlap: Array, channels: int) -> Arr
     Args:
         key: one PRNG key an image, shape (...).
         masks: (..., H, W, G), one mask an object.
-        overlap: (..., H, W): where two objects are; these pixels get the phase halfway between the first two objects (the circular
-            mean of opposite phases, where it is undefined, read as the middle of the arc).
+        overlap: (..., H, W): where two objects are; these pixels get the phase halfway between the first two objects
+            (the circular mean of opposite phases, where it is undefined, read as the middle of the arc).
         channels: C.
 
     Returns:
@@ -67,9 +66,10 @@ def ideal_phases(key: Array, masks: Array, overlap: Array, channels: int) -> Arr
 
 
 class ComplexHead(nn.Module):
-    """The layers after the dynamics: strided convolution, dense, dense, all complex with real weights; the same at every time step.
+    """The layers after the dynamics, the same at every time step.
 
-    Inner layout, batch last. `hoist` is what does not change over time.
+    A strided convolution, dense, dense: all complex with real weights. Inner layout, batch last. `hoist` is what does not
+    change over time.
     """
 
     size: tuple[int, int]
@@ -78,6 +78,7 @@ class ComplexHead(nn.Module):
     num_classes: int
 
     def setup(self) -> None:
+        """Declare the parameters."""
         features = self.size[0] // 2 * (self.size[1] // 2) * self.channels
         shapes = {
             "conv": (3, 3, self.channels, self.channels),
@@ -161,9 +162,9 @@ class KomplexNet(nn.Module):
             images: (B, H, W, C_in), even H and W.
             phases0: (B, H, W, C) radians; None draws them from the PRNG stream `phases`.
             num_steps: T; None takes the attribute.
-            step_loss: a scalar of (logits (B, K), targets). Its mean over time is then returned as `loss`, with its gradient taken
-                step by step in one pass, which stores nothing of the head; the other outputs still carry their gradients,
-                except `logits`.
+            step_loss: a scalar of (logits (B, K), targets). Its mean over time is then returned as `loss`, with its
+                gradient taken step by step in one pass, which stores nothing of the head; the other outputs still
+                carry their gradients, except `logits`.
             targets: handed to `step_loss`.
 
         Raises:

@@ -1,7 +1,7 @@
 """Layers on complex activations with real weights (KomplexNet, equations 3 to 5), free of layout.
 
-A complex activation is a magnitude >= 0 and a unit vector (cosine, sine), so that no arctangent is taken between layers. With
-psi = L(Re z) + i L(Im z) for a linear map L with a real bias, the layer's output is
+A complex activation is a magnitude >= 0 and a unit vector (cosine, sine), so that no arctangent is taken between
+layers. With psi = L(Re z) + i L(Im z) for a linear map L with a real bias, the layer's output is
 
     magnitude = 0.5 |psi| + 0.5 L(|z|),   phase = arg psi,   z' = relu(norm(magnitude)) e^{i phase}.
 """
@@ -44,7 +44,7 @@ def gate(real: Array, imag: Array, classic: Array) -> Polar:
 
 
 def rectify(z: Polar, scale: Array, shift: Array, axes: int | tuple[int, ...]) -> Polar:
-    """Equation 5: relu of the magnitude normalized over `axes` (biased variance, 1e-5), with learned scale and shift."""
+    """Equation 5: relu of the magnitude normalized over `axes` (biased variance, 1e-5), scaled and shifted."""
     return z._replace(magnitude=jax.nn.relu(normalize(z.magnitude, axes) * scale + shift))
 
 

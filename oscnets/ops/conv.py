@@ -1,7 +1,7 @@
 """Convolutions as matrix products.
 
-XLA's own convolutions are slow inside a loop on a CPU, in their gradients, and when each seed of a vmap has kernels of its
-own; products are fast everywhere. The inner layout is (H, W, C, N), batch last.
+XLA's own convolutions are slow inside a loop on a CPU, in their gradients, and when each seed of a vmap has kernels of
+its own; products are fast everywhere. The inner layout is (H, W, C, N), batch last.
 """
 
 import jax.numpy as jnp
@@ -61,7 +61,7 @@ def _strided_kernel(kernel: Array, stride: int) -> tuple[Array, tuple[int, int]]
 
 
 def _shifted_sum(x: Array, kernel: Array, origin: tuple[int, int]) -> Array:
-    """out[y, x] = sum_t kernel[t] x[y + t - origin]: gathers the taps first or multiplies first, whichever moves less."""
+    """out[y, x] = sum_t kernel[t] x[y + t - origin]: gathers taps first or multiplies first, whichever moves less."""
     (taps_h, taps_w, c_in, c_out), (height, width, _, batch) = kernel.shape, x.shape
     after = (taps_h - 1 - origin[0], taps_w - 1 - origin[1])
     pads = [(origin[0], after[0]), (origin[1], after[1]), (0, 0), (0, 0)]
@@ -71,7 +71,9 @@ def _shifted_sum(x: Array, kernel: Array, origin: tuple[int, int]) -> Array:
         patches = jnp.concatenate([padded[i : i + height, j : j + width] for i, j in offsets], axis=2)
         return _pixelwise(patches, kernel.reshape(-1, c_out))
     by_tap = kernel.transpose(2, 0, 1, 3).reshape(c_in, -1)
-    products = jnp.pad(_pixelwise(x, by_tap), pads).reshape(height + sum(pads[0]), width + sum(pads[1]), -1, c_out, batch)
+    products = jnp.pad(_pixelwise(x, by_tap), pads).reshape(
+        height + sum(pads[0]), width + sum(pads[1]), -1, c_out, batch
+    )
     return sum(products[i : i + height, j : j + width, t] for t, (i, j) in enumerate(offsets))
 
 
