@@ -50,7 +50,7 @@ def sincos(phases: Array) -> tuple[Array, Array]:
 @sincos.defjvp
 def _sincos_jvp(primals, tangents):
     (phases,), (change,) = primals, tangents
-    sine, cosine = _sincos(phases)
+    sine, cosine = sincos(phases)
     return (sine, cosine), (cosine * change, -sine * change)
 
 
