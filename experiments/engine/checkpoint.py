@@ -15,11 +15,13 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from jax.sharding import SingleDeviceSharding
 
+from experiments.engine import files
 from experiments.engine.errors import CheckpointError
 
 Leaves = dict[str, np.ndarray]
 
 _KEEP = 3  # two spares, should the newest be damaged
+_MANIFEST = "files.json"  # absent where a kill came between Orbax's commit and it
 
 
 def flatten(tree: Any) -> Leaves:
@@ -59,8 +61,13 @@ class Store:
         names = (path.name for path in self.directory.iterdir() if path.is_dir())
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
-    def save(self, step: int, leaves: Leaves) -> None:
+    def save(self, step: int, leaves: Leaves, seconds: float = 0.0) -> None:
         """Write a checkpoint and wait until it is complete; a step that is there already is left as it is.
+
+        Args:
+            step: number of training steps done.
+            leaves: what to keep.
+            seconds: time spent on it so far, to be had back from `restore`.
 
         Raises:
             CheckpointError: it could not be written (a full disk, say). What was written of it is removed, and the
@@ -69,9 +76,13 @@ class Store:
         if step in self.steps():
             return
         filled = {name: leaf for name, leaf in leaves.items() if leaf.size}  # Orbax refuses empty arrays
-        args = ocp.args.Composite(state=ocp.args.StandardSave(filled), meta=ocp.args.JsonSave(_describe(step, leaves)))
+        meta = {"step": step, "seconds": seconds, "leaves": _table(leaves), "digest": digest(leaves)}
+        args = ocp.args.Composite(state=ocp.args.StandardSave(filled), meta=ocp.args.JsonSave(meta))
         try:
             saved = self._manager.save(step, args=args)
+            if saved:
+                folder = self.directory / str(step)
+                files.write_atomically(folder / _MANIFEST, json.dumps(_file_digests(folder)).encode())
         except Exception as error:
             self._discard(step)
             kept = self.steps()
@@ -83,8 +94,8 @@ class Store:
         if not saved:
             raise CheckpointError(f"Orbax declined to write checkpoint {step} to {self.directory}")
 
-    def restore(self, like: Leaves) -> tuple[int, Leaves] | None:
-        """The newest checkpoint that is whole, with its step; None where there is no checkpoint at all.
+    def restore(self, like: Leaves) -> tuple[int, Leaves, float] | None:
+        """The newest checkpoint that is whole, (step, leaves, seconds); None where there is no checkpoint at all.
 
         A damaged one is reported on stderr and in the log, moved aside (`damaged-STEP`), and the one before is tried.
 
@@ -94,22 +105,16 @@ class Store:
         Raises:
             CheckpointError: every checkpoint is damaged, or a whole one holds other leaves, shapes or dtypes.
         """
-        steps = self.steps()
-        for step in steps:
+        for step in self.steps():
             try:
-                return step, self._read(step, like)
+                return step, *self._read(step, like)
             except _DamagedError as error:
                 self._set_aside(step, error)
-        if steps:
-            raise CheckpointError(
-                f"every checkpoint under {self.directory} is damaged ({', '.join(map(str, steps))}); they were moved "
-                "to damaged-STEP there. Delete that directory to train this model from the start"
-            )
         damaged = sorted(path.name for path in self.directory.glob("damaged-*"))
         if damaged:
             raise CheckpointError(
-                f"{self.directory} holds damaged checkpoints only ({', '.join(damaged)}). Delete it to "
-                "train this model from the start"
+                f"every checkpoint of {self.directory} is damaged: {', '.join(damaged)} there. Delete that directory "
+                "to train this model from the start"
             )
         return None
 
@@ -118,46 +123,50 @@ class Store:
         self._manager.close()
 
     def _read(self, step, like):
-        meta = self._meta(step)
+        self._verify_files(step)
+        meta = self._fetch(step, meta=ocp.args.JsonRestore()).meta
+        if not {"leaves", "digest", "seconds"} <= meta.keys():
+            raise _DamagedError("its description is incomplete")
         _compare(meta["leaves"], _table(like), self.directory / str(step))
         device = SingleDeviceSharding(jax.local_devices()[0])
         target = {
             name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
             for name, leaf in like.items()
-            if np.prod(leaf.shape)
+            if leaf.size
         }
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(target))
-        try:
-            state = self._manager.restore(step, args=args).state
-        except Exception as error:
-            raise _DamagedError(_first_line(error)) from error
-        leaves = {
-            name: np.asarray(state[name]) if name in target else np.zeros(leaf.shape, leaf.dtype)
-            for name, leaf in like.items()
-        }
-        if _table(leaves) != meta["leaves"] or digest(leaves) != meta["digest"]:
+        state = self._fetch(step, state=ocp.args.StandardRestore(target)).state
+        leaves = {name: np.asarray(state.get(name, np.zeros(leaf.shape, leaf.dtype))) for name, leaf in like.items()}
+        if digest(leaves) != meta["digest"]:
             raise _DamagedError("its arrays are not those that were written")
-        return leaves
+        return leaves, meta["seconds"]
 
-    def _meta(self, step):
-        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+    def _fetch(self, step, **items):
         try:
-            meta = dict(self._manager.restore(step, args=args).meta)
-            claimed = meta.pop("meta_digest")
+            return self._manager.restore(step, args=ocp.args.Composite(**items))
         except Exception as error:
             raise _DamagedError(_first_line(error)) from error
-        if _text_digest(meta) != claimed or meta["step"] != step:
-            raise _DamagedError("its description is not the one that was written")
-        return meta
+
+    def _verify_files(self, step):
+        """Compare every file with its digest before Orbax reads it, which overlooks some damage."""
+        folder = self.directory / str(step)
+        if not (folder / _MANIFEST).exists():
+            return
+        try:
+            expected = dict(json.loads((folder / _MANIFEST).read_text()))
+        except ValueError as error:
+            raise _DamagedError(f"{_MANIFEST} is unreadable") from error
+        found = _file_digests(folder)
+        different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        if different:
+            raise _DamagedError(f"not as written: {', '.join(different)}")
 
     def _set_aside(self, step, error):
         place = self.directory / f"damaged-{step}"
-        message = f"checkpoint {step} under {self.directory} is damaged and is skipped ({error}); moved to {place.name}"
+        shutil.rmtree(place, ignore_errors=True)
+        os.rename(self.directory / str(step), place)
+        message = f"checkpoint {step} of {self.directory} is damaged and is skipped: {error}; moved to {place.name}"
         print(f"WARNING: {message}", file=sys.stderr, flush=True)
         logging.getLogger(__name__).warning(message)
-        if place.exists():
-            shutil.rmtree(place)
-        os.rename(self.directory / str(step), place)
         self._manager.close()
         self._manager = self._open()
 
@@ -181,17 +190,14 @@ def digest(leaves: Leaves) -> str:
     return total.hexdigest()
 
 
-def _describe(step, leaves):
-    meta = {"step": step, "leaves": _table(leaves), "digest": digest(leaves)}
-    return {**meta, "meta_digest": _text_digest(meta)}
+def _file_digests(folder):
+    """SHA-256 of every file of a checkpoint but the manifest itself, by its path there."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != _MANIFEST)
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def _table(leaves):
     return {name: f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}" for name, leaf in leaves.items()}
-
-
-def _text_digest(meta):
-    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
 def _compare(stored, expected, place):

@@ -49,7 +49,7 @@ def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], name:
     known = leaves(config)
     for key in variants[name]:
         if key not in known:
-            raise ValueError(f"variant {name!r} has no entry to change: {key}{nearest(key, known)}")
+            raise ValueError(f"variant {name!r} has no entry to change: config.{key}{nearest(key, known)}")
     config.update_from_flattened_dict(variants[name])
     return config
 
@@ -71,7 +71,7 @@ def nearest(key: str, known: Iterable[str]) -> str:
         last = key.rsplit(".", 1)[-1]
         by_last = {name.rsplit(".", 1)[-1]: name for name in known}
         near = [by_last[name] for name in difflib.get_close_matches(last, by_last, 1, 0.6)]
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean --config.{near[0]}?" if near else ""
 
 
 def to_json(config: ConfigDict) -> dict[str, Any]:

@@ -5,11 +5,15 @@ from collections.abc import Callable
 import jax
 import numpy as np
 from jax import Array
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from experiments.engine import log as log_lib
-from experiments.engine import mesh, seeds
+from experiments.engine import seeds
 from experiments.engine.seeds import Plan
 from experiments.engine.task import PyTree
+
+Values = dict[str, np.ndarray]
 
 
 def evaluate(
@@ -19,7 +23,8 @@ def evaluate(
     data: PyTree,
     split: str,
     batch_size: int,
-) -> dict[str, np.ndarray]:
+    check: Callable[[], None] = lambda: None,
+) -> Values:
     """Values an example of every seed on a split.
 
     Args:
@@ -30,24 +35,28 @@ def evaluate(
         split: its name, from which the examples' keys derive.
         batch_size: examples a call; a multiple of the mesh's data axis. The last batch is filled up with its last
             example, and what that gives is dropped.
+        check: called after every batch; may raise.
 
     Returns:
         (S, N) or (S, N, T) by metric.
     """
     count = num_examples(data)
-    data, number = mesh.replicate(plan.mesh, data), seeds.split_number(split)
-    parts = []
+    number, seed_groups = seeds.split_number(split), plan.split(plan.seeds)
+    over_data = NamedSharding(plan.mesh, P("data"))
+    parts, running = [], []
     for start in range(0, count, batch_size):
         indices = np.minimum(np.arange(start, start + batch_size, dtype=np.int32), count - 1)
-        found = [
-            compiled(params, seed, data, number, indices)
-            for params, seed in zip(groups, plan.split(plan.seeds), strict=True)
-        ]
-        parts.append(plan.join(found))
+        batch = jax.device_put(jax.tree.map(lambda leaf, rows=indices: leaf[rows], data), over_data)
+        found = [compiled(*group, batch, number, indices) for group in zip(groups, seed_groups, strict=True)]
+        # Read what the batch before gave only now, so that the devices have work meanwhile.
+        parts += [plan.join(done) for done in running]
+        running = [found]
+        check()
+    parts += [plan.join(done) for done in running]
     return {name: np.concatenate([part[name] for part in parts], axis=1)[:, :count] for name in parts[0]}
 
 
-def means(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def means(values: Values) -> Values:
     """Mean over the examples, (S,) or (S, T) by metric, leaving undefined ones (NaN) out; NaN where all are."""
     found = {}
     for name, array in values.items():
@@ -59,7 +68,7 @@ def means(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
-def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, found: dict[str, np.ndarray]) -> list[dict]:
+def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, found: Values) -> list[dict]:
     """Lines of metrics.jsonl for means (S,) or (S, T); steps (S,) are the training steps of the parameters."""
     return [
         log_lib.line(model, seed, step, split, name if array.ndim == 1 else f"{name}@{time}", value)

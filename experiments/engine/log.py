@@ -33,15 +33,22 @@ class MetricsLog:
     def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
         self.path = Path(path)
         self._drop_partial_line()
-        self._file = self._append()
         self._events = _event_writer(tensorboard) if tensorboard else None
+        self._file = self._append()
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Append the lines whose value is defined (not NaN) and hand them to the system."""
+        """Append the lines whose value is defined (not NaN) and hand them to the system.
+
+        Raises:
+            RunError: they could not be written (a full disk, say).
+        """
         lines = [entry for entry in lines if not math.isnan(entry["value"])]
         data = memoryview("".join(json.dumps(entry) + "\n" for entry in lines).encode())
-        while data:
-            data = data[self._file.write(data) :]
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}; the same command continues") from error
         if self._events:
             for entry in lines:
                 tag = "{model}/{split}/{name}/seed{seed}".format(**entry)
@@ -103,13 +110,21 @@ def _is_json(text):
 
 
 def progress_bar(total: int, stream: TextIO | None = None) -> tqdm:
-    """The run's one bar, in images; in a file rather than a terminal it adds a line every half minute."""
+    """The run's one bar, in images; where stderr is no terminal it is drawn twice a minute only."""
     stream = stream or sys.stderr
     terminal = stream.isatty()
     return tqdm(
         total=total, unit="images", unit_scale=True, file=stream, dynamic_ncols=terminal, smoothing=0.1,
         mininterval=0.5 if terminal else 30.0, miniters=1,
     )  # fmt: skip
+
+
+def skip(bar: tqdm, images: int) -> None:
+    """Advance the bar over what was done before, without counting it as speed."""
+    bar.initial += images
+    bar.last_print_n += images
+    bar.n += images
+    bar.refresh()
 
 
 def _event_writer(directory):

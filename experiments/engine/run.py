@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.engine import evaluate, log, seeds
+from experiments.engine import evaluate, files, log, seeds
 from experiments.engine import workdir as workdir_lib
 from experiments.engine.checkpoint import Store
 from experiments.engine.errors import Interrupted, RunError, UsageError
@@ -66,7 +66,10 @@ def run(
         RunError, UsageError, Interrupted: see `errors`; the state is checkpointed in the last case.
     """
     workdir = Path(workdir)
-    if not report_only:
+    if report_only:
+        if not log.read(workdir / "metrics.jsonl"):
+            raise UsageError(f"workdir {workdir} has no metrics to report yet")
+    else:
         try:
             _train_all(config, workdir, tasks, data, samples)
         except Interrupted as error:
@@ -77,19 +80,25 @@ def run(
 
 def _train_all(config, workdir, tasks, data, samples):
     waiting = [name for name in tasks if not _is_finished(workdir, name)]
-    if not waiting:
-        return
+    if waiting:
+        workdir_lib.note(workdir, models=list(tasks))
+        _train_waiting(config, workdir, {name: tasks[name] for name in waiting}, data, samples)
+        seconds = sum(_read_marker(workdir, name)["seconds"] for name in tasks)
+        workdir_lib.note(workdir, wall_seconds=round(seconds, 1))
+
+
+def _train_waiting(config, workdir, tasks, data, samples):
     splits = _load(data)
     _check_data(config, splits)
     plan = seeds.make_plan(config.seed, config.seeds, config.train.batch_size, config.seed_strategy)
     images = evaluate.num_examples(splits["train"]) // config.train.batch_size * config.train.batch_size
     events = workdir / "tensorboard" if config.tensorboard else None
     metrics = log.MetricsLog(workdir / "metrics.jsonl", events)
-    total = images * config.train.epochs * config.seeds * len(waiting)
+    total = images * config.train.epochs * config.seeds * len(tasks)
     with Stop() as stop, log.progress_bar(total) as bar:
         try:
-            for name in waiting:
-                task = tasks[name] if isinstance(tasks[name], Task) else tasks[name]()
+            for name, task in tasks.items():
+                task = task if isinstance(task, Task) else task()
                 with contextlib.closing(Store(workdir / "checkpoints" / name)) as store:
                     recorder = Recorder(metrics, bar, stop)
                     _train_one(Trainer(name, task, splits, config, plan, store, recorder), samples, workdir)
@@ -103,14 +112,13 @@ def _train_one(trainer: Trainer, samples: Samples | None, workdir: Path) -> None
     best = plan.split(state.best_params)
     for split in trainer.data:
         if split not in _TRAINING:
-            trainer.stop.check()
-            found = trainer.measure(split, best)
+            found = trainer.measure(split, best, trainer.stop.check)
             trainer.log.write(evaluate.metric_lines(name, plan, state.best_step, split, found))
     if samples is not None:
         trainer.stop.check()
         _sample(trainer, state, samples, workdir)
-    done = {"step": trainer.step, "test_lines": _count_test_lines(workdir, name)}
-    workdir_lib.write_atomically(_marker(workdir, name), json.dumps(done).encode())
+    done = {"step": trainer.step, "test_lines": _count_test_lines(workdir, name), "seconds": trainer.seconds}
+    files.write_atomically(_marker(workdir, name), json.dumps(done).encode())
 
 
 def _sample(trainer: Trainer, state: TrainState, samples: Samples, workdir: Path) -> None:
@@ -121,15 +129,18 @@ def _sample(trainer: Trainer, state: TrainState, samples: Samples, workdir: Path
     np.savez_compressed(content, **samples(trained, trainer.data))
     folder = workdir / "samples"
     folder.mkdir(exist_ok=True)
-    workdir_lib.write_atomically(folder / f"{trainer.name}.npz", content.getvalue())
+    files.write_atomically(folder / f"{trainer.name}.npz", content.getvalue())
 
 
 def _is_finished(workdir, name):
     try:
-        done = json.loads(_marker(workdir, name).read_text())
-        return done["test_lines"] == _count_test_lines(workdir, name)
+        return _read_marker(workdir, name)["test_lines"] == _count_test_lines(workdir, name)
     except (OSError, ValueError, KeyError):
         return False
+
+
+def _read_marker(workdir, name):
+    return json.loads(_marker(workdir, name).read_text())
 
 
 def _count_test_lines(workdir, name):

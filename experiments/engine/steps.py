@@ -70,13 +70,12 @@ def make_step(task: Task, plan: Plan, batch_size: int, *, keep_gradients: bool =
 
 
 def make_evaluate(task: Task, plan: Plan) -> Callable[..., dict[str, Array]]:
-    """Compile (params, seeds, data, split number, indices (B,)) -> values (G, B, ...) by metric."""
+    """Compile (params, seeds, batch, split number, indices (B,)) -> values (G, B, ...) by metric."""
 
-    def evaluate_one(params, seed, data, split, indices):
-        batch = jax.tree.map(lambda leaf: leaf[indices], data)
+    def evaluate_one(params, seed, batch, split, indices):
         return task.evaluate(params, batch, seeds.evaluation_keys(seed, split, indices))
 
-    specs = (P("seed"), P("seed"), P(), P(), P("data"))
+    specs = (P("seed"), P("seed"), P("data"), P(), P("data"))
     return seeds.spread(evaluate_one, plan, specs, P("seed", "data"))
 
 

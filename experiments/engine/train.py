@@ -1,5 +1,7 @@
 """Training of one model: every seed of it, on every device, from its newest checkpoint to its last epoch."""
 
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -81,6 +83,7 @@ class Trainer:
         self._update = steps.make_step(task, plan, self.batch_size)
         self._evaluate = steps.make_evaluate(task, plan)
         self._pending: _Pending | None = None
+        self._began = time.monotonic()
 
     def run(self) -> TrainState:
         """Train; the state at the end.
@@ -99,9 +102,14 @@ class Trainer:
         """The parameters that the training starts from, (S, ...) each."""
         return self.plan.join([self._initialize(seed)[0] for seed in self._seeds])
 
-    def measure(self, split: str, groups: list[PyTree]) -> dict[str, np.ndarray]:
-        """Means over a split, (S,) or (S, T) by metric, for parameters given a group an entry."""
-        values = evaluate.evaluate(self._evaluate, self.plan, groups, self.data[split], split, self.batch_size)
+    @property
+    def seconds(self) -> float:
+        """Time spent on this model, over all the runs that brought it here (what a kill undid is not counted)."""
+        return time.monotonic() - self._began
+
+    def measure(self, split: str, groups: list[PyTree], check: Callable[[], None] = lambda: None) -> evaluate.Values:
+        """Means over a split, (S,) or (S, T) by metric, for parameters given a group an entry; see `evaluate`."""
+        values = evaluate.evaluate(self._evaluate, self.plan, groups, self.data[split], split, self.batch_size, check)
         return evaluate.means(values)
 
     def _restore(self):
@@ -112,12 +120,13 @@ class Trainer:
         start = self._state()
         found = self.store.restore(checkpoint.flatten(start))
         if found is not None:
-            self.step, leaves = found
+            self.step, leaves, seconds = found
+            self._began -= seconds
             state = TrainState(*checkpoint.unflatten(leaves, start))
             self._live = self.plan.split((state.params, state.opt_state))
             self._best = state[2:]
         self.log.keep(lambda entry: entry["model"] != self.name or self._is_past(entry))
-        self.bar.update(self.step * self.images_per_step)
+        log_lib.skip(self.bar, self.step * self.images_per_step)
 
     def _is_past(self, entry):
         return entry["split"] in ("train", "validation") and entry["step"] <= self.step
@@ -126,7 +135,7 @@ class Trainer:
         return TrainState(*self.plan.join(self._live), *self._best)
 
     def _save(self):
-        self.store.save(self.step, checkpoint.flatten(self._state()))
+        self.store.save(self.step, checkpoint.flatten(self._state()), self.seconds)
 
     def _epoch(self):
         """From the present step to the end of its epoch, validation and checkpoint included."""
@@ -170,7 +179,8 @@ class Trainer:
         done = pending.step + 1
         if done % self.config.log_every == 0:
             self._write(done, "train", scalars)
-        self.bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in scalars.items()}, refresh=False)
+        shown = {name: f"{np.mean(value):.4g}" for name, value in scalars.items() if not np.isnan(value).all()}
+        self.bar.set_postfix(shown, refresh=False)
         self.bar.update(self.images_per_step)
 
     def _give_up(self, pending, index):

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments.engine import config as config_lib
+from experiments.engine import files
 from experiments.engine.errors import UsageError
 
 _PACKAGES = ("oscnets", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -82,7 +82,12 @@ def _start(workdir, present):
     if left:
         raise UsageError(f"workdir {workdir} holds {' and '.join(left)} of a run, but no config.json to compare with")
     with _usable(workdir):
-        write_atomically(workdir / "config.json", (json.dumps(present, indent=2) + "\n").encode())
+        files.write_atomically(workdir / "config.json", _encode(present))
+
+
+def note(workdir: Path, **facts: Any) -> None:
+    """Add to config.json what is known only later; it is not compared."""
+    files.write_atomically(Path(workdir) / "config.json", _encode({**load(workdir), **facts}))
 
 
 def compare(workdir: Path, config: ConfigDict, experiment: str) -> None:
@@ -117,22 +122,16 @@ def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]
     return [] if old == new else [(path, old, new)]
 
 
+def _encode(facts):
+    return (json.dumps(facts, indent=2) + "\n").encode()
+
+
 @contextlib.contextmanager
 def _usable(workdir):
     try:
         yield
     except OSError as error:
         raise UsageError(f"workdir {workdir} cannot be written: {error.strerror or error}") from error
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either as before or complete."""
-    fresh = path.with_name(path.name + ".tmp")
-    try:
-        fresh.write_bytes(data)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _commit() -> str | None:

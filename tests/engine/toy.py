@@ -1,12 +1,12 @@
-"""A small experiment for the tests of the engine, runnable: python -m tests.engine.toy --config=tests/engine/toy_config.py.
+"""A small experiment for the tests of the engine, runnable: python -m tests.engine.toy --config=...toy_config.py.
 
 Noisy inputs in 8 dimensions, as uint8, of 3 classes; "plain" is a linear map, "deep" has a hidden layer. Both see noise
 drawn from the keys, in training and in evaluation.
 """
 
-import os
+import contextlib
+import io
 import sys
-import time
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,11 @@ import numpy as np
 import optax
 
 from experiments import engine
+from experiments.engine import log
+from experiments.engine.checkpoint import Store
+from experiments.engine.seeds import make_plan
+from experiments.engine.stop import Stop
+from experiments.engine.train import Recorder, Trainer
 
 CLASSES, SIZE = 3, 8
 
@@ -76,15 +81,28 @@ def samples(trained, data):
     return {**kernels, "inputs": data["test"]["inputs"][:4], "best_step": trained.best_step}
 
 
-def slow_data(config):
-    """Also says when the training is about to begin, to a test that waits for it."""
-    time.sleep(float(os.environ.get("TOY_DELAY", "0")))
-    return make_data(config)
-
-
 def run(config, workdir, report_only=False):
-    data = lambda: slow_data(config)  # noqa: E731
-    engine.run(config, workdir, make_tasks(config), data, samples=samples, report_only=report_only, chance={"accuracy": 1 / 3})
+    options = {"report_only": report_only, "chance": {"accuracy": 1 / CLASSES}}
+    engine.run(config, workdir, make_tasks(config), lambda: make_data(config), samples=samples, **options)
+
+
+def trainer_config(**train):
+    config = engine.base_config()
+    config.update(checkpoint_every=1000, log_every=1, train={"epochs": 2, "batch_size": 8, **train})
+    return config
+
+
+@contextlib.contextmanager
+def trainer(workdir, task, data, *, seed=0, seeds=2, strategy="vmap", devices=None, **train):
+    """A Trainer beside the command line; workdir/metrics.jsonl and workdir/m hold what it leaves."""
+    config = trainer_config(**train)
+    plan = make_plan(seed, seeds, config.train.batch_size, strategy, devices)
+    workdir.mkdir(exist_ok=True)
+    metrics = log.MetricsLog(workdir / "metrics.jsonl")
+    store = Store(workdir / "m")
+    closing = contextlib.closing(metrics), contextlib.closing(store)
+    with closing[0], closing[1], Stop() as stop, log.progress_bar(1, io.StringIO()) as bar:
+        yield Trainer("m", task, data, config, plan, store, Recorder(metrics, bar, stop))
 
 
 def validate(config):

@@ -1,0 +1,107 @@
+"""metrics.jsonl and its companions."""
+
+import io
+import json
+import resource
+import sys
+import types
+
+import pytest
+
+from experiments.engine import log
+from experiments.engine.errors import RunError, UsageError
+
+
+def lines(count, model="m"):
+    return [log.line(model, 0, step, "train", "loss", step / 3) for step in range(1, count + 1)]
+
+
+def test_lines_come_back_exactly_and_undefined_ones_are_left_out(tmp_path):
+    metrics = log.MetricsLog(tmp_path / "metrics.jsonl")
+    metrics.write([*lines(3), log.line("m", 0, 4, "train", "synchrony", float("nan"))])
+    metrics.close()
+    assert log.read(tmp_path / "metrics.jsonl") == lines(3)
+
+
+def test_no_file_is_no_lines(tmp_path):
+    assert log.read(tmp_path / "metrics.jsonl") == []
+
+
+@pytest.mark.parametrize("cut", [1, 10, 50])
+def test_what_a_kill_left_of_the_last_line_is_removed(tmp_path, cut):
+    path = tmp_path / "metrics.jsonl"
+    whole = "".join(json.dumps(entry) + "\n" for entry in lines(3))
+    path.write_text(whole[:-cut])
+    assert log.read(path) == lines(2)
+    metrics = log.MetricsLog(path)
+    metrics.write(lines(3)[2:])
+    metrics.close()
+    assert path.read_text() == whole
+
+
+def test_keep_drops_lines_in_one_replacement(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    metrics = log.MetricsLog(path)
+    metrics.write(lines(4, "a") + lines(4, "b"))
+    metrics.keep(lambda entry: entry["model"] == "a" or entry["step"] <= 2)
+    metrics.write(lines(1, "c"))
+    metrics.close()
+    assert log.read(path) == lines(4, "a") + lines(2, "b") + lines(1, "c")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(json.dumps(lines(1)[0]) + "\n{half\n" + json.dumps(lines(1)[0]) + "\n")
+    with pytest.raises(RunError, match=r"line 2 is damaged: '\{half'"):
+        log.read(path)
+
+
+def test_a_full_disk_is_a_clear_error_and_the_next_run_mends_the_file(tmp_path):
+    """A limit on the size of files fails a write in the middle, as a full disk does."""
+    path = tmp_path / "metrics.jsonl"
+    metrics = log.MetricsLog(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (250, hard))
+    try:
+        with pytest.raises(RunError, match=r"cannot write .*metrics\.jsonl: .*; the same command continues"):
+            metrics.write(lines(9))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    metrics.close()
+    log.MetricsLog(path).close()
+    assert path.read_text().endswith("}\n")
+    assert log.read(path) == lines(len(log.read(path)))
+
+
+def test_tensorboard_without_its_package_is_a_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(UsageError, match="needs the package tensorboardX"):
+        log.MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "events")
+
+
+def test_tensorboard_gets_the_same_lines(tmp_path, monkeypatch):
+    seen = []
+
+    class Writer:
+        def __init__(self, directory):
+            seen.append(directory)
+
+        def add_scalar(self, tag, value, step):
+            seen.append((tag, value, step))
+
+        def close(self):
+            seen.append("closed")
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=Writer))
+    metrics = log.MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "events")
+    metrics.write([log.line("m", 3, 7, "train", "loss", 0.5)])
+    metrics.close()
+    assert seen == [str(tmp_path / "events"), ("m/train/loss/seed3", 0.5, 7), "closed"]
+
+
+def test_the_bar_counts_what_was_done_before_as_done_but_not_as_speed():
+    with log.progress_bar(100, io.StringIO()) as bar:
+        log.skip(bar, 60)
+        bar.update(10)
+        assert (bar.n, bar.initial) == (70, 60)
