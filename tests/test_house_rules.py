@@ -57,7 +57,8 @@ def test_a_long_file_is_found(tmp_path):
 
 
 def test_nothing_happens_at_import(tmp_path):
-    assert import_all(modules("oscnets", "experiments", "data_gen"), tmp_path) == "3 []\n"
+    told = import_all(modules("oscnets", "experiments", "data_gen"), tmp_path)
+    assert told == "3 []\n", told
 
 
 @pytest.mark.parametrize(
