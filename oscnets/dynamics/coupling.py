@@ -34,6 +34,7 @@ class _Plan(NamedTuple):
     method: str
     image: tuple[int, int]
     kernel: tuple[int, int]
+    channels: int  # of the field
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["weights", "uniform"], meta_fields=["plan"])
@@ -75,7 +76,7 @@ def prepare(
     if method == "auto":
         method = choose(tuple(image), size)
     uniform = jnp.asarray(uniform, kernel.dtype)
-    plan = _Plan(method, tuple(image), size)
+    plan = _Plan(method, tuple(image), size, kernel.shape[2])
     if method == "transform":
         kernel = _kernel_to_frequency(kernel, uniform, plan)
     elif method == "fft":
@@ -94,8 +95,9 @@ def neighbourhood_sum(field: Array, prepared: Prepared) -> Array:
         (H, W, C_out, N).
     """
     plan, weights = prepared.plan, prepared.weights
-    if field.shape[:2] != plan.image:
-        raise ValueError(f"the kernel was prepared for images of {plan.image}, got a field of shape {field.shape}")
+    expected = (*plan.image, plan.channels)
+    if field.ndim != 4 or field.shape[:3] != expected:
+        raise ValueError(f"prepared for fields (H, W, C_in, N) = {(*expected, 'N')}, got shape {field.shape}")
     if plan.method == "transform":
         return _transformed_sum(plan, field, weights)
     everything = prepared.uniform * field.sum((0, 1, 2))
