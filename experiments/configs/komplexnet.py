@@ -46,7 +46,7 @@ def get_config(variant: str = "digits") -> ConfigDict:
         ConfigDict(
             {
                 "seeds": 50,
-                "models": ("real", "real_large", "random", "ideal", "komplexnet"),
+                "models": ("komplexnet", "ideal", "random", "real", "real_large"),
                 "slice_size": 0,  # images whose intermediates training holds at once; 0: 32 on CPU, else the batch
                 "data": {
                     "source": "mnist",
