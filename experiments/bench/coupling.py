@@ -94,10 +94,11 @@ def _case(row: dict[str, Any]) -> tuple[int, int, int]:
 def _cell(milliseconds: float | None, best: bool) -> str:
     if milliseconds is None:
         return "-"
-    return f"**{milliseconds:.3g}**" if best else f"{milliseconds:.3g}"
+    text = f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
+    return f"**{text}**" if best else text
 
 
 def facts() -> dict[str, Any]:
-    """Where the figures were measured."""
+    """Where the figures were measured, and how busy the machine was."""
     device = jax.local_devices()[0]
-    return {"jax": jax.__version__, "device": device.device_kind, "threads": os.cpu_count()}
+    return {"jax": jax.__version__, "device": device.device_kind, "threads": os.cpu_count(), "load": os.getloadavg()[0]}
