@@ -15,8 +15,8 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from jax.sharding import SingleDeviceSharding
 
-from experiments.engine import files
 from experiments.engine.errors import CheckpointError
+from experiments.engine.workdir import write_atomically
 
 Leaves = dict[str, np.ndarray]
 
@@ -82,7 +82,7 @@ class Store:
             saved = self._manager.save(step, args=args)
             if saved:
                 folder = self.directory / str(step)
-                files.write_atomically(folder / _MANIFEST, json.dumps(_file_digests(folder)).encode())
+                write_atomically(folder / _MANIFEST, json.dumps(_file_digests(folder)).encode())
         except Exception as error:
             self._discard(step)
             kept = self.steps()

@@ -17,9 +17,9 @@ def find(tree: Any, name: str) -> list[str]:
 
 
 def describe(tensors: dict[str, Any]) -> str:
-    """The first tensor that is not finite, and how many others, of pytrees in the order in which a step makes them."""
+    """The first tensor that is not finite, and some others, of pytrees in the order in which a step makes them."""
     names = [found for name, tree in tensors.items() for found in find(tree, name)]
     if not names:
         return "none of them when the step was repeated"
-    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return names[0] + more
+    more = ", ".join(names[1:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return f"{names[0]} (then {more})" if more else names[0]

@@ -193,12 +193,13 @@ class Trainer:
         order = self.plan.join(pending.orders)[index]
         start = pending.step % self.steps_per_epoch * self.batch_size
         rows = order[start : start + self.batch_size]
-        scalars = dict(updates.scalars)
+        loss = updates.scalars.pop("loss")
         tensors = {
             "batch": jax.tree.map(lambda leaf: np.asarray(leaf)[rows], self.data["train"]),
             "params": _of_seed(params, index),
-            "loss": _of_seed(scalars.pop("loss"), index),
-            "scalars": _of_seed(scalars, index),
+            "loss": loss[index],
+            # With a finite loss, one that is not finite is merely undefined.
+            "scalars": {} if np.isfinite(loss[index]) else _of_seed(updates.scalars, index),
             "gradients": _of_seed(updates.gradients, index),
             "new params": _of_seed(updates.params, index),
         }

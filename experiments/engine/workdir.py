@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments.engine import config as config_lib
-from experiments.engine import files
 from experiments.engine.errors import UsageError
 
 _PACKAGES = ("oscnets", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -82,12 +82,12 @@ def _start(workdir, present):
     if left:
         raise UsageError(f"workdir {workdir} holds {' and '.join(left)} of a run, but no config.json to compare with")
     with _usable(workdir):
-        files.write_atomically(workdir / "config.json", _encode(present))
+        write_atomically(workdir / "config.json", _encode(present))
 
 
 def note(workdir: Path, **facts: Any) -> None:
     """Add to config.json what is known only later; it is not compared."""
-    files.write_atomically(Path(workdir) / "config.json", _encode({**load(workdir), **facts}))
+    write_atomically(Path(workdir) / "config.json", _encode({**load(workdir), **facts}))
 
 
 def compare(workdir: Path, config: ConfigDict, experiment: str) -> None:
@@ -132,6 +132,16 @@ def _usable(workdir):
         yield
     except OSError as error:
         raise UsageError(f"workdir {workdir} cannot be written: {error.strerror or error}") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either as before or complete."""
+    fresh = path.with_name(path.name + ".tmp")
+    try:
+        fresh.write_bytes(data)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _commit() -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiments.engine import config as config_lib
-from experiments.engine import files, workdir
+from experiments.engine import workdir
 from experiments.engine.errors import UsageError
 from tests.engine import toy
 
@@ -65,7 +65,7 @@ def test_other_versions_are_a_warning_only(tmp_path, capsys):
 def test_a_second_process_is_refused(tmp_path):
     code = f"""
 from ml_collections import ConfigDict
-from experiments.engine import files, workdir
+from experiments.engine import workdir
 from experiments.engine.errors import UsageError
 try:
     with workdir.claim({str(tmp_path)!r}, ConfigDict({CONFIG.to_dict()!r}), "toy"):
@@ -110,7 +110,7 @@ def test_an_atomic_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", full)
+    monkeypatch.setattr(workdir.os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         workdir.note(tmp_path, new=2)
     assert workdir.load(tmp_path) == {"old": 1}

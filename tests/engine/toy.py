@@ -47,7 +47,8 @@ def make_task(widths, learning_rate, noise=0.3):
 
     def logits(params, batch, keys):
         x = batch["inputs"].astype(jnp.float32) / 64 - 2
-        x = x + noise * jax.vmap(lambda key: jax.random.normal(key, (SIZE,)))(keys)
+        if noise:
+            x = x + noise * jax.vmap(lambda key: jax.random.normal(key, (SIZE,)))(keys)
         for i in range(len(sizes) - 1):
             x = x @ params[f"layer{i}"]["kernel"] + params[f"layer{i}"]["bias"]
             x = jnp.tanh(x) if i + 2 < len(sizes) else x

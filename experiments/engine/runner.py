@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.engine import evaluate, files, log, seeds
+from experiments.engine import evaluate, log, seeds
 from experiments.engine import workdir as workdir_lib
 from experiments.engine.checkpoint import Store
 from experiments.engine.errors import Interrupted, RunError, UsageError
@@ -118,7 +118,7 @@ def _train_one(trainer: Trainer, samples: Samples | None, workdir: Path) -> None
         trainer.stop.check()
         _sample(trainer, state, samples, workdir)
     done = {"step": trainer.step, "test_lines": _count_test_lines(workdir, name), "seconds": trainer.seconds}
-    files.write_atomically(_marker(workdir, name), json.dumps(done).encode())
+    workdir_lib.write_atomically(_marker(workdir, name), json.dumps(done).encode())
 
 
 def _sample(trainer: Trainer, state: TrainState, samples: Samples, workdir: Path) -> None:
@@ -129,7 +129,7 @@ def _sample(trainer: Trainer, state: TrainState, samples: Samples, workdir: Path
     np.savez_compressed(content, **samples(trained, trainer.data))
     folder = workdir / "samples"
     folder.mkdir(exist_ok=True)
-    files.write_atomically(folder / f"{trainer.name}.npz", content.getvalue())
+    workdir_lib.write_atomically(folder / f"{trainer.name}.npz", content.getvalue())
 
 
 def _is_finished(workdir, name):
