@@ -1,0 +1,130 @@
+"""Every method of the neighbourhood sum against naive loops in float64."""
+
+import itertools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oscnets.dynamics import coupling
+from tests.helpers import assert_close, assert_gradients, float64
+
+METHODS = ("direct", "fft", "transform")
+# Image, kernel, channels in and out: odd and non-square ones, kernels larger than the image, single taps.
+SHAPES = [
+    ((6, 5), (3, 5), 2, 3),
+    ((4, 7), (5, 1), 3, 1),
+    ((3, 2), (7, 9), 1, 2),
+    ((5, 4), (1, 1), 2, 2),
+    ((1, 6), (3, 13), 1, 1),
+]
+
+
+def arrays(image, size, c_in, c_out, batch=2, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(*image, c_in, batch)), rng.normal(size=(*size, c_in, c_out))
+
+
+def naive(field, kernel, uniform):
+    """The sum by its definition, one unit and one tap at a time; and its matrix, (H W C_out, H W C_in)."""
+    (height, width, c_in, _), (kh, kw, _, c_out) = field.shape, kernel.shape
+    matrix = np.full((height, width, c_out, height, width, c_in), float(uniform))
+    for y, x, j, i in itertools.product(range(height), range(width), range(kh), range(kw)):
+        row, column = y + j - kh // 2, x + i - kw // 2
+        if 0 <= row < height and 0 <= column < width:
+            matrix[y, x, :, row, column, :] += kernel[j, i].T
+    matrix = matrix.reshape(height * width * c_out, -1)
+    return (matrix @ field.reshape(len(matrix.T), -1)).reshape(height, width, c_out, -1), matrix
+
+
+def apply(field, kernel, uniform, method):
+    prepared = coupling.prepare(kernel, field.shape[:2], uniform=uniform, method=method)
+    return coupling.neighbourhood_sum(field, prepared)
+
+
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+def test_methods_agree_with_the_definition(shapes):
+    """Values, and the gradient in the field, which is the transposed matrix."""
+    field, kernel = arrays(*shapes)
+    expected, matrix = naive(field, kernel, -0.2)
+    cotangent = np.random.default_rng(1).normal(size=expected.shape)
+    back = (matrix.T @ cotangent.reshape(len(matrix), -1)).reshape(field.shape)
+
+    @jax.jit
+    def run(field, kernel):
+        found = {}
+        for method in METHODS:
+            value, pull = jax.vjp(lambda *args, method=method: apply(*args, method), field, kernel, -0.2)
+            found[method] = value, pull(cotangent)
+        return found
+
+    with float64():
+        found = run(field, kernel)
+    for method in METHODS:
+        value, (of_field, of_kernel, of_uniform) = found[method]
+        assert_close((value, of_field), (expected, back), 1e-12)
+        assert_close((of_kernel, of_uniform), found["direct"][1][1:], 1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shapes", [SHAPES[0], SHAPES[2]], ids=str)
+def test_gradients_by_finite_differences(method, shapes):
+    field, kernel = arrays(*shapes)
+    target = np.random.default_rng(2).normal(size=(*field.shape[:2], kernel.shape[3], field.shape[3])) / field.size
+    with float64():
+        assert_gradients(lambda *args: jnp.sum(target * jnp.sin(apply(*args, method))), field, kernel, 0.3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_float32(method):
+    field, kernel = arrays((9, 8), (13, 5), 2, 2)
+    found = jax.jit(lambda *args: apply(*args, method))(field.astype(np.float32), kernel.astype(np.float32), 0.1)
+    assert found.dtype == np.float32
+    assert_close(found, naive(field, kernel, 0.1)[0], 2e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_kernels_of_a_vmap_equal_each_alone(method):
+    pairs = [arrays(*SHAPES[0], seed=seed) for seed in range(3)]
+    fields, kernels = (np.stack(x) for x in zip(*pairs, strict=True))
+    with float64():
+        found = jax.vmap(lambda *args: apply(*args, 0.1, method))(fields, kernels)
+    assert_close(found, np.stack([naive(*pair, 0.1)[0] for pair in pairs]), 1e-12)
+
+
+def test_a_prepared_kernel_passes_through_transformations():
+    field, kernel = arrays(*SHAPES[0])
+    prepared = jax.jit(lambda kernel: coupling.prepare(kernel, (6, 5), uniform=0.5, method="fft"))(kernel)
+    step = lambda total, prepared: (total + coupling.neighbourhood_sum(field, prepared), None)  # noqa: E731
+    twice = jax.tree.map(lambda x: jnp.stack([x, x]), prepared)
+    total, _ = jax.lax.scan(step, jnp.zeros((6, 5, 3, 2)), twice)
+    assert_close(total, 2 * naive(field, kernel, 0.5)[0], 1e-5)
+
+
+def test_auto_is_one_of_the_methods():
+    field, kernel = arrays(*SHAPES[0])
+    assert coupling.choose((6, 5), (3, 5)) in METHODS
+    assert_close(apply(field, kernel, 0.0, "auto"), naive(field, kernel, 0.0)[0], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "method", "message"),
+    [
+        ((3, 4, 1, 1), "auto", "odd height and width .* got 3 x 4"),
+        ((2, 3, 1, 1), "direct", "odd height and width .* got 2 x 3"),
+        ((3, 3, 1), "auto", r"\(kh, kw, C_in, C_out\), got shape \(3, 3, 1\)"),
+        ((3, 3, 1, 1), "gemm", "one of auto, direct, fft, transform, got 'gemm'"),
+    ],
+)
+def test_bad_kernels_and_methods(shape, method, message):
+    with pytest.raises(ValueError, match=message):
+        coupling.prepare(jnp.zeros(shape), (8, 8), method=method)
+
+
+@pytest.mark.parametrize("shape", [(8, 7, 2, 3), (8, 8, 1, 3), (8, 8, 2)])
+def test_another_field_than_prepared_for(shape):
+    prepared = coupling.prepare(jnp.zeros((3, 3, 2, 1)), (8, 8))
+    with pytest.raises(ValueError, match=rf"\(8, 8, 2, 'N'\), got shape {re.escape(str(shape))}"):
+        coupling.neighbourhood_sum(jnp.zeros(shape), prepared)

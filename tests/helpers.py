@@ -1,0 +1,48 @@
+"""What the tests of the library share: float64, comparisons, finite differences."""
+
+import jax
+import numpy as np
+
+
+def float64():
+    """A context in which JAX computes in float64."""
+    enable = getattr(jax, "enable_x64", None)
+    if enable is None:
+        from jax.experimental import enable_x64 as enable
+    return enable(True)
+
+
+def assert_close(found, expected, tolerance):
+    """Equal trees, shapes included: errors within `tolerance` of the largest expected number of a leaf, or of 1."""
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.max(np.abs(b), initial=1))
+
+
+def assert_finite(tree):
+    bad = [jax.tree_util.keystr(path) for path, x in jax.tree.leaves_with_path(tree) if not np.isfinite(x).all()]
+    assert bad == []
+
+
+def assert_gradients(fn, *args, step=1e-5, tolerance=1e-7):
+    """The gradient of a scalar function in each argument against central differences along a random direction.
+
+    To be called within `float64`, with smooth functions of size about 1.
+    """
+    rng = np.random.default_rng(0)
+    gradients = jax.jit(jax.grad(fn, argnums=tuple(range(len(args)))))(*args)
+    compiled = jax.jit(fn)
+    for i, gradient in enumerate(gradients):
+        assert gradient.dtype == np.float64
+        direction = rng.normal(size=np.shape(args[i]))
+        ahead, behind = (compiled(*args[:i], args[i] + h * direction, *args[i + 1 :]) for h in (step, -step))
+        slope = (ahead - behind) / (2 * step)
+        assert abs(slope) > 1e-4, f"argument {i} hardly matters: nothing would be tested"
+        np.testing.assert_allclose(np.sum(gradient * direction), slope, rtol=tolerance, atol=tolerance)
+
+
+def slope(xs, ys):
+    """Of log y over log x: the order of convergence."""
+    return np.polyfit(np.log(xs), np.log(ys), 1)[0]
