@@ -3,6 +3,7 @@
 python -m experiments.komplexnet --config=experiments/configs/komplexnet.py:digits
 """
 
+import math
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -30,6 +31,7 @@ def validate(config: ConfigDict) -> None:
     """Raise ValueError, with the entry, its value and what was expected, for a config out of range."""
     data, model, train = config.data, config.model, config.train
     unknown = [name for name in config.models if name not in MODELS]
+    odd = model.kernel_size > 0 and model.kernel_size % 2
     for entry, value, good, expected in (
         ("models", config.models, config.models and not unknown, f"some of {', '.join(MODELS)}"),
         ("data.source", data.source, data.source in sources.NAMES[:3], f"one of {', '.join(sources.NAMES[:3])}"),
@@ -39,9 +41,9 @@ def validate(config: ConfigDict) -> None:
         ("data.noise_variance", data.noise_variance, data.noise_variance >= 0, "a variance >= 0"),
         ("data.test_examples", data.test_examples, data.test_examples >= 1, "at least 1"),
         ("model.channels", model.channels, model.channels >= 1, "at least 1"),
-        ("model.kernel_size", model.kernel_size, model.kernel_size % 2 == 1, "an odd size, so that it has a centre"),
-        ("model.rate", model.rate, model.rate >= 0, "a rate >= 0"),
-        ("model.epsilon", model.epsilon, model.epsilon >= 0, "a strength >= 0"),
+        ("model.kernel_size", model.kernel_size, odd, "an odd size > 0, so that it has a centre"),
+        ("model.rate", model.rate, 0 <= model.rate < math.inf, "a finite rate >= 0"),
+        ("model.epsilon", model.epsilon, 0 <= model.epsilon < math.inf, "a finite strength >= 0"),
         ("model.num_steps", model.num_steps, model.num_steps >= 1, "at least 1"),
         ("train.synchrony_weight", train.synchrony_weight, train.synchrony_weight >= 0, "a weight >= 0"),
         ("train.clip_norm", train.clip_norm, train.clip_norm > 0, "a norm > 0"),

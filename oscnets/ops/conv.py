@@ -24,6 +24,8 @@ def conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
     Raises:
         ValueError: ranks or channels that do not fit, an even kernel, a size that the stride does not divide.
     """
+    if x.ndim < 3:
+        raise ValueError(f"x must be (..., H, W, C_in), got shape {x.shape}")
     lead = x.shape[:-3]
     inner = inner_conv(jnp.moveaxis(x.reshape(-1, *x.shape[-3:]), 0, -1), kernel, strides=strides)
     return jnp.moveaxis(inner, -1, 0).reshape(*lead, *inner.shape[:-1])
@@ -31,8 +33,10 @@ def conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
 
 def inner_conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
     """`conv` in the inner layout: (H, W, C_in, N) -> (H / strides, W / strides, C_out, N)."""
-    if kernel.ndim != 4 or x.ndim != 4 or x.shape[2] != kernel.shape[2]:
-        raise ValueError(f"kernel must be (kh, kw, C_in, C_out) for {x.shape[2:3]} channels, got shape {kernel.shape}")
+    if x.ndim != 4:
+        raise ValueError(f"x must be (H, W, C_in, N), got shape {x.shape}")
+    if kernel.ndim != 4 or x.shape[2] != kernel.shape[2]:
+        raise ValueError(f"kernel must be (kh, kw, {x.shape[2]}, C_out) for {x.shape[2]} channels, got {kernel.shape}")
     if kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
         raise ValueError(f"kernel must have odd height and width, got {kernel.shape[0]} x {kernel.shape[1]}")
     if x.shape[0] % strides or x.shape[1] % strides:
