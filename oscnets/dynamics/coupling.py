@@ -37,12 +37,12 @@ class _Plan(NamedTuple):
     channels: int  # of the field
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["weights", "uniform"], meta_fields=["plan"])
+@partial(jax.tree_util.register_dataclass, data_fields=["weights", "transposed", "uniform"], meta_fields=["plan"])
 class Prepared:
     """A kernel made ready for images of one size by `prepare`; a pytree."""
 
-    def __init__(self, weights: Array, uniform: Array, plan: _Plan):
-        self.weights, self.uniform, self.plan = weights, uniform, plan
+    def __init__(self, weights: Array, transposed: Array | None, uniform: Array, plan: _Plan):
+        self.weights, self.transposed, self.uniform, self.plan = weights, transposed, uniform, plan
 
 
 def choose(image: tuple[int, int], kernel: tuple[int, int]) -> str:
@@ -77,11 +77,13 @@ def prepare(
         method = choose(tuple(image), size)
     uniform = jnp.asarray(uniform, kernel.dtype)
     plan = _Plan(method, tuple(image), size, kernel.shape[2])
+    transposed = None
     if method == "transform":
         kernel = _kernel_to_frequency(kernel, uniform, plan)
+        transposed = lax.optimization_barrier(kernel.swapaxes(1, 2))
     elif method == "fft":
         kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, _periods(plan)), axes=(0, 1)))
-    return Prepared(kernel, uniform, plan)
+    return Prepared(kernel, transposed, uniform, plan)
 
 
 def neighbourhood_sum(field: Array, prepared: Prepared) -> Array:
@@ -99,7 +101,8 @@ def neighbourhood_sum(field: Array, prepared: Prepared) -> Array:
     if field.ndim != 4 or field.shape[:3] != expected:
         raise ValueError(f"prepared for fields (H, W, C_in, N) = {(*expected, 'N')}, got shape {field.shape}")
     if plan.method == "transform":
-        return _transformed_sum(plan, field, weights)
+        # The gradient's product wants the transpose; made here it is hoisted out of a loop over time.
+        return _transformed_sum(plan, field, weights, lax.stop_gradient(prepared.transposed))
     everything = prepared.uniform * field.sum((0, 1, 2))
     if plan.method == "direct":
         near = lax.conv_general_dilated(
@@ -189,25 +192,25 @@ def _bases(plan: _Plan) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _transformed_sum(plan: _Plan, field: Array, weights: Array) -> Array:
-    return _transformed_sum_forward(plan, field, weights)[0]
+def _transformed_sum(plan: _Plan, field: Array, weights: Array, transposed: Array) -> Array:
+    return _transformed_sum_forward(plan, field, weights, transposed)[0]
 
 
-def _transformed_sum_forward(plan, field, weights):
+def _transformed_sum_forward(plan, field, weights, transposed):
     analysis, synthesis = _bases(plan)
     pairs = _to_pairs(field, *analysis)
     mixed = lax.dot_general(weights, pairs, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
-    return _from_pairs(mixed, *synthesis), (pairs, weights)
+    return _from_pairs(mixed, *synthesis), (pairs, transposed)
 
 
 def _transformed_sum_backward(plan, residuals, cotangent):
     """The transposes of the same products, in the same order of axes, which autodiff alone would not choose."""
-    pairs, weights = residuals
+    pairs, transposed = residuals
     analysis, synthesis = _bases(plan)
     mixed = _to_pairs(cotangent, *(matrix.T for matrix in synthesis))
     of_weights = lax.dot_general(mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=_HIGHEST)
-    back = lax.dot_general(weights, mixed, (((1,), (1,)), ((0,), (0,))), precision=_HIGHEST)
-    return _from_pairs(back, *(matrix.T for matrix in analysis)), of_weights
+    back = lax.dot_general(transposed, mixed, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    return _from_pairs(back, *(matrix.T for matrix in analysis)), of_weights, jnp.zeros_like(transposed)
 
 
 _transformed_sum.defvjp(_transformed_sum_forward, _transformed_sum_backward)

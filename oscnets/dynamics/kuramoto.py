@@ -4,6 +4,9 @@ State is the phase alone, in radians, never wrapped. Equation numbers are those 
 (2025) for the kernel, of Alamia, Muzellec, Serre and VanRullen (2025) for the agreement.
 """
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -73,10 +76,21 @@ def inner_step(phases: Array, drive: Array, prepared: couplings.Prepared, *, rat
 
     With the field z = b e^{i phase} both sums are one linear map L of z: phase += rate * Im(e^{-i phase} L z).
     """
+    real, imag = jnp.split(couplings.neighbourhood_sum(_field(phases, drive), prepared), 2, axis=-1)
+    return phases + rate * _turn(phases, real, imag)
+
+
+# Recomputed for gradients: sines cost less than the memory that would hold them for every step of a trajectory.
+@partial(jax.checkpoint, prevent_cse=False)
+def _field(phases: Array, drive: Array) -> Array:
     sine, cosine = sincos(phases)
-    field = jnp.concatenate([drive * cosine, drive * sine], axis=-1)
-    real, imag = jnp.split(couplings.neighbourhood_sum(field, prepared), 2, axis=-1)
-    return phases + rate * (cosine * imag - sine * real)
+    return jnp.concatenate([drive * cosine, drive * sine], axis=-1)
+
+
+@partial(jax.checkpoint, prevent_cse=False)
+def _turn(phases: Array, real: Array, imag: Array) -> Array:
+    sine, cosine = sincos(phases)
+    return cosine * imag - sine * real
 
 
 def inner_trajectory(

@@ -68,8 +68,8 @@ def ideal_phases(key: Array, masks: Array, overlap: Array, channels: int) -> Arr
 class ComplexHead(nn.Module):
     """The layers after the dynamics, the same at every time step.
 
-    A strided convolution, dense, dense: all complex with real weights. Inner layout, batch last. `hoist` is what does not
-    change over time.
+    A strided convolution, dense, dense: all complex with real weights. Inner layout, batch last; `hoist` gives what is
+    constant in time.
     """
 
     size: tuple[int, int]

@@ -4,6 +4,7 @@ XLA's own convolutions are slow inside a loop on a CPU, in their gradients, and 
 its own; products are fast everywhere. The inner layout is (H, W, C, N), batch last.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -81,9 +82,29 @@ def _shifted_sum(x: Array, kernel: Array, origin: tuple[int, int]) -> Array:
     return sum(products[i : i + height, j : j + width, t] for t, (i, j) in enumerate(offsets))
 
 
+@jax.custom_vjp
 def _pixelwise(x: Array, matrix: Array) -> Array:
     """(H, W, C_in, N) times (C_in, C_out) at every pixel."""
+    return _at_pixels(x, matrix.T)
+
+
+def _at_pixels(x: Array, matrix: Array) -> Array:
+    """(H, W, C, N) times (M, C): a batched product, which leaves the axes in their order."""
     pixels = x.shape[0] * x.shape[1]
-    matrix = jnp.broadcast_to(matrix.T, (pixels, *matrix.T.shape))
+    matrix = jnp.broadcast_to(matrix, (pixels, *matrix.shape))
     out = lax.dot_general(matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
     return out.reshape(*x.shape[:2], *out.shape[1:])
+
+
+def _pixelwise_forward(x, matrix):
+    return _pixelwise(x, matrix), (x, matrix)
+
+
+def _pixelwise_backward(residuals, cotangent):
+    # As autodiff has it, but with each matrix oriented as XLA's fast product on a CPU wants it.
+    x, matrix = residuals
+    of_matrix = jnp.einsum("hwin,hwon->hwio", x, cotangent, precision=_HIGHEST).sum((0, 1))
+    return _at_pixels(cotangent, matrix), of_matrix
+
+
+_pixelwise.defvjp(_pixelwise_forward, _pixelwise_backward)
