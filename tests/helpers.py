@@ -12,6 +12,12 @@ def float64():
     return enable(True)
 
 
+def in_float64(fn, *args):
+    """What a function gives when it is compiled and run in float64, as NumPy arrays."""
+    with float64():
+        return jax.tree.map(np.asarray, jax.jit(fn)(*args))
+
+
 def assert_close(found, expected, tolerance):
     """Equal trees, shapes included: errors within `tolerance` of the largest expected number of a leaf, or of 1."""
     assert jax.tree.structure(found) == jax.tree.structure(expected)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oscnets import phase
-from tests.helpers import assert_close, assert_finite, float64
+from tests.helpers import assert_close, assert_finite, in_float64
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +45,8 @@ def test_reverse_mode_agrees_under_vmap(angles):
 
 def test_sine_and_cosine_in_float64():
     x = np.linspace(-1e4, 1e4, 10_001)
-    with float64():
-        sine, cosine = phase.sincos(x)
-        slope = jax.vmap(jax.grad(lambda x: phase.sincos(x)[0]))(x)
-    assert_close((sine, cosine, slope), (np.sin(x), np.cos(x), np.cos(x)), 1e-14)
+    found = in_float64(lambda x: (*phase.sincos(x), jax.vmap(jax.grad(lambda x: phase.sincos(x)[0]))(x)), x)
+    assert_close(found, (np.sin(x), np.cos(x), np.cos(x)), 1e-14)
 
 
 def pair(tree):
@@ -98,9 +96,12 @@ def test_order_parameter_is_the_weighted_mean(axis, shape):
     rng = np.random.default_rng(2)
     x, weights = rng.normal(size=(3, 4, 5)), rng.uniform(size=(4, 1))
     full = np.broadcast_to(weights, x.shape)
-    with float64():
+
+    def run(x, weights):
         plain, weighted = phase.order_parameter(x, axis=axis), phase.order_parameter(x, weights, axis)
-        mean = phase.circular_mean(x, weights, axis)
+        return plain, weighted, phase.circular_mean(x, weights, axis)
+
+    plain, weighted, mean = in_float64(run, x, weights)
     expected = (full * np.exp(1j * x)).sum(axis) / full.sum(axis)
     assert plain.shape == shape
     assert_close(plain, np.exp(1j * x).mean(axis), 1e-13)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oscnets.dynamics import coupling
-from tests.helpers import assert_close, assert_gradients, float64
+from tests.helpers import assert_close, assert_gradients, float64, in_float64
 
 METHODS = ("direct", "fft", "transform")
 # Image, kernel, channels in and out: odd and non-square ones, kernels larger than the image, single taps.
@@ -52,7 +52,6 @@ def test_methods_agree_with_the_definition(shapes):
     cotangent = np.random.default_rng(1).normal(size=expected.shape)
     back = (matrix.T @ cotangent.reshape(len(matrix), -1)).reshape(field.shape)
 
-    @jax.jit
     def run(field, kernel):
         found = {}
         for method in METHODS:
@@ -60,8 +59,7 @@ def test_methods_agree_with_the_definition(shapes):
             found[method] = value, pull(cotangent)
         return found
 
-    with float64():
-        found = run(field, kernel)
+    found = in_float64(run, field, kernel)
     for method in METHODS:
         value, (of_field, of_kernel, of_uniform) = found[method]
         assert_close((value, of_field), (expected, back), 1e-12)
@@ -89,8 +87,7 @@ def test_float32(method):
 def test_kernels_of_a_vmap_equal_each_alone(method):
     pairs = [arrays(*SHAPES[0], seed=seed) for seed in range(3)]
     fields, kernels = (np.stack(x) for x in zip(*pairs, strict=True))
-    with float64():
-        found = jax.vmap(lambda *args: apply(*args, 0.1, method))(fields, kernels)
+    found = in_float64(jax.vmap(lambda *args: apply(*args, 0.1, method)), fields, kernels)
     assert_close(found, np.stack([naive(*pair, 0.1)[0] for pair in pairs]), 1e-12)
 
 

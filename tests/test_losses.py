@@ -1,0 +1,185 @@
+"""Cluster synchrony against a transcription of its equation, its extremes and invariances; cross-entropy."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oscnets import losses
+from tests.helpers import assert_close, assert_finite, assert_gradients, float64, in_float64
+
+
+def naive(phases, masks, amplitude=None, silent="exclude"):
+    """Equation 2 of one image, one group, channel and pixel at a time."""
+    groups, channels = masks.shape[-1], phases.shape[-1]
+    variances, means = [], []
+    for g in range(groups):
+        pooled, of_channels = 0, []
+        for c in range(channels):
+            units = []
+            for y, x in np.argwhere(masks[..., g]):
+                loud = amplitude is None or amplitude[y, x, c] > 0
+                if loud or silent == "zero":
+                    units.append(np.exp(1j * phases[y, x, c] * loud))
+            of_channels.append(1 - abs(np.mean(units)) if units else 0)
+            pooled += sum(units)
+        variances.append(np.mean(of_channels))
+        means.append(np.angle(pooled))
+    value, orders = np.mean(variances), range(1, groups // 2 + 1)
+    for m in orders:
+        value += abs(sum(np.exp(1j * m * mean) for mean in means)) ** 2 / (2 * groups * m**2)
+    return value / (1 + groups / 2 * sum(1 / m**2 for m in orders))
+
+
+def scene(groups, batch=2, size=4, channels=3, seed=0):
+    """Random phases, disjoint masks with background, amplitudes of which a third is silent."""
+    rng = np.random.default_rng(seed)
+    owner = rng.integers(0, groups + 1, (batch, size, size))
+    owner[:, 0, :groups] = np.arange(groups)  # no group is empty
+    masks = owner[..., None] == np.arange(groups)
+    phases = rng.uniform(-7, 7, (batch, size, size, channels))
+    return phases, masks, np.maximum(rng.normal(0.5, 1, phases.shape), 0)
+
+
+@pytest.mark.parametrize("groups", range(1, 6))
+def test_the_equation(groups):
+    phases, masks, amplitude = scene(groups, size=5)
+
+    def run(phases, masks, amplitude):
+        return [losses.cluster_synchrony(phases, masks, a, silent=s) for a, s in kinds]
+
+    kinds = [(None, "exclude"), (None, "zero"), (amplitude, "exclude"), (amplitude, "zero")]
+    found = in_float64(run, phases, masks, amplitude)
+    for value, (given, silent) in zip(found, kinds, strict=True):
+        given = phases * 0 + 1 if given is None else given
+        expected = [naive(*one, silent) for one in zip(phases, masks, given, strict=True)]
+        assert_close(value, np.array(expected), 1e-12)
+
+
+def clusters(angles, pixels=8, channels=2):
+    """(1, G pixels, C) phases, all of a group at its angle, and masks."""
+    groups = len(angles)
+    phases = np.repeat(np.asarray(angles, float), pixels)[None, :, None]
+    masks = np.repeat(np.eye(groups, dtype=bool), pixels, axis=0)[None]
+    return np.broadcast_to(phases, (1, groups * pixels, channels)), masks
+
+
+@pytest.mark.parametrize("groups", range(1, 6))
+def test_extremes(groups):
+    perfect, masks = clusters(2 * np.pi * np.arange(groups) / groups + 0.7)
+    same, _ = clusters(np.full(groups, -1.3))
+    opposed = np.where(np.arange(masks.shape[1]) % 8 < 4, 0.01, np.pi - 0.01)[None, :, None]  # in every group alike
+    spread = np.broadcast_to(2 * np.pi * np.arange(masks.shape[1]) / 8, (1, masks.shape[1]))[..., None]
+    several = np.stack([np.broadcast_to(phases, same.shape) for phases in (perfect, same, opposed, spread)])
+    values = in_float64(losses.cluster_synchrony, several, masks)
+    orders = groups / 2 * sum(1 / m**2 for m in range(1, groups // 2 + 1))
+    assert_close(values[0], 0.0, 1e-12)
+    assert_close(values[1], orders / (1 + orders), 1e-12)
+    assert_close(values[2], (1 - np.sin(0.01) + orders) / (1 + orders), 1e-12)
+    assert all(-1e-12 <= value <= 1 + 1e-12 for value in values)
+
+
+def test_invariances():
+    """To a global shift, to the order of groups and channels, to whole turns; within [0, 1] in float32."""
+    phases, masks, amplitude = (x.astype(np.float32) for x in scene(3, batch=16))
+    value = jax.jit(losses.cluster_synchrony)
+    base = value(phases, masks, amplitude)
+    assert np.min(base) >= 0 and np.max(base) <= 1
+    assert_close(value(phases + 2.5, masks, amplitude), base, 1e-5)
+    assert_close(value(phases + 2 * np.pi * (amplitude > 0.5), masks, amplitude), base, 1e-5)
+    assert_close(value(phases[..., ::-1], masks, amplitude[..., ::-1]), base, 1e-5)
+    for order in itertools.permutations(range(3)):
+        assert_close(value(phases, masks[..., list(order)], amplitude), base, 1e-5)
+    assert_close(value(phases, masks.astype(bool), 7 * amplitude), base, 1e-5)
+
+
+def test_background_and_silent_units_do_not_matter():
+    phases, masks, amplitude = scene(2)
+    counted = masks.any(-1, keepdims=True) & (amplitude > 0)
+    other = np.where(counted, phases, 3.0)
+    value = lambda phases: losses.cluster_synchrony(phases, masks, amplitude)  # noqa: E731
+    assert_close(in_float64(value, other), in_float64(value, phases), 1e-13)
+    gradient = in_float64(jax.grad(lambda phases: value(phases).sum()), phases)
+    np.testing.assert_array_equal(gradient[~counted], 0)
+    assert np.all(gradient[counted] != 0)
+
+
+@pytest.mark.parametrize("silent", ["exclude", "zero"])
+def test_gradients_by_finite_differences(silent):
+    phases, masks, amplitude = scene(4)
+    with float64():
+        value = lambda x: losses.cluster_synchrony(x, masks, amplitude, silent=silent).sum()  # noqa: E731
+        assert_gradients(value, phases)
+
+
+@pytest.mark.parametrize("silent", ["exclude", "zero"])
+def test_empty_groups_and_black_images(silent):
+    phases, masks, amplitude = (x.astype(np.float32) for x in scene(2, batch=4))
+    masks[0, ..., 1] = 0  # one empty group
+    masks[1] = 0  # all of them
+    amplitude[2] = 0  # a black image
+
+    def total(phases, masks, amplitude):
+        values = losses.cluster_synchrony(phases, masks, amplitude, silent=silent)
+        return values.sum(), values
+
+    (_, values), gradients = jax.jit(jax.value_and_grad(total, (0, 1, 2), has_aux=True))(phases, masks, amplitude)
+    expected = np.array([naive(*one, silent) for one in zip(phases, masks, amplitude, strict=True)])
+    assert_close(values, expected, 1e-5)
+    assert_close(values[1:3], np.array([0.5, 0.5]), 1e-6)  # two clusters without spread, both at phase 0
+    assert_finite(gradients)
+    np.testing.assert_array_equal(gradients[0][1:3], 0)
+
+
+def test_leading_axes():
+    """One scene, a batch, steps by batch; masks of the batch broadcast over steps; vmap."""
+    phases, masks, amplitude = scene(2, batch=3)
+    steps = np.stack([phases, phases * 2])
+
+    def run(steps, masks, amplitude):
+        found = losses.cluster_synchrony(steps, masks, amplitude)
+        mapped = jax.vmap(losses.cluster_synchrony, (0, None, None))(steps, masks, amplitude)
+        alone = losses.cluster_synchrony(steps[1, 2], masks[2], amplitude[2])
+        shared = losses.cluster_synchrony(steps[0, 0], masks)
+        return found, mapped, alone, shared, losses.cluster_synchrony(steps[0, 0], masks[1])
+
+    found, mapped, alone, shared, of_one = in_float64(run, steps, masks, amplitude)
+    assert found.shape == (2, 3) and shared.shape == (3,)
+    assert_close(mapped, found, 1e-13)
+    assert_close(alone, found[1, 2], 1e-13)
+    assert_close(of_one, shared[1], 1e-13)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((4, 4, 2), (4, 5, 3)), r"got \(4, 5, 3\) and \(4, 4, 2\)"),
+        (((4, 4, 2), (4, 4)), r"got \(4, 4\) and \(4, 4, 2\)"),
+        (((4, 4, 2), (4, 4, 3), (4, 4, 1)), r"phases \(4, 4, 2\), got \(4, 4, 1\)"),
+    ],
+)
+def test_bad_shapes(shapes, message):
+    with pytest.raises(ValueError, match=message):
+        losses.cluster_synchrony(*(jnp.zeros(shape) for shape in shapes))
+
+
+def test_another_word_for_silent():
+    with pytest.raises(ValueError, match="'exclude' or 'zero', got 'one'"):
+        losses.cluster_synchrony(jnp.zeros((2, 2, 1)), jnp.zeros((2, 2, 1)), silent="one")
+
+
+def test_cross_entropy_is_its_definition():
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(0, 4, (3, 5)), rng.uniform(size=(3, 5))
+    share = 1 / (1 + np.exp(-logits))
+    expected = -(targets * np.log(share) + (1 - targets) * np.log1p(-share)).mean(-1)
+    assert_close(in_float64(losses.binary_cross_entropy, logits, targets), expected, 1e-13)
+
+
+def test_cross_entropy_of_large_logits():
+    logits, targets = jnp.array([200.0, -200.0, 3e4, -3e4]), jnp.array([0.0, 1.0, 1.0, 0.0])
+    value, gradient = jax.value_and_grad(losses.binary_cross_entropy)(logits, targets)
+    assert value == 100
+    assert_close(gradient, np.array([0.25, -0.25, 0, 0]), 1e-6)
