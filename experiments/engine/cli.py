@@ -68,7 +68,7 @@ def main(
     except RunError as error:
         return _complain(error, 1)
     except Interrupted as error:
-        return _complain(f"{error}; the same command continues (--workdir={arguments.workdir})", 128 + error.signum)
+        return _complain(f"{error}; the same command with --workdir={arguments.workdir} continues", 128 + error.signum)
     except KeyboardInterrupt:
         return _complain("aborted", 130)
     except Exception:  # noqa: BLE001 - the last resort: all of the traceback, and the status that says "failed"

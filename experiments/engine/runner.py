@@ -157,8 +157,8 @@ def _load(data):
         return dict(data)
     try:
         return dict(data())
-    except (OSError, ValueError, ImportError) as error:
-        raise RunError(f"cannot load the data: {error}") from error
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise RunError(f"cannot load the data: {type(error).__name__}: {error}") from error
 
 
 def _check_data(config, splits):

@@ -19,7 +19,14 @@ from experiments.engine import mesh as mesh_lib
 
 STRATEGIES = ("vmap", "loop", "auto")
 
-# Which strategy "auto" is, by kind of device.
+# Which strategy "auto" is, by kind of device. CPU, measured: one training step of batch 32 on two devices of a busy
+# two-core machine, jax 0.10.2, in turns, the least of 5, in seconds, and the first call with its compilation:
+#                      loop          vmap
+# KomplexNet, 3 seeds  1.40 (19)     1.70 (39)
+# real CNN, 3 seeds    0.030 (6.7)   0.036 (22)
+# real CNN, 4 seeds    0.036 (7.0)   0.028 (25)
+# No faster by vmap but for tiny steps, and compiled in a half to a quarter of the time by loop. GPU and TPU are not
+# measured: there a step is many small kernels, bound by their launches, which vmap shares among the seeds.
 _AUTO = {"cpu": "loop", "gpu": "vmap", "tpu": "vmap"}
 
 _INIT, _ORDER, _STEP, _EVALUATE = range(4)

@@ -114,7 +114,7 @@ class Trainer:
 
     def _restore(self):
         self._live = [self._initialize(seed) for seed in self._seeds]
-        params = self.initial_params()
+        params = self.plan.join([params for params, _ in self._live])
         count = len(self.plan.seeds)
         self._best = (params, np.full(count, -np.inf, np.float32), np.zeros(count, np.int32))
         start = self._state()

@@ -16,7 +16,7 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments.engine import config as config_lib
-from experiments.engine.errors import UsageError
+from experiments.engine.errors import RunError, UsageError
 
 _PACKAGES = ("oscnets", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _ABSENT = "(absent)"
@@ -81,8 +81,7 @@ def _start(workdir, present):
     left = [name for name in ("metrics.jsonl", "checkpoints") if (workdir / name).exists()]
     if left:
         raise UsageError(f"workdir {workdir} holds {' and '.join(left)} of a run, but no config.json to compare with")
-    with _usable(workdir):
-        write_atomically(workdir / "config.json", _encode(present))
+    write_atomically(workdir / "config.json", _encode(present))
 
 
 def note(workdir: Path, **facts: Any) -> None:
@@ -135,13 +134,18 @@ def _usable(workdir):
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either as before or complete."""
+    """Write a file so that it is either as before or complete.
+
+    Raises:
+        RunError: it could not be written (a full disk, say); it is as before.
+    """
     fresh = path.with_name(path.name + ".tmp")
     try:
         fresh.write_bytes(data)
         os.replace(fresh, path)
-    finally:
+    except OSError as error:
         fresh.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _commit() -> str | None:
