@@ -65,7 +65,7 @@ def measure(
             if (method, case) not in slow:
                 taken[method].append(_seconds(run))
         figures = {method: 1e3 * statistics.median(taken[method][-rounds:]) / num_steps for method in runs}
-        chosen = coupling.choose((size, size), (kernel_size, kernel_size))
+        chosen = coupling.choose((size, size))
         row = {"size": size, "kernel_size": kernel_size, "batch_size": batch_size, "auto": chosen}
         yield row | dict.fromkeys(methods) | figures
 

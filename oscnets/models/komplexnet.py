@@ -18,7 +18,7 @@ from oscnets.phase import sincos
 class Output(NamedTuple):
     """What KomplexNet gives, time first: T = num_steps with the Kuramoto dynamics, 1 without."""
 
-    logits: Array  # (T, B, K)
+    logits: Array | None  # (T, B, K); None while a module is initialized
     phases: Array  # (B, H, W, C) radians, after the last step
     trajectory: Array  # (T, B, H, W, C) radians, after every step
     amplitude: Array  # (B, H, W, C) >= 0, constant in time
@@ -172,12 +172,15 @@ class KomplexNet(nn.Module):
         """
         num_steps = self.num_steps if num_steps is None else num_steps
         self._check(images, phases0, num_steps)
-        amplitude = self._amplitude(images)
+        amplitude, kernel = self._amplitude(images), self._coupling_kernel()
         if phases0 is None:
             phases0 = random_phases(self.make_rng("phases"), (len(images), *amplitude.shape[:3]))
-        trajectory = self._trajectory(jnp.moveaxis(phases0, 0, -1).astype(amplitude.dtype), amplitude, num_steps)
+        phases0 = phases0.astype(amplitude.dtype)
         head = ComplexHead(amplitude.shape[:2], self.channels, self.hidden, self.num_classes, name="head")
         shared = (amplitude, head.hoist(amplitude))
+        if self.is_initializing():  # All parameters exist by now, and what follows takes seconds to compile.
+            return Output(None, phases0, phases0[None], jnp.moveaxis(amplitude, -1, 0), None)
+        trajectory = self._trajectory(jnp.moveaxis(phases0, 0, -1), amplitude, kernel, num_steps)
         head, variables = head.unbind()
         if step_loss is None:
             logits, loss = jax.lax.map(lambda phases: head.apply(variables, phases, *shared), trajectory), None
@@ -197,12 +200,16 @@ class KomplexNet(nn.Module):
         kernel = self.param("encoder_kernel", torch_uniform, (3, 3, images.shape[-1], self.channels))
         return nn.relu(inner_conv(jnp.moveaxis(images, 0, -1), kernel))
 
-    def _trajectory(self, phases: Array, amplitude: Array, num_steps: int) -> Array:
-        """(T, H, W, C, B)."""
+    def _coupling_kernel(self) -> Array | None:
         if not self.dynamics:
-            return phases[None]
+            return None
         gaussian = gaussian_kernel(self.kernel_size, self.channels)
-        kernel = self.param("coupling_kernel", lambda _: gaussian) if self.learn_kernel else gaussian
+        return self.param("coupling_kernel", lambda _: gaussian) if self.learn_kernel else gaussian
+
+    def _trajectory(self, phases: Array, amplitude: Array, kernel: Array | None, num_steps: int) -> Array:
+        """(T, H, W, C, B)."""
+        if kernel is None:
+            return phases[None]
         prepared = coupling.prepare(
             kernel.astype(phases.dtype), amplitude.shape[:2], uniform=-self.epsilon, method=self.method
         )

@@ -102,7 +102,7 @@ def test_a_prepared_kernel_passes_through_transformations():
 
 def test_auto_is_one_of_the_methods():
     field, kernel = arrays(*SHAPES[0])
-    assert coupling.choose((6, 5), (3, 5)) in METHODS
+    assert coupling.choose((6, 5)) == "transform" and coupling.choose((6, 129)) == "fft"
     assert_close(apply(field, kernel, 0.0, "auto"), naive(field, kernel, 0.0)[0], 1e-5)
 
 
