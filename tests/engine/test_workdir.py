@@ -61,9 +61,9 @@ def test_other_versions_are_a_warning_only(tmp_path, capsys):
 
 
 def test_a_second_run_is_refused_while_the_first_lasts(tmp_path):
-    with workdir.claim(tmp_path, CONFIG, "toy"):
-        with pytest.raises(UsageError, match="another run is using it"), workdir.claim(tmp_path, CONFIG, "toy"):
-            pass
+    refused = pytest.raises(UsageError, match="another run is using it")
+    with workdir.claim(tmp_path, CONFIG, "toy"), refused, workdir.claim(tmp_path, CONFIG, "toy"):
+        pass
     with workdir.claim(tmp_path, CONFIG, "toy"):
         pass
 
