@@ -236,6 +236,7 @@ def run(config: ConfigDict, workdir: Path, *, report_only: bool = False) -> None
         draw=draw,
         chance={"accuracy": config.data.num_digits / 10},
         time_metrics=("accuracy", "synchrony"),
+        labels={"accuracy": "share of digits found", "synchrony": "synchrony loss (0: perfect)"},
     )
 
 
