@@ -21,8 +21,9 @@ VARIANTS = {
         "data.source": "digits",
         "data.test_examples": 1000,
         "train.epochs": 4,
-        "train.num_examples": 15_000,
-        "train.batch_size": 32,
+        "train.num_examples": 12_000,
+        "train.batch_size": 16,
+        "train.learning_rate": 4e-3,
     },
     # As small as goes through everything: for tests.
     "smoke": {
