@@ -1,0 +1,84 @@
+"""The real networks against their layers written out in float64, and the initializers of all models."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oscnets import models
+from tests.helpers import assert_close, assert_finite
+
+MODEL = models.RealNet(channels=3, conv_channels=2, hidden=5, num_classes=4)
+IMAGES = np.random.default_rng(0).uniform(size=(3, 6, 8, 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def params():
+    made = jax.jit(lambda: MODEL.init(jax.random.key(0), IMAGES))()
+    rng = np.random.default_rng(1)  # scales and shifts that matter
+    return jax.tree.map(lambda x: x + 0.2 * rng.normal(size=x.shape).astype(np.float32), made)
+
+
+def conv(x, kernel, stride):
+    padded = np.pad(x, [(1, 1), (1, 1), (0, 0)])
+    rows, columns = range(0, x.shape[0], stride), range(0, x.shape[1], stride)
+    at = lambda i, j: np.einsum("hwi,hwio->o", padded[i : i + 3, j : j + 3], kernel)  # noqa: E731
+    return np.array([[at(i, j) for j in columns] for i in rows])
+
+
+def rectify(x, axes, scale, shift):
+    spread = np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    return np.maximum((x - x.mean(axes, keepdims=True)) / spread * scale + shift, 0)
+
+
+def naive(weights, image):
+    w = {name: np.asarray(x, np.float64) for name, x in weights.items()}
+    x = np.maximum(conv(image.astype(np.float64), w["encoder_kernel"], 1), 0)
+    x = rectify(conv(x, w["conv_kernel"], 2) + w["conv_bias"], (0, 1), w["conv_scale"], w["conv_shift"])
+    x = rectify(x.ravel() @ w["hidden_kernel"] + w["hidden_bias"], 0, w["hidden_scale"], w["hidden_shift"])
+    return x @ w["output_kernel"] + w["output_bias"]
+
+
+def test_logits_are_the_layers_written_out(params):
+    expected = np.stack([naive(params["params"], image) for image in IMAGES])
+    assert_close(jax.jit(MODEL.apply)(params, IMAGES), expected, 1e-5)
+
+
+def test_numbers_of_parameters():
+    def count(model):
+        made = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 1))))
+        return sum(x.size for x in jax.tree.leaves(made))
+
+    assert count(models.larger_real_net()) == 107_339
+    assert count(models.RealNet()) == 114_548 - 13**2 * 64  # KomplexNet without its kernel
+
+
+def test_black_images_and_vmapped_seeds(params):
+    value = lambda params, images: (MODEL.apply(params, images) ** 2).sum()  # noqa: E731
+    images = IMAGES.copy()
+    images[1] = 0
+    other = jax.tree.map(lambda x: -x, params)
+    both = jax.tree.map(lambda *x: jnp.stack(x), params, other)
+    found = jax.jit(jax.vmap(jax.value_and_grad(value, (0, 1)), (0, None)))(both, images)
+    alone = jax.jit(jax.value_and_grad(value, (0, 1)))(params, images)
+    assert_finite(found)
+    assert_close(jax.tree.map(lambda x: x[0], found), alone, 1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 1), (2, 5, 8, 1), (2, 6, 7, 1)])
+def test_bad_images(shape):
+    with pytest.raises(ValueError, match="even H and W") as raised:
+        jax.eval_shape(lambda: MODEL.init(jax.random.key(0), jnp.zeros(shape)))
+    assert str(shape) in str(raised.value)
+
+
+def test_kernels_and_biases_start_uniform_by_fan_in():
+    weights = jax.jit(lambda: models.RealNet().init(jax.random.key(0), jnp.zeros((1, 32, 32, 1))))()["params"]
+    for name, fan_in in (("encoder", 9), ("conv", 72), ("hidden", 2048), ("output", 50)):
+        bound = fan_in**-0.5
+        kernel = weights[f"{name}_kernel"]
+        assert 0.9 * bound < np.max(np.abs(kernel)) <= bound
+        assert np.std(kernel) == pytest.approx(bound / 3**0.5, rel=0.2)
+        if name != "encoder":
+            bias = weights[f"{name}_bias"]
+            assert 0.5 * bound < np.max(np.abs(bias)) <= bound

@@ -1,0 +1,162 @@
+"""Every config builds, is checked and locked; each model's task starts and has finite gradients at a small size."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import komplexnet
+from experiments.configs import komplexnet as configs
+from experiments.engine import config as engine_config
+from oscnets import losses, models
+from tests.helpers import assert_close, assert_finite
+
+SIZE, BATCH = 8, 4
+
+
+@pytest.mark.parametrize("variant", configs.VARIANTS)
+def test_variants(variant):
+    config = configs.get_config(variant).lock()
+    engine_config.check(config)
+    komplexnet.validate(config)
+    assert set(config.models) <= set(komplexnet.MODELS)
+    assert engine_config.from_json(engine_config.to_json(config)) == config
+    with pytest.raises(AttributeError):
+        config.train.epoch = 3
+
+
+def test_the_paper():
+    """Of its text: seeds, epochs, scenes, batch and the coupling of its first table."""
+    config = configs.get_config("paper")
+    assert (config.seeds, config.train.epochs, config.train.num_examples, config.train.batch_size) == (
+        50,
+        30,
+        60_000,
+        128,
+    )
+    assert config.model.to_dict() == {"channels": 8, "kernel_size": 13, "rate": 0.006, "epsilon": 0.2, "num_steps": 15}
+    assert config.data.source == "mnist"
+
+
+def test_an_unknown_variant_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"'papre'.*paper"):
+        configs.get_config("papre")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("models", ()),
+        ("models", ("real", "reel")),
+        ("data.source", "cifar10"),
+        ("data.source", "nist"),
+        ("data.num_digits", 0),
+        ("data.num_digits", 1),
+        ("data.num_digits", 11),
+        ("data.max_overlap", -0.1),
+        ("data.max_overlap", 1.5),
+        ("data.test_overlap", 0.0),
+        ("data.test_overlap", 1.5),
+        ("data.noise_variance", -0.1),
+        ("data.test_examples", 0),
+        ("model.channels", 0),
+        ("model.kernel_size", 4),
+        ("model.kernel_size", -3),
+        ("model.rate", -0.006),
+        ("model.rate", float("nan")),
+        ("model.rate", float("inf")),
+        ("model.epsilon", -0.2),
+        ("model.num_steps", 0),
+        ("train.synchrony_weight", -1.0),
+        ("train.clip_norm", 0.0),
+        ("train.num_examples", 4),
+        ("slice_size", -1),
+    ],
+)
+def test_values_out_of_range_are_named(entry, value):
+    config = configs.get_config("smoke")
+    config.update_from_flattened_dict({entry: value})
+    with pytest.raises(ValueError, match=re.escape(f"config.{entry}={value!r}: expected ")):
+        komplexnet.validate(config)
+
+
+# Tasks
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    owner = rng.integers(0, 4, (BATCH, SIZE, SIZE))  # two digits, their overlap, background
+    targets = np.zeros((BATCH, 10), np.float32)
+    targets[np.arange(BATCH), [1, 2, 3, 4]] = targets[np.arange(BATCH), [5, 0, 9, 8]] = 1
+    return {
+        "images": np.where(owner < 3, rng.uniform(size=owner.shape), 0)[..., None].astype(np.float32),
+        "masks": owner[..., None] == np.arange(2),
+        "overlap": owner == 2,
+        "targets": targets,
+    }
+
+
+def make(name):
+    config = configs.get_config("smoke")
+    config.slice_size = 2
+    return komplexnet.make_task(config.lock(), name, image_size=SIZE)
+
+
+KEYS = jax.random.split(jax.random.key(1), BATCH)
+
+
+@pytest.mark.parametrize("name", komplexnet.MODELS)
+def test_tasks_start_and_have_finite_gradients(name, batch):
+    task = make(name)
+
+    @jax.jit
+    def step(key, batch):
+        params = task.init(key)
+        result, gradients = jax.value_and_grad(task.loss, has_aux=True)(params, batch, KEYS)
+        return params, result, gradients, task.evaluate(params, batch, KEYS)
+
+    params, (loss, scalars), gradients, scores = step(jax.random.key(0), batch)
+    assert_finite((loss, scalars, gradients, scores))
+    assert all(np.any(x != 0) for x in jax.tree.leaves(gradients))
+    updates, _ = task.optimizer.update(gradients, task.optimizer.init(params), params)
+    assert jax.tree.structure(updates) == jax.tree.structure(params)
+    shape = (BATCH, 3) if name == "komplexnet" else (BATCH,)
+    assert {value.shape for value in scores.values()} == {shape}
+    assert task.score in scores
+    assert ("synchrony" in scores) == (not name.startswith("real"))
+    if name == "komplexnet":
+        assert_close(loss, equation_7(params, batch), 1e-5)
+    if name == "ideal":
+        np.testing.assert_allclose(scores["synchrony"], 0, atol=1e-6)
+
+
+def equation_7(params, batch):
+    """Of the smoke config, without slices and without gradients step by step."""
+    settings = configs.get_config("smoke").model.to_dict()
+    phases0 = komplexnet.random_start(batch, KEYS, settings["channels"])
+    out = jax.jit(lambda: models.KomplexNet(**settings).apply(params, batch["images"], phases0=phases0))()
+    entropy = losses.binary_cross_entropy(out.logits, batch["targets"]).mean()
+    return entropy + losses.cluster_synchrony(out.phases, batch["masks"], out.amplitude).mean()
+
+
+@pytest.mark.parametrize("slice_size", [1, 2, 4, 5, 100])
+def test_slices_make_no_difference(slice_size):
+    def loss(params, batch, keys):
+        noise = jax.vmap(jax.random.normal)(keys)
+        value = jnp.sin(params * batch["x"] + noise)
+        return value.mean(), {"square": (value**2).mean()}
+
+    batch, keys = {"x": jnp.arange(6.0)}, jax.random.split(jax.random.key(0), 6)
+    found = jax.value_and_grad(lambda p: komplexnet.in_slices(loss, slice_size, p, batch, keys), has_aux=True)(0.7)
+    assert_close(found, jax.value_and_grad(loss, has_aux=True)(0.7, batch, keys), 1e-6)
+
+
+def test_starting_phases_depend_on_each_examples_key_alone(batch):
+    for start in (komplexnet.random_start, komplexnet.ideal_start):
+        whole = start(batch, KEYS, 2)
+        part = start({name: x[2:] for name, x in batch.items()}, KEYS[2:], 2)
+        assert whole.shape == (BATCH, SIZE, SIZE, 2)
+        np.testing.assert_array_equal(whole[2:], part)
