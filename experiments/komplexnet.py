@@ -99,17 +99,21 @@ def make_task(config: ConfigDict, name: str, image_size: int = 32) -> engine.Tas
         init = lambda key: network.init(key, example)  # noqa: E731
         loss, evaluate = partial(real_loss, network), partial(real_scores, network)
     else:
-        settings = {**config.model, "dynamics": name == "komplexnet"}
-        network = models.KomplexNet(**settings)
+        network = complex_network(config, name)
         phases = models.random_phases(jax.random.key(0), (*example.shape[:3], network.channels))
         init = lambda key: network.init(key, example, phases0=phases, num_steps=1)  # noqa: E731
-        start = ideal_start if name == "ideal" else random_start
-        weight = config.train.synchrony_weight if network.dynamics else 0.0
+        start = ideal_start if network.phases == "ideal" else random_start
+        weight = config.train.synchrony_weight if network.phases == "kuramoto" else 0.0
         loss = partial(complex_loss, network, start, weight)
         evaluate = partial(complex_scores, network, start)
     slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
     optimizer = optax.chain(optax.clip_by_global_norm(config.train.clip_norm), optax.adam(config.train.learning_rate))
     return engine.Task(init, partial(in_slices, loss, slice_size), evaluate, optimizer, score="accuracy")
+
+
+def complex_network(config: ConfigDict, name: str) -> models.KomplexNet:
+    """KomplexNet, or the baseline that differs from it in where its phases come from."""
+    return models.KomplexNet(**config.model, phases="kuramoto" if name == "komplexnet" else name)
 
 
 def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
@@ -165,7 +169,7 @@ def complex_scores(network, start, params, batch, keys) -> dict[str, Array]:
     scores = metrics.multi_label_scores(out.logits, batch["targets"])
     of_step = lambda phases: losses.cluster_synchrony(phases, batch["masks"], out.amplitude)  # noqa: E731
     scores["synchrony"] = jax.lax.map(of_step, out.trajectory)
-    if not network.dynamics:
+    if network.phases != "kuramoto":
         return {name: value[0] for name, value in scores.items()}
     return {name: value.T for name, value in scores.items()}
 
@@ -179,8 +183,8 @@ def sample(
     """Arrays for the pictures: some test scenes with their phases over time (the first seed's), and the kernels."""
     if trained.name.startswith("real"):
         return {}
-    network = models.KomplexNet(**{**config.model, "dynamics": trained.name == "komplexnet"})
-    start = ideal_start if trained.name == "ideal" else random_start
+    network = complex_network(config, trained.name)
+    start = ideal_start if network.phases == "ideal" else random_start
     first = lambda tree: jax.tree.map(lambda x: x[0], tree)  # noqa: E731
     params, initial = first(trained.params), first(trained.initial_params)
     parts = [{key: value[:count] for key, value in data[split].items()} for split, count in SAMPLED.items()]
@@ -188,7 +192,7 @@ def sample(
     keys = jax.random.split(jax.random.key(config.seed), len(scenes["images"]))
     out = jax.jit(network.apply)(params, scenes["images"], phases0=start(scenes, keys, network.channels))
     kernels = {}
-    if network.dynamics:
+    if network.phases == "kuramoto":
         kernels = {
             "kernel_before": initial["params"]["coupling_kernel"],
             "kernel_after": params["params"]["coupling_kernel"],

@@ -116,12 +116,12 @@ def test_tasks_start_and_have_finite_gradients(name, batch):
     def step(key, batch):
         params = task.init(key)
         result, gradients = jax.value_and_grad(task.loss, has_aux=True)(params, batch, KEYS)
-        return params, result, gradients, task.evaluate(params, batch, KEYS)
+        updates, _ = task.optimizer.update(gradients, task.optimizer.init(params), params)
+        return params, result, gradients, updates, task.evaluate(params, batch, KEYS)
 
-    params, (loss, scalars), gradients, scores = step(jax.random.key(0), batch)
-    assert_finite((loss, scalars, gradients, scores))
+    params, (loss, scalars), gradients, updates, scores = step(jax.random.key(0), batch)
+    assert_finite((loss, scalars, gradients, updates, scores))
     assert all(np.any(x != 0) for x in jax.tree.leaves(gradients))
-    updates, _ = task.optimizer.update(gradients, task.optimizer.init(params), params)
     assert jax.tree.structure(updates) == jax.tree.structure(params)
     shape = (BATCH, 3) if name == "komplexnet" else (BATCH,)
     assert {value.shape for value in scores.values()} == {shape}

@@ -1,7 +1,7 @@
 """KomplexNet: complex activations with Kuramoto dynamics (Muzellec, Alamia, Serre and VanRullen, 2025)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,8 @@ from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops import complex as polar
 from oscnets.ops.conv import inner_conv
 from oscnets.phase import sincos
+
+PHASES = ("kuramoto", "random", "ideal")
 
 
 class Output(NamedTuple):
@@ -130,7 +132,8 @@ class KomplexNet(nn.Module):
         kernel_size: odd size of the coupling kernel.
         rate, epsilon: of `kuramoto.conv_step`.
         num_steps: T, unless the call says otherwise.
-        dynamics: False leaves the phases as they start, for phases that are random or ideal.
+        phases: `kuramoto` starts them at random and lets them synchronize; `random` leaves them so; `ideal` sets them
+            by ground truth (`ideal_phases`). The last two have no dynamics.
         learn_kernel: False keeps the coupling kernel at its Gaussian start; it then is no parameter.
         method: of the neighbourhood sum, see `oscnets.dynamics.coupling`.
     """
@@ -142,7 +145,7 @@ class KomplexNet(nn.Module):
     rate: float = 0.006
     epsilon: float = 0.2
     num_steps: int = 15
-    dynamics: bool = True
+    phases: Literal["kuramoto", "random", "ideal"] = "kuramoto"
     learn_kernel: bool = True
     method: coupling.Method = "auto"
 
@@ -152,6 +155,8 @@ class KomplexNet(nn.Module):
         images: Array,
         *,
         phases0: Array | None = None,
+        masks: Array | None = None,
+        overlap: Array | None = None,
         num_steps: int | None = None,
         step_loss: Callable[[Array, Array], Array] | None = None,
         targets: Array | None = None,
@@ -160,7 +165,8 @@ class KomplexNet(nn.Module):
 
         Args:
             images: (B, H, W, C_in), even H and W.
-            phases0: (B, H, W, C) radians; None draws them from the PRNG stream `phases`.
+            phases0: (B, H, W, C) radians; None draws them, with the PRNG stream `phases`.
+            masks, overlap: (B, H, W, G) and (B, H, W), for ideal phases to be drawn; no overlap if None.
             num_steps: T; None takes the attribute.
             step_loss: a scalar of (logits (B, K), targets). Its mean over time is then returned as `loss`, with its
                 gradient taken step by step in one pass, which stores nothing of the head; the other outputs still
@@ -168,13 +174,14 @@ class KomplexNet(nn.Module):
             targets: handed to `step_loss`.
 
         Raises:
-            ValueError: images that are not 4-D or of odd size, phases of another shape, num_steps below 1.
+            ValueError: images that are not 4-D or of odd size, phases of another shape, num_steps below 1, ideal phases
+                without masks, another word for `phases`.
         """
         num_steps = self.num_steps if num_steps is None else num_steps
         self._check(images, phases0, num_steps)
         amplitude, kernel = self._amplitude(images), self._coupling_kernel()
         if phases0 is None:
-            phases0 = random_phases(self.make_rng("phases"), (len(images), *amplitude.shape[:3]))
+            phases0 = self._draw(images, masks, overlap)
         phases0 = phases0.astype(amplitude.dtype)
         head = ComplexHead(amplitude.shape[:2], self.channels, self.hidden, self.num_classes, name="head")
         shared = (amplitude, head.hoist(amplitude))
@@ -196,12 +203,21 @@ class KomplexNet(nn.Module):
         trajectory, amplitude = jnp.moveaxis(trajectory, -1, 1), jnp.moveaxis(amplitude, -1, 0)
         return Output(logits, trajectory[-1], trajectory, amplitude, loss)
 
+    def _draw(self, images: Array, masks: Array | None, overlap: Array | None) -> Array:
+        key = self.make_rng("phases")
+        if self.phases != "ideal":
+            return random_phases(key, (*images.shape[:3], self.channels))
+        if masks is None:
+            raise ValueError("ideal phases need masks (B, H, W, G), or phases0, got neither")
+        overlap = jnp.zeros(masks.shape[:-1], bool) if overlap is None else overlap
+        return ideal_phases(jax.random.split(key, len(images)), masks, overlap, self.channels)
+
     def _amplitude(self, images: Array) -> Array:
         kernel = self.param("encoder_kernel", torch_uniform, (3, 3, images.shape[-1], self.channels))
         return nn.relu(inner_conv(jnp.moveaxis(images, 0, -1), kernel))
 
     def _coupling_kernel(self) -> Array | None:
-        if not self.dynamics:
+        if self.phases != "kuramoto":
             return None
         gaussian = gaussian_kernel(self.kernel_size, self.channels)
         return self.param("coupling_kernel", lambda _: gaussian) if self.learn_kernel else gaussian
@@ -218,6 +234,8 @@ class KomplexNet(nn.Module):
     def _check(self, images: Array, phases0: Array | None, num_steps: int) -> None:
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
             raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
+        if self.phases not in PHASES:
+            raise ValueError(f"phases must be one of {', '.join(PHASES)}, got {self.phases!r}")
         expected = (*images.shape[:3], self.channels)
         if phases0 is not None and phases0.shape != expected:
             raise ValueError(f"phases0 must be {expected} for images {images.shape}, got {phases0.shape}")

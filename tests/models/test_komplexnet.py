@@ -77,7 +77,9 @@ def test_numbers_of_parameters():
 
     assert count(models.KomplexNet()) == 114_548
     assert (
-        count(models.KomplexNet(learn_kernel=False)) == count(models.KomplexNet(dynamics=False)) == 114_548 - 13**2 * 64
+        count(models.KomplexNet(learn_kernel=False))
+        == count(models.KomplexNet(phases="random"))
+        == 114_548 - 13**2 * 64
     )
 
 
@@ -143,9 +145,24 @@ def test_a_fixed_kernel_is_the_gaussian_start(params, inputs, plain):
     assert_close(out.logits, plain[0][1], 1e-5)
 
 
+def test_ideal_phases_come_from_the_masks(params, inputs):
+    images = inputs[0]
+    rngs = {"phases": jax.random.key(3)}
+    model, weights = MODEL.clone(phases="ideal"), without_kernel(params)
+    masks = jnp.zeros((*images.shape[:3], 2), bool).at[:, :2, :, 0].set(True).at[:, 2:4, :, 1].set(True)
+    out = jax.jit(lambda weights, masks: model.apply(weights, images, masks=masks, rngs=rngs))(weights, masks)
+    first, second = out.phases[:, :2], out.phases[:, 2:4]
+    np.testing.assert_allclose(first, jnp.broadcast_to(first[:, :1, :1, :1], first.shape), rtol=1e-6)
+    np.testing.assert_allclose(second[:, 0, 0, 0] - first[:, 0, 0, 0], np.pi, rtol=1e-5)
+    with pytest.raises(ValueError, match="ideal phases need masks"):
+        model.apply(weights, images, rngs=rngs)
+    with pytest.raises(ValueError, match="one of kuramoto, random, ideal, got 'best'"):
+        MODEL.clone(phases="best").apply(params, images, rngs=rngs)
+
+
 def test_without_dynamics_the_phases_stay(params, inputs):
     images, phases0 = inputs
-    model = MODEL.clone(dynamics=False)
+    model = MODEL.clone(phases="random")
     own = jax.eval_shape(lambda: init(model, 0, *inputs))
     assert jax.tree.structure(own) == jax.tree.structure(without_kernel(params))
     out = jax.jit(lambda *args: model.apply(args[0], args[1], phases0=args[2]))(without_kernel(params), *inputs)
@@ -167,7 +184,7 @@ def test_black_images(params, inputs):
 
 
 def test_phases_drawn_by_the_model(params, inputs):
-    model, weights = MODEL.clone(dynamics=False), without_kernel(params)
+    model, weights = MODEL.clone(phases="random"), without_kernel(params)
     run = jax.jit(lambda seed: model.apply(weights, inputs[0], rngs={"phases": jax.random.key(seed)}).phases)
     np.testing.assert_array_equal(run(0), run(0))
     assert np.all(run(0) != run(1))
