@@ -21,7 +21,7 @@ VARIANTS = {
         "data.source": "digits",
         "data.test_examples": 1000,
         "train.epochs": 4,
-        "train.num_examples": 12_000,
+        "train.num_examples": 10_000,
         "train.batch_size": 16,
         "train.learning_rate": 4e-3,
     },
