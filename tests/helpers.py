@@ -52,3 +52,9 @@ def assert_gradients(fn, *args, step=1e-5, tolerance=1e-7):
 def slope(xs, ys):
     """Of log y over log x: the order of convergence."""
     return np.polyfit(np.log(xs), np.log(ys), 1)[0]
+
+
+def random_like(init):
+    """Parameters of the shapes that `init()` makes, normal numbers of spread 0.2: drawing them compiles nothing."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda x: 0.2 * rng.normal(size=x.shape).astype(x.dtype), jax.eval_shape(init))

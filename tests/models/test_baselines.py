@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oscnets import models
-from tests.helpers import assert_close, assert_finite
+from tests.helpers import assert_close, assert_finite, random_like
 
 MODEL = models.RealNet(channels=3, conv_channels=2, hidden=5, num_classes=4)
 IMAGES = np.random.default_rng(0).uniform(size=(3, 6, 8, 1)).astype(np.float32)
@@ -14,9 +14,7 @@ IMAGES = np.random.default_rng(0).uniform(size=(3, 6, 8, 1)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def params():
-    made = jax.jit(lambda: MODEL.init(jax.random.key(0), IMAGES))()
-    rng = np.random.default_rng(1)  # scales and shifts that matter
-    return jax.tree.map(lambda x: x + 0.2 * rng.normal(size=x.shape).astype(np.float32), made)
+    return random_like(lambda: MODEL.init(jax.random.key(0), IMAGES))
 
 
 def conv(x, kernel, stride):
@@ -57,8 +55,8 @@ def test_black_images_and_vmapped_seeds(params):
     value = lambda params, images: (MODEL.apply(params, images) ** 2).sum()  # noqa: E731
     images = IMAGES.copy()
     images[1] = 0
-    other = jax.tree.map(lambda x: -x, params)
-    both = jax.tree.map(lambda *x: jnp.stack(x), params, other)
+    other = jax.tree.map(np.negative, params)
+    both = jax.tree.map(lambda *x: np.stack(x), params, other)
     found = jax.jit(jax.vmap(jax.value_and_grad(value, (0, 1)), (0, None)))(both, images)
     alone = jax.jit(jax.value_and_grad(value, (0, 1)))(params, images)
     assert_finite(found)
