@@ -15,7 +15,7 @@ VARIANTS = {
         "train.batch_size": 32,
         "train.learning_rate": 6e-3,
     },
-    # Minutes on two CPU cores, without any download: fewer and larger steps of the dynamics, which take the phases as far.
+    # Minutes on two CPU cores, without any download; fewer and larger steps of the dynamics take the phases as far.
     "digits": {
         "seeds": 2,
         "data.source": "digits",
