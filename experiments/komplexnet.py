@@ -36,6 +36,7 @@ def validate(config: ConfigDict) -> None:
         ("models", config.models, config.models and not unknown, f"some of {', '.join(MODELS)}"),
         ("data.source", data.source, data.source in sources.NAMES[:3], f"one of {', '.join(sources.NAMES[:3])}"),
         ("data.num_digits", data.num_digits, 2 <= data.num_digits <= 9, "2 to 9"),
+        ("data.size", data.size, data.size >= 2 and data.size % 2 == 0, "an even size, for a stride of 2"),
         ("data.max_overlap", data.max_overlap, 0 <= data.max_overlap <= 1, "a share within [0, 1]"),
         ("data.test_overlap", data.test_overlap, 0 < data.test_overlap <= 1, "a share within (0, 1]"),
         ("data.noise_variance", data.noise_variance, data.noise_variance >= 0, "a variance >= 0"),
@@ -63,7 +64,7 @@ def load_data(config: ConfigDict) -> dict[str, dict[str, np.ndarray]]:
     digits, test = (sources.load(data.source, split, data_dir=data.dir or None) for split in sources.SPLITS)
     held_out = np.arange(len(digits.labels)) % 5 == 4
     count = config.train.num_examples // 5
-    generate = partial(multi_mnist.generate, num_digits=data.num_digits)
+    generate = partial(multi_mnist.generate, num_digits=data.num_digits, size=data.size)
     train = generate(
         _rows(digits, ~held_out), seed=0, num_examples=config.train.num_examples - count, max_overlap=data.max_overlap
     )
@@ -91,9 +92,9 @@ def _batchable(scenes: multi_mnist.Scenes) -> dict[str, np.ndarray]:
 # Models
 
 
-def make_task(config: ConfigDict, name: str, image_size: int = 32) -> engine.Task:
+def make_task(config: ConfigDict, name: str) -> engine.Task:
     """One of `MODELS` as the engine trains it."""
-    example = jnp.zeros((1, image_size, image_size, 1))
+    example = jnp.zeros((1, config.data.size, config.data.size, 1))
     if name in ("real", "real_large"):
         network = models.RealNet() if name == "real" else models.larger_real_net()
         init = lambda key: network.init(key, example)  # noqa: E731

@@ -57,6 +57,8 @@ def test_an_unknown_variant_names_the_known_ones():
         ("data.num_digits", 11),
         ("data.max_overlap", -0.1),
         ("data.max_overlap", 1.5),
+        ("data.size", 31),
+        ("data.size", 0),
         ("data.test_overlap", 0.0),
         ("data.test_overlap", 1.5),
         ("data.noise_variance", -0.1),
@@ -102,7 +104,8 @@ def batch():
 def make(name):
     config = configs.get_config("smoke")
     config.slice_size = 2
-    return komplexnet.make_task(config.lock(), name, image_size=SIZE)
+    config.data.size = SIZE
+    return komplexnet.make_task(config.lock(), name)
 
 
 KEYS = jax.random.split(jax.random.key(1), BATCH)
