@@ -15,7 +15,7 @@ VARIANTS = {
         "train.batch_size": 32,
         "train.learning_rate": 6e-3,
     },
-    # Minutes on two CPU cores, without any download: smaller scenes of coarser scans, a kernel of the same share of them,
+    # Minutes on two CPU cores, without any download: smaller scenes of coarser scans, a kernel of the same share of it,
     # and fewer but larger steps of the dynamics, which take the phases as far.
     "digits": {
         "seeds": 2,
