@@ -22,8 +22,9 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
 
     Kinds:
 
-    - `komplexnet`: the feedforward KomplexNet of Muzellec et al. (2025) on square images. The layer norm of the output
-      layer (`classif2.norm.*`), which the published code makes and never applies, is left out.
+    - `komplexnet`: KomplexNet of Muzellec et al. (2025) on square images, with feedback from the layers whose
+      `kernel_kuramoto_l2`, `_l3`, `_l4` are there. The layer norm of the output layer (`classif2.norm.*`), which the
+      published code makes and never applies, is left out.
 
     Args:
         kind: which network, see above.
@@ -44,11 +45,12 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
     arrays = {key: _to_numpy(value) for key, value in state_dict.items() if key not in recipe.unused}
     _check_keys(kind, arrays, recipe.entries)
     sizes = _infer_sizes(arrays, recipe.entries)
-    told = recipe.attributes(sizes)
+    told = recipe.attributes(sizes, arrays)
     if clash := sorted(told.keys() & overrides):
         raise ValueError(f"{', '.join(clash)} cannot be overridden: the arrays tell { ({k: told[k] for k in clash}) }")
     module = recipe.module(**told, **overrides)
-    params = {entry.path: jnp.asarray(entry.convert(arrays[key], sizes)) for key, entry in recipe.entries.items()}
+    present = {key: entry for key, entry in recipe.entries.items() if key in arrays}
+    params = {entry.path: jnp.asarray(entry.convert(arrays[key], sizes)) for key, entry in present.items()}
     return module, {"params": unflatten_dict(params, sep="/")}
 
 
@@ -59,19 +61,21 @@ class _Entry(NamedTuple):
         path: where it goes among the parameters.
         dims: names of its axes in PyTorch's order, equal names for equal sizes, digits for fixed ones.
         convert: (array, sizes) -> the parameter.
+        optional: whether a network may do without it.
     """
 
     path: str
     dims: str
     convert: Callable[[np.ndarray, Sizes], np.ndarray] = lambda array, _: array
+    optional: bool = False
 
 
 class _Kind(NamedTuple):
-    """A published network: its arrays, its module, the module's attributes by the sizes found, keys without use."""
+    """A published network: its arrays, its module, the module's attributes by sizes and arrays, keys without use."""
 
     entries: dict[str, _Entry]
     module: type[nn.Module]
-    attributes: Callable[[Sizes], dict[str, Any]]
+    attributes: Callable[[Sizes, Mapping[str, np.ndarray]], dict[str, Any]]
     unused: tuple[str, ...] = ()
 
 
@@ -81,7 +85,8 @@ def _to_numpy(value: Any) -> np.ndarray:
 
 
 def _check_keys(kind: str, arrays: Mapping[str, np.ndarray], entries: Mapping[str, _Entry]) -> None:
-    missing, unexpected = (sorted(keys) for keys in (entries.keys() - arrays.keys(), arrays.keys() - entries.keys()))
+    needed = {key for key, entry in entries.items() if not entry.optional}
+    missing, unexpected = (sorted(keys) for keys in (needed - arrays.keys(), arrays.keys() - entries.keys()))
     faults = [f"{word} {', '.join(keys)}" for word, keys in (("missing", missing), ("unexpected", unexpected)) if keys]
     if faults:
         raise ValueError(f"not a state dict of kind {kind!r}: {'; '.join(faults)}")
@@ -91,6 +96,8 @@ def _infer_sizes(arrays: Mapping[str, np.ndarray], entries: Mapping[str, _Entry]
     """The size of every name in the entries' dims: what its first array has, and all others must have too."""
     sizes: Sizes = {}
     for key, entry in entries.items():
+        if key not in arrays:
+            continue
         names, shape = entry.dims.split(), arrays[key].shape
         for name, size in zip(names, shape, strict=False):
             sizes.setdefault(name, int(name) if name.isdigit() else size)
@@ -105,6 +112,11 @@ def _conv(array: np.ndarray, _: Sizes) -> np.ndarray:
     return array.transpose(2, 3, 1, 0)
 
 
+def _conv_transpose(array: np.ndarray, _: Sizes) -> np.ndarray:
+    """(C_in, C_out, kh, kw) -> (kh, kw, C_in, C_out)."""
+    return array.transpose(2, 3, 0, 1)
+
+
 def _dense(array: np.ndarray, _: Sizes) -> np.ndarray:
     """(outputs, inputs) -> (inputs, outputs)."""
     return array.T
@@ -117,6 +129,12 @@ def _dense_of_image(array: np.ndarray, sizes: Sizes) -> np.ndarray:
     if channels * side * side != features:
         raise ValueError(f"{features} inputs of a dense layer are no square image of {channels} channels")
     return array.reshape(-1, channels, side, side).transpose(2, 3, 1, 0).reshape(features, -1)
+
+
+def _komplexnet_attributes(sizes: Sizes, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    names = ("channels", "hidden", "num_classes", "kernel_size", "feedback_kernel_size")
+    feedback = tuple(name for name in ("l2", "l3", "l4") if f"kernel_kuramoto_{name}" in arrays)
+    return {**{name: sizes[name] for name in names if name in sizes}, "learn_kernel": True, "feedback": feedback}
 
 
 _KINDS = {
@@ -134,12 +152,17 @@ _KINDS = {
             "classif1.1.norm.bias": _Entry("head/hidden_shift", "hidden"),
             "classif2.weights.weight": _Entry("head/output_kernel", "num_classes hidden", _dense),
             "classif2.weights.bias": _Entry("head/output_bias", "num_classes"),
+            "kernel_kuramoto_l2": _Entry(
+                "feedback_l2_kernel",
+                "channels channels feedback_kernel_size feedback_kernel_size",
+                _conv_transpose,
+                optional=True,
+            ),
+            "kernel_kuramoto_l3": _Entry("feedback_l3_kernel", "channels hidden", _dense, optional=True),
+            "kernel_kuramoto_l4": _Entry("feedback_l4_kernel", "channels num_classes", _dense, optional=True),
         },
         module=KomplexNet,
-        attributes=lambda sizes: {
-            **{name: sizes[name] for name in ("channels", "hidden", "num_classes", "kernel_size")},
-            "learn_kernel": True,
-        },
+        attributes=_komplexnet_attributes,
         unused=("classif2.norm.weight", "classif2.norm.bias"),
     )
 }

@@ -71,13 +71,23 @@ def conv_trajectory(
     return jnp.moveaxis(stacked, -1, 1).reshape(num_steps, *lead, *image)
 
 
-def inner_step(phases: Array, drive: Array, prepared: couplings.Prepared, *, rate: Array | float) -> Array:
+def inner_step(
+    phases: Array,
+    drive: Array,
+    prepared: couplings.Prepared,
+    *,
+    rate: Array | float,
+    external: tuple[Array, Array] | None = None,
+) -> Array:
     """Equation 1 in the inner layout (H, W, C, B), given the drive b and a prepared kernel that includes -epsilon.
 
-    With the field z = b e^{i phase} both sums are one linear map L of z: phase += rate * Im(e^{-i phase} L z).
+    With the field z = b e^{i phase} both sums are one linear map L of z: phase += rate * Im(e^{-i phase} L z). An
+    external field, real and imaginary part, pulls the same old phases besides (equation 6; see `field_pull`).
     """
     real, imag = jnp.split(couplings.neighbourhood_sum(_field(phases, drive), prepared), 2, axis=-1)
-    return phases + rate * _turn(phases, real, imag)
+    if external is None:
+        return phases + rate * field_pull(phases, real, imag)
+    return phases + field_pull(phases, rate * real + external[0], rate * imag + external[1])
 
 
 # Recomputed for gradients: sines cost less than the memory that would hold them for every step of a trajectory.
@@ -88,7 +98,13 @@ def _field(phases: Array, drive: Array) -> Array:
 
 
 @partial(jax.checkpoint, prevent_cse=False)
-def _turn(phases: Array, real: Array, imag: Array) -> Array:
+def field_pull(phases: Array, real: Array, imag: Array) -> Array:
+    """What a complex field F does to each phase: Im(e^{-i phase} F), towards the angle of F (equation 6).
+
+    Args:
+        phases: (...) radians.
+        real, imag: the two parts of F, broadcastable to the phases.
+    """
     sine, cosine = sincos(phases)
     return cosine * imag - sine * real
 

@@ -6,6 +6,7 @@ its own; products are fast everywhere. The inner layout is (H, W, C, N), batch l
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 _HIGHEST = lax.Precision.HIGHEST
@@ -34,17 +35,55 @@ def conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
 
 def inner_conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
     """`conv` in the inner layout: (H, W, C_in, N) -> (H / strides, W / strides, C_out, N)."""
+    _check(x, kernel)
+    if x.shape[0] % strides or x.shape[1] % strides:
+        raise ValueError(f"image of {x.shape[0]} x {x.shape[1]} is not divisible by the stride {strides}")
+    if strides > 1:
+        return _shifted_sum(_space_to_depth(x, strides), *_strided_kernel(kernel, strides))
+    return _shifted_sum(x, kernel, (kernel.shape[0] // 2, kernel.shape[1] // 2))
+
+
+def _check(x: Array, kernel: Array) -> None:
     if x.ndim != 4:
         raise ValueError(f"x must be (H, W, C_in, N), got shape {x.shape}")
     if kernel.ndim != 4 or x.shape[2] != kernel.shape[2]:
         raise ValueError(f"kernel must be (kh, kw, {x.shape[2]}, C_out) for {x.shape[2]} channels, got {kernel.shape}")
     if kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
         raise ValueError(f"kernel must have odd height and width, got {kernel.shape[0]} x {kernel.shape[1]}")
-    if x.shape[0] % strides or x.shape[1] % strides:
-        raise ValueError(f"image of {x.shape[0]} x {x.shape[1]} is not divisible by the stride {strides}")
-    if strides > 1:
-        return _shifted_sum(_space_to_depth(x, strides), *_strided_kernel(kernel, strides))
-    return _shifted_sum(x, kernel, (kernel.shape[0] // 2, kernel.shape[1] // 2))
+
+
+def inner_conv_transpose(x: Array, kernel: Array, *, strides: int = 2) -> Array:
+    """Transposed convolution in the inner layout: (H, W, C_in, N) -> (strides H, strides W, C_out, N).
+
+    The adjoint in the image of the strided `inner_conv` whose kernel is this one with its channels swapped; PyTorch's
+    `ConvTranspose2d(stride=s, padding=k // 2, output_padding=s - 1)`. Computed as one convolution at the lower
+    resolution that gives all `strides` squared pixels of an output cell at once.
+
+    Args:
+        x: (H, W, C_in, N).
+        kernel: (kh, kw, C_in, C_out), odd sizes: what one input pixel adds around its place.
+        strides: the same along both axes.
+
+    Raises:
+        ValueError: ranks or channels that do not fit, an even kernel.
+    """
+    _check(x, kernel)
+    cells, origin = zip(*(_cell_taps(k, strides) for k in kernel.shape[:2]), strict=True)
+    # One row of zeros at the end stands for the taps that fall outside the kernel.
+    kernel = jnp.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)])[cells[0]][:, :, cells[1]]
+    kernel = kernel.transpose(0, 2, 4, 1, 3, 5)  # (taps_h, taps_w, C_in, s, s, C_out)
+    c_out, (height, width, _, batch) = kernel.shape[-1], x.shape
+    out = _shifted_sum(x, kernel.reshape(*kernel.shape[:3], -1), origin)
+    out = out.reshape(height, width, strides, strides, c_out, batch).transpose(0, 2, 1, 3, 4, 5)
+    return out.reshape(strides * height, strides * width, c_out, batch)
+
+
+def _cell_taps(size: int, stride: int) -> tuple[np.ndarray, int]:
+    """For every shift d of the input and pixel a of an output cell, which tap of a kernel acts; -1 for none."""
+    radius = size // 2
+    first, last = -(-(radius + 1 - size) // stride), (stride - 1 + radius) // stride
+    taps = radius + np.arange(stride)[None, :] - stride * np.arange(first, last + 1)[:, None]
+    return np.where((taps >= 0) & (taps < size), taps, -1), -first
 
 
 def _space_to_depth(x: Array, stride: int) -> Array:
