@@ -6,10 +6,14 @@ sample, draw), so that any sample can be made alone, in any order. The hash chai
 float operations only (+, -, *, /, sqrt, one at a time): the last bit of a library's log or cos differs by machine.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 # First counter of every address: what the draw is for, so that two uses of one seed share no numbers.
 SCENE_DIGITS, SCENE_PLACES, GAUSSIAN_NOISE, SALT_AND_PEPPER = range(4)
+BACKGROUNDS, TEXTURES, MOVING_DIGITS, MOVING_PATHS, OVERLAYS = range(4, 9)
+MAP_DIGITS, MAP_PLACES, PIECES, PIECE_PLACES, POLYGONS, POLYGON_PLACES, HELD_OUT = range(9, 16)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -24,6 +28,13 @@ def check_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ValueError(f"seed must be an integer in [0, 2**64), got {seed!r}")
     return int(seed)
+
+
+def chunks(num_examples: int, start: int, chunk: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Parts of at most `chunk` samples: where each lies, and the numbers of its samples, counted from `start`."""
+    for low in range(0, num_examples, chunk):
+        part = slice(low, min(low + chunk, num_examples))
+        yield part, np.arange(start + part.start, start + part.stop)
 
 
 def bits(seed: int, *counters: np.ndarray | int) -> np.ndarray:
@@ -52,7 +63,7 @@ def normal(random_bits: np.ndarray) -> np.ndarray:
     """
     radius_draw = ((random_bits >> _HALF) + np.uint64(1)) * 2.0**-32
     angle_draw = (random_bits & _LOW_HALF) * 2.0**-32
-    return np.sqrt(-2.0 * _log(radius_draw)) * _cos_turns(angle_draw)
+    return np.sqrt(-2.0 * _log(radius_draw)) * cos_turns(angle_draw)
 
 
 def _mix(state: np.ndarray) -> np.ndarray:
@@ -70,7 +81,7 @@ def _log(x: np.ndarray) -> np.ndarray:
     return exponent * _LN2 + 2.0 * ratio * _horner(ratio * ratio, [1.0 / (2 * k + 1) for k in range(12)])
 
 
-def _cos_turns(turns: np.ndarray) -> np.ndarray:
+def cos_turns(turns: np.ndarray) -> np.ndarray:
     """cos(2 pi turns), turns in [0, 1), to about 1e-15: the nearest quarter turn, a Taylor series within pi / 4."""
     quarter = np.floor(4.0 * turns + 0.5)
     angle = (4.0 * turns - quarter) * _HALF_PI

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_gen import counters, pixels
+from data_gen import checks, counters, pixels
+from data_gen.digit_table import DigitTable
 
 MEASURES = ("pixels", "boxes")
 _CHUNK = 512  # scenes at a time: temporaries stay within the cache
 _TRIES = 24
 _KEEP = 64
 _MAX_TURNS = 20_000
-_WORD = 64  # a row of a digit is one machine word, so that overlaps are counted bit by bit in parallel
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Scenes:
         np.put_along_axis(hot, self.labels.astype(np.int64), 1.0, axis=1)
         return hot
 
+    def groups(self) -> np.ndarray:
+        """bool (N, size, size, 1 + n): the background, then one mask a digit, as GASPnet's segmentation takes them."""
+        background = ~(self.masks.any(axis=-1) | self.overlap)
+        return np.concatenate([background[..., None], self.masks], axis=-1)
+
 
 def generate(
     base,
@@ -89,19 +94,17 @@ def generate(
     Returns: Scenes, the same bytes on every machine; scene i does not depend on num_examples or start.
     Raises: ValueError with the value and what was expected; RuntimeError where scenes cannot be laid out.
     """
-    _check_count("num_examples", num_examples, 0, 2**31)
-    _check_count("start", start, 0, 2**62)
-    _check_count("size", size, 1, 1024)
-    counters.check_seed(seed)
+    checks.samples(seed, num_examples, start)
+    checks.count("size", size, 1, checks.SIDE)
     rules = _Rules(num_digits, max_overlap, min_overlap, overlap_measure)
-    table = _Table(base, num_digits)
+    table = DigitTable(base, num_digits)
     canvas = default_canvas(num_digits, table.side) if canvas is None else canvas
-    _check_count("canvas", canvas, table.side, 4096)
+    checks.count("canvas", canvas, table.side, 4096)
     scenes = _empty(num_examples, num_digits, size, canvas)
-    for low in range(0, num_examples, _CHUNK):
-        part = slice(low, min(low + _CHUNK, num_examples))
-        samples = np.arange(start + part.start, start + part.stop)
-        _draw(scenes, part, table, *_Layout(table, rules, canvas, seed, samples).run())
+    for part, samples in counters.chunks(num_examples, start, _CHUNK):
+        chosen, boxes = _Layout(table, rules, canvas, seed, samples).run()
+        scenes.images[part, ..., 0], scenes.masks[part], scenes.overlap[part] = table.paint(chosen, boxes, canvas, size)
+        scenes.labels[part], scenes.sources[part], scenes.boxes[part] = table.labels[chosen], chosen, boxes
     return scenes
 
 
@@ -118,7 +121,7 @@ class _Rules:
     measure: str
 
     def __post_init__(self) -> None:
-        _check_count("num_digits", self.num_digits, 2, 9)
+        checks.count("num_digits", self.num_digits, 2, 9)
         if not 0 <= self.max_overlap <= 1:
             raise ValueError(f"max_overlap must lie in [0, 1], got {self.max_overlap}")
         if self.measure not in MEASURES:
@@ -129,57 +132,10 @@ class _Rules:
             )
 
 
-def _check_count(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise ValueError(f"{name} must be an integer in [{low}, {high}], got {value}")
-
-
-class _Table:
-    """The base, checked, with the bounding box of every digit and its members by class."""
-
-    def __init__(self, base, num_digits: int) -> None:
-        self.images, self.labels = np.asarray(base.images), np.asarray(base.labels)
-        if self.images.ndim != 3 or self.images.dtype != np.uint8:
-            raise ValueError(f"base images must be uint8 (M, H, W), got {self.images.dtype} {self.images.shape}")
-        if self.labels.shape != self.images.shape[:1]:
-            raise ValueError(f"base labels must have shape {self.images.shape[:1]}, got {self.labels.shape}")
-        if not len(self.images) or not 0 < max(self.images.shape[1:]) <= _WORD:
-            raise ValueError(f"base must hold images of 1 to {_WORD} pixels a side, got shape {self.images.shape}")
-        self.boxes = pixels.bounding_boxes(self.images)
-        self.side = int(self.boxes[:, 2:].max())
-        self.members = np.argsort(self.labels, kind="stable")
-        _, self.first, self.count = np.unique(self.labels[self.members], return_index=True, return_counts=True)
-        if len(self.first) < num_digits:
-            raise ValueError(f"num_digits = {num_digits} needs as many classes in the base, got {len(self.first)}")
-
-    def choose(self, seed: int, samples: np.ndarray, rounds: np.ndarray, num_digits: int) -> np.ndarray:
-        """Indices (P, n) of digits of different classes, each class and each digit of a class equally likely."""
-        scenes = np.arange(len(samples))
-        classes = np.tile(np.arange(len(self.first)), (len(samples), 1))
-        chosen = np.empty((len(samples), num_digits), np.int64)
-        draws = counters.bits(seed, counters.SCENE_DIGITS, samples[:, None], rounds[:, None], np.arange(2 * num_digits))
-        for k in range(num_digits):
-            swap = k + counters.below(len(self.first) - k, draws[:, 2 * k])
-            kind = classes[scenes, swap]
-            classes[scenes, swap] = classes[:, k]
-            chosen[:, k] = self.members[self.first[kind] + counters.below(self.count[kind], draws[:, 2 * k + 1])]
-        return chosen
-
-    def crops(self, chosen: np.ndarray) -> np.ndarray:
-        """The digits' boxes, uint8 (P, side, side), in the upper-left corner of zeros."""
-        return pixels.crop(self.images[chosen], self.boxes[chosen, 0], self.boxes[chosen, 1], self.side)
-
-    def rows(self, chosen: np.ndarray) -> np.ndarray:
-        """Lit pixels of the crops as words, uint64 (..., side): bit v of word u is pixel (u, v)."""
-        lit = self.crops(chosen.reshape(-1)) > 0
-        words = (lit << np.arange(self.side, dtype=np.uint64)).sum(axis=-1, dtype=np.uint64)
-        return words.reshape(*chosen.shape, self.side)
-
-
 class _Layout:
     """Places for the digits of P scenes. All scenes take turns together; in a turn each tries to place one digit."""
 
-    def __init__(self, table: _Table, rules: _Rules, canvas: int, seed: int, samples: np.ndarray) -> None:
+    def __init__(self, table: DigitTable, rules: _Rules, canvas: int, seed: int, samples: np.ndarray) -> None:
         self.table, self.rules, self.canvas, self.seed, self.samples = table, rules, canvas, seed, samples
         count = len(samples)
         self.placed = np.zeros(count, np.int64)  # digits placed
@@ -205,7 +161,8 @@ class _Layout:
         )
 
     def _choose(self, scenes: np.ndarray) -> None:
-        chosen = self.table.choose(self.seed, self.samples[scenes], self.starts[scenes] // _KEEP, self.rules.num_digits)
+        rounds, purpose = self.starts[scenes] // _KEEP, counters.SCENE_DIGITS
+        chosen = self.table.choose(self.seed, purpose, self.samples[scenes], rounds, self.rules.num_digits)
         self.chosen[scenes] = chosen
         self.boxes[scenes, :, 2:] = self.table.boxes[chosen, 2:]
         if self.rules.max_overlap > 0 and self.rules.measure == "pixels":
@@ -252,20 +209,10 @@ class _Layout:
             return (shared / (2 * old[..., 2:].prod(axis=-1))).max(axis=1)
         shares = np.zeros(shared.shape)
         row, other = np.nonzero(shared)
-        shares[row, other] = self._lit_share(scenes[row], digit[row], other)
+        mine, theirs = self.words[scenes[row], digit[row]], self.words[scenes[row], other]
+        down, right = (new[row, 0, :2] - old[row, other, :2]).T
+        shares[row, other] = pixels.lit_share(mine, theirs, down, right)
         return shares.max(axis=1)
-
-    def _lit_share(self, scenes: np.ndarray, digit: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Pixels lit by both digits of each pair over those lit by the one with fewer."""
-        mine, theirs = self.words[scenes, digit], self.words[scenes, other]
-        down, right = (self.boxes[scenes, digit, :2] - self.boxes[scenes, other, :2]).T[..., None]
-        line = np.arange(self.table.side) + down
-        inside = (line >= 0) & (line < self.table.side)
-        facing = np.take_along_axis(theirs, line.clip(0, self.table.side - 1), axis=1) * inside
-        # One of the two shifts is by 0. The cast comes last: unsigned numbers have no sign to clip.
-        moved = mine << right.clip(min=0).astype(np.uint64) >> (-right).clip(min=0).astype(np.uint64)
-        both, *each = (np.bitwise_count(words).sum(axis=1) for words in (moved & facing, mine, theirs))
-        return both / np.minimum(*each)
 
 
 def _empty(count: int, num_digits: int, size: int, canvas: int) -> Scenes:
@@ -278,24 +225,3 @@ def _empty(count: int, num_digits: int, size: int, canvas: int) -> Scenes:
         boxes=np.empty((count, num_digits, 4), np.int32),
         canvas=canvas,
     )
-
-
-def _draw(scenes: Scenes, part: slice, table: _Table, chosen: np.ndarray, boxes: np.ndarray) -> None:
-    """Fill the slice `part` of the scenes from what lies where."""
-    count, num_digits = chosen.shape
-    size = scenes.images.shape[1]
-    light = np.zeros((count, scenes.canvas + table.side, scenes.canvas + table.side), np.uint16)
-    owners = np.zeros_like(light)  # bit k: lit by digit k
-    for k in range(num_digits):
-        crops = table.crops(chosen[:, k])
-        pixels.paste(light, crops, boxes[:, k, 0], boxes[:, k, 1])
-        pixels.paste(owners, (crops > 0).astype(np.uint16) << k, boxes[:, k, 0], boxes[:, k, 1])
-    light = np.minimum(light[:, : scenes.canvas, : scenes.canvas], 255)
-    sums, divisor = pixels.bilinear_sums(light, size)
-    scenes.images[part, ..., 0] = sums.astype(np.float32) / np.float32(255 * divisor)
-    index = pixels.nearest_index(scenes.canvas, size)
-    owners = owners[:, index[:, None], index]
-    for k in range(num_digits):
-        scenes.masks[part, ..., k] = owners == 1 << k
-    scenes.overlap[part] = (owners & (owners - (owners > 0))) != 0
-    scenes.labels[part], scenes.sources[part], scenes.boxes[part] = table.labels[chosen], chosen, boxes
