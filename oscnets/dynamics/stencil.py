@@ -1,0 +1,124 @@
+"""Small kernels over neighbouring pixels, as products: the local sums of waves, of their encoders and of CNNs.
+
+    out[o, y] = sum_{d, i} kernel[d, i, o] field[i, y + d - radius]
+
+a cross-correlation of the same size. What lies beyond the image is 0 (`clamped`) or its other side (`periodic`). The
+inner layout is (C, H, W, N), channels first and batch last: a product over channels then is one matrix product of all
+pixels, and neighbours lie whole rows of the batch apart.
+"""
+
+from functools import partial
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+Boundary = Literal["clamped", "periodic"]
+
+_HIGHEST = lax.Precision.HIGHEST
+
+
+def to_inner(x: Array) -> Array:
+    """(..., H, W, C) -> (C, H, W, N), N the product of the leading axes."""
+    return x.reshape(-1, *x.shape[-3:]).transpose(3, 1, 2, 0)
+
+
+def from_inner(x: Array, lead: tuple[int, ...]) -> Array:
+    """(C, H, W, N) -> (*lead, H, W, C); axes before those four stay in front."""
+    ahead = x.ndim - 4
+    x = x.transpose(*range(ahead), ahead + 3, ahead + 1, ahead + 2, ahead)
+    return x.reshape(*x.shape[:ahead], *lead, *x.shape[-3:])
+
+
+def check_boundary(boundary: str) -> None:
+    """Raise ValueError for what is no `Boundary`."""
+    if boundary not in get_args(Boundary):
+        raise ValueError(f"boundary must be one of {', '.join(get_args(Boundary))}, got {boundary!r}")
+
+
+def stencil_sum(field: Array, kernel: Array, *, boundary: Boundary) -> Array:
+    """Apply a small kernel.
+
+    Args:
+        field: (C_in, H, W, N).
+        kernel: (kh, kw, C_in, C_out), odd sizes.
+        boundary: what lies beyond the image.
+
+    Returns:
+        (C_out, H, W, N).
+
+    Raises:
+        ValueError: ranks or channels that do not fit, an even kernel, one that reaches around the whole image, another
+            word for the boundary.
+    """
+    check_boundary(boundary)
+    if field.ndim != 4:
+        raise ValueError(f"field must be (C_in, H, W, N), got shape {field.shape}")
+    if kernel.ndim != 4 or kernel.shape[2] != field.shape[0]:
+        raise ValueError(f"kernel must be (kh, kw, {field.shape[0]}, C_out) for {field.shape}, got {kernel.shape}")
+    if kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
+        raise ValueError(f"kernel must have odd height and width, got {kernel.shape[0]} x {kernel.shape[1]}")
+    if any(k // 2 > n for k, n in zip(kernel.shape, field.shape[1:3], strict=False)):
+        raise ValueError(f"kernel of {kernel.shape[:2]} reaches around an image of {field.shape[1:3]}")
+    return _sum(boundary, field, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _sum(boundary: Boundary, field: Array, kernel: Array) -> Array:
+    # One fused pass over the taps while they are few; beyond, a matrix product is faster than its two shifted copies.
+    few = kernel.shape[2] * kernel.shape[3] <= 8
+    return (_by_taps if few else _by_rows)(boundary, field, kernel)
+
+
+def _extend(x: Array, radius: int, axis: int, boundary: Boundary) -> Array:
+    """What lies beyond both ends of an axis, added."""
+    if not radius:
+        return x
+    if boundary == "clamped":
+        return jnp.pad(x, [(radius, radius) if i == axis else (0, 0) for i in range(x.ndim)])
+    size = x.shape[axis]
+    ends = (lax.slice_in_dim(x, size - radius, size, axis=axis), lax.slice_in_dim(x, 0, radius, axis=axis))
+    return jnp.concatenate([ends[0], x, ends[1]], axis)
+
+
+def _shifts(x: Array, taps: int, axis: int, boundary: Boundary) -> list[Array]:
+    """x[y + d - radius] for d = 0 ... taps - 1."""
+    size, extended = x.shape[axis], _extend(x, taps // 2, axis, boundary)
+    return [lax.slice_in_dim(extended, d, d + size, axis=axis) for d in range(taps)]
+
+
+def _by_taps(boundary: Boundary, field: Array, kernel: Array) -> Array:
+    taps_h, taps_w, c_in, c_out = kernel.shape
+    _, height, width, _ = field.shape
+    wide = _extend(_extend(field, taps_h // 2, 1, boundary), taps_w // 2, 2, boundary)
+    at = lambda i, y, x: wide[i, y : y + height, x : x + width]  # noqa: E731
+    taps = [(y, x, i) for y in range(taps_h) for x in range(taps_w) for i in range(c_in)]
+    return jnp.stack([sum(kernel[y, x, i, o] * at(i, y, x) for y, x, i in taps) for o in range(c_out)])
+
+
+def _by_rows(boundary: Boundary, field: Array, kernel: Array) -> Array:
+    """Rows are gathered, one product multiplies them for every column tap, and its results are shifted and added."""
+    taps_h, taps_w, c_in, c_out = kernel.shape
+    rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
+    matrix = kernel.transpose(1, 3, 0, 2).reshape(taps_w * c_out, taps_h * c_in)
+    products = jnp.matmul(matrix, rows, precision=_HIGHEST).reshape(taps_w, c_out, *field.shape[1:])
+    return sum(_shifts(products[d], taps_w, 2, boundary)[d] for d in range(taps_w))
+
+
+def _sum_forward(boundary, field, kernel):
+    return _sum(boundary, field, kernel), (field, kernel)
+
+
+def _sum_backward(boundary, residuals, cotangent):
+    """The field's gradient is the same sum with the kernel turned around; the kernel's is one product of all pixels."""
+    field, kernel = residuals
+    taps_h, taps_w, c_in, c_out = kernel.shape
+    of_field = _sum(boundary, cotangent, kernel[::-1, ::-1].swapaxes(2, 3))
+    rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
+    columns = jnp.concatenate(_shifts(cotangent, taps_w, 2, boundary)[::-1]).reshape(taps_w * c_out, -1)
+    product = lax.dot_general(rows, columns, (((1,), (1,)), ((), ())), precision=_HIGHEST)
+    return of_field, product.reshape(taps_h, c_in, taps_w, c_out).transpose(0, 2, 1, 3)
+
+
+_sum.defvjp(_sum_forward, _sum_backward)
