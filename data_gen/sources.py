@@ -1,4 +1,4 @@
-"""Base images: scanned digits that come with scikit-learn, and MNIST, Fashion-MNIST and CIFAR-10 through TFDS."""
+"""Base images: digits of scikit-learn, textures made here, and MNIST, Fashion-MNIST and CIFAR-10 through TFDS."""
 
 import contextlib
 import hashlib
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_gen import cache, pixels
+from data_gen import cache, checks, counters, pixels, textures
 
-NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
+NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "textures")
 SPLITS = ("train", "test")
 _TEST_EVERY = 5
 _DIGITS_SIDE = 28
@@ -44,9 +44,11 @@ def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Base:
 
     Args:
       name: "digits" (1,797 scans of 8x8, in a rim of 1, resized bilinearly to 28x28, the faintest quarter of the
-        levels black; no download), "mnist", "fashion_mnist" or "cifar10".
+        levels black; no download), "mnist", "fashion_mnist", "cifar10", or "textures" (`textures.make`: 32x32 in
+        colour, in place of "cifar10"; no download).
       split: "train" or "test". The splits share no image. Of "digits" every fifth scan of a class is for testing.
-      data_dir: folder of data sets prepared by TFDS; None: the default folder of TFDS. "digits" does not look there.
+      data_dir: folder of data sets prepared by TFDS; None: the default folder of TFDS. "digits" and "textures" do
+        not look there.
     Returns: Base.
     Raises: ValueError for an unknown name or split; MissingDatasetError if the set is not in the folder and cannot be
       prepared there (that takes TensorFlow and a network) or its files are damaged.
@@ -55,7 +57,22 @@ def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Base:
         raise ValueError(f"source must be one of {', '.join(NAMES)}; got {name!r}")
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
-    return _load_digits(split) if name == "digits" else _load_tfds(name, split, data_dir)
+    if name == "digits":
+        return _load_digits(split)
+    return Base(*textures.make(split)) if name == "textures" else _load_tfds(name, split, data_dir)
+
+
+def hold_out(base: Base, count: int, *, seed: int) -> tuple[Base, Base]:
+    """The base without `count` images drawn at random, and these, both in the order of the base.
+
+    Of MNIST's 60,000, 9,000 are held out where the waves' models are trained (Jacobs et al., 2025, appendix).
+    Raises: ValueError unless count is an integer in [0, N] and seed one in [0, 2**64).
+    """
+    checks.count("count", count, 0, len(base.labels))
+    order = np.argsort(counters.bits(seed, counters.HELD_OUT, np.arange(len(base.labels))), kind="stable")
+    held = np.zeros(len(base.labels), bool)
+    held[order[:count]] = True
+    return Base(base.images[~held], base.labels[~held]), Base(base.images[held], base.labels[held])
 
 
 def _load_digits(split: str) -> Base:
@@ -142,8 +159,14 @@ def _obstacle() -> str | None:
 def _missing(name: str, folder: str | Path, reason: str) -> MissingDatasetError:
     return MissingDatasetError(
         f"data set {name!r} not found in {folder}, and {reason}. Name a folder prepared by TFDS in the ArrayRecord "
-        f"format (--config.data.dir=DIR), or use the digits that need no download: --config.data.source=digits"
+        f"format (--config.data.dir=DIR), or use {_offline(name)}"
     )
+
+
+def _offline(name: str) -> str:
+    if name == "cifar10":
+        return "the set of textures that need no download: 'textures' instead of 'cifar10'"
+    return "the digits that need no download: --config.data.source=digits"
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
@@ -166,11 +189,11 @@ def _decode(builder: Any, name: str, split: str, folder: Path) -> Base:
     except ImportError as error:
         raise MissingDatasetError(
             f"reading data set {name!r} takes array_record, Pillow and importlib_resources ({error}). "
-            f"Install the extra 'data', or use --config.data.source=digits"
+            f"Install the extra 'data', or use {_offline(name)}"
         ) from error
     except Exception as error:
         raise MissingDatasetError(
-            f"{name!r} in {folder} cannot be read ({error}). Prepare it anew, or take --config.data.source=digits"
+            f"{name!r} in {folder} cannot be read ({error}). Prepare it anew, or use {_offline(name)}"
         ) from error
 
 

@@ -322,6 +322,14 @@ def test_multi_hot(digits):
         scenes.multi_hot(9)
 
 
+def test_groups_are_the_background_and_the_digits(digits):
+    scenes = multi_mnist.generate(digits, seed=1, num_examples=20, max_overlap=0.25)
+    groups = scenes.groups()
+    assert groups.shape == (20, 32, 32, 3) and groups.dtype == bool
+    np.testing.assert_array_equal(groups[..., 1:], scenes.masks)
+    np.testing.assert_array_equal(groups.sum(axis=-1) + scenes.overlap, 1)
+
+
 def test_no_scenes(digits):
     scenes = multi_mnist.generate(digits, seed=1, num_examples=0)
     assert len(scenes) == 0 and scenes.multi_hot().shape == (0, 10)

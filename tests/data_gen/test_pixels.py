@@ -70,6 +70,33 @@ def test_the_largest_size_does_not_overflow():
     assert (sums == 255 * divisor).all()
 
 
+@pytest.mark.parametrize("shape", [(12, 64), (9, 5), (1, 1)])
+def test_shared_pixels_are_those_of_two_windows_laid_over_each_other(shape):
+    rng = np.random.default_rng(3)
+    windows = rng.random((2, 60, *shape)) < 0.4
+    offsets = rng.integers(-70, 71, (60, 2))
+    offsets[:20] //= 10
+    words = [pixels.row_words(lit) for lit in windows]
+    assert words[0].dtype == np.uint64 and words[0].shape == (60, shape[0])
+    shared = pixels.count_shared(*words, *offsets.T)
+    with np.errstate(invalid="ignore"):
+        shares = pixels.lit_share(*words, *offsets.T)
+    for i, (mine, theirs) in enumerate(zip(*windows, strict=True)):
+        both = {tuple(place + offsets[i]) for place in np.argwhere(mine)} & set(map(tuple, np.argwhere(theirs)))
+        assert shared[i] == len(both)
+        if mine.any() and theirs.any():
+            assert shares[i] == len(both) / min(mine.sum(), theirs.sum())
+
+
+@pytest.mark.parametrize("size", [12, 5, 20])
+def test_resized_is_bilinear_by_channel(size):
+    images = np.random.default_rng(4).integers(0, 256, (3, 12, 12, 2), dtype=np.uint8)
+    expected = jax.image.resize(images / np.float32(255), (3, size, size, 2), "bilinear", antialias=False)
+    resized = pixels.resized(images, size)
+    assert resized.dtype == np.float32
+    np.testing.assert_allclose(resized, expected, atol=1e-6)
+
+
 def test_nearest_index_is_the_pixel_under_the_centre():
     for old, new in ((50, 32), (85, 32), (8, 28), (5, 5)):
         expected = [int(Fraction(2 * i + 1, 2) * Fraction(old, new)) for i in range(new)]

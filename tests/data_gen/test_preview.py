@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_gen import preview
+from data_gen import preview, sheets
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,19 +26,40 @@ def share_of(picture: np.ndarray, colour: str) -> float:
 
 def test_a_sheet_shows_each_digit_and_the_overlap_in_its_colour(tmp_path):
     sheet = draw(tmp_path / "a.png", "--set=multi_mnist", "--num_digits=3", "--max_overlap=0.4", "--num_examples=5")
-    for colour in preview.COLOURS[:3]:
+    for colour in sheets.COLOURS[:3]:
         assert share_of(sheet, colour) > 0.005
-    assert share_of(sheet, preview.COLOURS[3]) == 0
-    assert share_of(sheet, "#000000") > 0.1 and share_of(sheet, preview._BACKGROUND) > 0.1
+    assert share_of(sheet, sheets.COLOURS[3]) == 0
+    assert share_of(sheet, "#000000") > 0.1 and share_of(sheet, preview._UNCOVERED) > 0.1
 
 
 def test_a_tile_is_the_picture_beside_its_masks():
-    picture = np.array([[0.5, 0.0, 1.0]])
-    masks = np.array([[[1, 0], [0, 0], [0, 1]]], bool)
-    tile = preview._tile(preview.Sample(picture, masks, np.array([[False, True, False]]), (3, 8)))
+    picture = np.array([[0.5, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    masks = np.array([[[1, 0], [0, 0], [0, 1]], 3 * [[0, 0]]], bool)
+    overlap = np.array([[False, True, False], 3 * [False]])
+    tile = preview._tile(sheets.Sample(picture, masks, overlap, ()), sheets.COLOURS)
     np.testing.assert_array_equal(tile[0, :3, 0], picture[0])
-    expected = [preview.COLOURS[0], preview._OVERLAP, preview.COLOURS[1]]
+    expected = [sheets.COLOURS[0], preview._OVERLAP, sheets.COLOURS[1]]
     np.testing.assert_allclose(tile[0, -3:], [preview._rgb(colour) for colour in expected])
+
+
+def test_masks_lie_below_a_wide_picture():
+    tile = preview._tile(sheets.Sample(np.full((2, 9), 0.5), np.ones((2, 9, 1), bool), None, ()), sheets.COLOURS)
+    assert tile.shape == (4 + preview._GAP, 9, 3)
+    np.testing.assert_allclose(tile[-2:], np.broadcast_to(preview._rgb(sheets.COLOURS[0]), (2, 9, 3)))
+
+
+@pytest.mark.parametrize("name", sorted(set(sheets.SETS) - {"mnist", "fashion_mnist", "cifar10"}))
+def test_every_set_has_a_sheet_without_a_download(name):
+    options = preview._parser().parse_args([f"--set={name}", "--out=-", "--num_examples=3"])
+    sheet = sheets.of(options)
+    assert len(sheet.samples) == 3 and sheet.title.startswith(name) and len(sheet.colours) >= len(sheet.names)
+    for picture, masks, overlap, captions in sheet.samples:
+        assert picture.min() >= 0 and picture.max() <= 1 and captions
+        if masks is not None:
+            assert masks.shape == (*picture.shape[:2], len(sheet.names)) and masks.any()
+            assert max(mask for _, mask in captions) < len(sheet.names)
+        if overlap is not None:
+            assert not masks[overlap].any()
 
 
 def test_the_seed_and_the_size_of_a_sheet(tmp_path):
@@ -86,7 +107,7 @@ def test_what_is_wrong_is_said_in_one_line(flags, message, tmp_path, monkeypatch
 
 
 def test_a_missing_data_set_is_named(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(preview.sources, "_obstacle", lambda: "nothing can be done")
+    monkeypatch.setattr(sheets.sources, "_obstacle", lambda: "nothing can be done")
     assert preview.main(["--set=mnist", f"--data_dir={tmp_path}", f"--out={tmp_path / 'x.png'}"]) == 2
     said = capsys.readouterr().err
     assert "'mnist'" in said and str(tmp_path) in said and "source=digits" in said

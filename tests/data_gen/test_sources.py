@@ -1,5 +1,6 @@
 """Base images: the splits, the data sets through TFDS, the cache, and what is said where a set is missing."""
 
+import hashlib
 import io
 import json
 import os
@@ -113,6 +114,40 @@ def test_digits_are_the_scans_resized_bilinearly():
     expected = np.maximum(levels - 4, 0) * 255 / 12
     first_zero = base.images[np.flatnonzero(base.labels == 0)[0]]
     np.testing.assert_allclose(first_zero, expected, atol=0.5 + 1e-9)
+
+
+def test_textures_have_the_agreed_form_and_differ():
+    train, test = (sources.load("textures", split) for split in sources.SPLITS)
+    for base, count in ((train, 4000), (test, 1000)):
+        assert base.images.shape == (count, 32, 32, 3) and base.images.dtype == np.uint8
+        assert base.labels.dtype == np.int32
+        np.testing.assert_array_equal(np.bincount(base.labels), np.full(10, count // 10))
+        assert 100 < base.images.mean() < 155
+    assert len({image.tobytes() for image in (*train.images, *test.images)}) == 5000
+    assert hashlib.sha256(train.images).hexdigest()[:16] == "f04084b64f283653"
+
+
+def test_images_held_out_are_drawn_at_random_and_missing_from_the_rest():
+    base = sources.load("digits", "train")
+    rest, held = sources.hold_out(base, 300, seed=1)
+    assert len(held.labels) == 300 and len(rest.labels) == 1142
+    place = {image.tobytes(): i for i, image in enumerate(base.images)}
+    places = [[place[image.tobytes()] for image in part.images] for part in (rest, held)]
+    assert sorted(places[0] + places[1]) == list(range(1442))
+    for part, chosen in zip((rest, held), places, strict=True):
+        assert chosen == sorted(chosen)
+        np.testing.assert_array_equal(part.labels, base.labels[chosen])
+    assert np.bincount(held.labels).min() > 15
+    assert (sources.hold_out(base, 300, seed=2)[1].images != held.images).any()
+    assert len(sources.hold_out(base, 0, seed=1)[1].labels) == 0
+    with pytest.raises(ValueError, match=r"count must be an integer in \[0, 1442\], got 1443"):
+        sources.hold_out(base, 1443, seed=1)
+
+
+def test_a_missing_cifar10_names_the_textures(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_obstacle", lambda: "nothing can be done")
+    with pytest.raises(sources.MissingDatasetError, match="'textures' instead of 'cifar10'"):
+        sources.load("cifar10", "train", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))
