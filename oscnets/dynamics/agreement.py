@@ -4,6 +4,7 @@ Equation numbers are those of Alamia, Muzellec, Serre and VanRullen (2025). What
 the sign of the offset, whether the dense layers are amplified or divided, and which couplings they share.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Self
 
@@ -113,44 +114,43 @@ def attention_step(
         raise ValueError(f"max_couplings must be >= 1, got {max_couplings}")
     gains = (neighbour_gain, offset, dense_gain)
     sine, cosine = sincos(phases)
-    hear = partial(_hear, keys, jnp.stack([sine, cosine], axis=-1), layout, gains)
+    hear = partial(_hear, keys, (sine, cosine), layout, gains)
     size = phases.shape[-1]
     rows = max(1, min(size, max_couplings // max(1, phases.size)))
-    if rows == size:
-        heard, strength = hear(queries, layout)
-    else:
-        heard, strength = _by_blocks(hear, rows, queries, layout)
-    return phases + rate * (cosine * heard[..., 0] - sine * heard[..., 1]) / (strength + floor)
+    heard = hear(queries, layout) if rows == size else _by_blocks(hear, rows, queries, layout)
+    of_sine, of_cosine, strength = heard
+    return phases + rate * (cosine * of_sine - sine * of_cosine) / (strength + floor)
 
 
 def _hear(
-    keys: Array, field: Array, senders: Layout, gains: Gains, queries: Array, receivers: Layout
-) -> tuple[Array, Array]:
-    """sum_j r_ij (sin, cos) phase_j and sum_j |r_ij| for some receivers i: (..., n, 2) and (..., n)."""
-    r = _couple(queries, keys, receivers, senders, gains)
-    return jnp.einsum("...ij,...jc->...ic", r, field, precision="highest"), jnp.abs(r).sum(-1)
+    keys: Array, field: tuple[Array, Array], senders: Layout, gains: Gains, queries: Array, receivers: Layout
+) -> tuple[Array, ...]:
+    """For some receivers i the sums over j of r_ij sin phase_j, r_ij cos phase_j and |r_ij|, (..., n) each."""
+    # Stored once: XLA would make the couplings anew for each of the three sums.
+    r = jax.lax.optimization_barrier(_couple(queries, keys, receivers, senders, gains))
+    sums = (jnp.einsum("...ij,...j->...i", r, part, precision="highest") for part in field)
+    return (*sums, jnp.abs(r).sum(-1))
 
 
-def _by_blocks(hear, rows: int, queries: Array, receivers: Layout) -> tuple[Array, Array]:
+def _by_blocks(
+    hear: Callable[[Array, Layout], tuple[Array, ...]], rows: int, queries: Array, receivers: Layout
+) -> tuple[Array, ...]:
     """`hear`, `rows` receivers at a time; what lies inside is made anew for the gradients."""
-    size = queries.shape[-2]
+    size, axis = queries.shape[-2], queries.ndim - 2
     blocks = -(-size // rows)
 
     def cut(x: Array, axis: int) -> Array:
-        padding = [(0, 0)] * x.ndim
-        padding[axis] = (0, blocks * rows - size)
-        x = jnp.pad(x, padding)
-        return jnp.moveaxis(x.reshape(*x.shape[:axis], blocks, rows, *x.shape[axis + 1 :]), axis, 0)
+        padding = [(0, blocks * rows - size) if i == axis else (0, 0) for i in range(x.ndim)]
+        x = jnp.pad(x, padding).reshape(*x.shape[:axis], blocks, rows, *x.shape[axis + 1 :])
+        return jnp.moveaxis(x, axis, 0)
 
-    def join(x: Array, axis: int) -> Array:
+    def join(x: Array) -> Array:
         x = jnp.moveaxis(x, 0, axis)
-        x = x.reshape(*x.shape[:axis], blocks * rows, *x.shape[axis + 2 :])
-        return jax.lax.slice_in_dim(x, 0, size, axis=axis)
+        return x.reshape(*x.shape[:axis], blocks * rows)[..., :size]
 
-    axis = queries.ndim - 2
     pieces = (cut(queries, axis), Layout(*(cut(x, 0) for x in receivers)))
-    heard, strength = jax.lax.map(jax.checkpoint(lambda piece: hear(*piece), prevent_cse=False), pieces)
-    return join(heard, axis), join(strength, axis)
+    heard = jax.lax.map(jax.checkpoint(lambda piece: hear(*piece), prevent_cse=False), pieces)
+    return tuple(map(join, heard))
 
 
 def _couple(queries: Array, keys: Array, receivers: Layout, senders: Layout, gains: Gains) -> Array:
@@ -158,9 +158,9 @@ def _couple(queries: Array, keys: Array, receivers: Layout, senders: Layout, gai
     near = (receivers.layer[:, None] == senders.layer) & ~receivers.dense[:, None]
     near &= jnp.abs(receivers.row[:, None] - senders.row) <= 1
     near &= jnp.abs(receivers.column[:, None] - senders.column) <= 1
-    agreement = jnp.einsum("...id,...jd->...ij", queries, keys, precision="highest")
-    dense = receivers.dense[:, None] | senders.dense
-    return (agreement * jnp.where(near, neighbour_gain, 1) - offset) * jnp.where(dense, dense_gain, 1)
+    gain = jnp.where(receivers.dense[:, None] | senders.dense, dense_gain, 1)
+    scale, shift = jax.lax.optimization_barrier((gain * jnp.where(near, neighbour_gain, 1), gain * offset))
+    return jnp.einsum("...id,...jd->...ij", queries, keys, precision="highest") * scale - shift
 
 
 def _check(queries: Array, keys: Array, layout: Layout) -> tuple[Array, Array, Layout]:
