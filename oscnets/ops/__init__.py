@@ -2,5 +2,7 @@
 
 from oscnets.ops import complex
 from oscnets.ops.conv import conv
+from oscnets.ops.phase_conv import phase_conv, phase_dense
+from oscnets.ops.readout import inner_readout, readout, streaming_readout
 
-__all__ = ["complex", "conv"]
+__all__ = ["complex", "conv", "inner_readout", "phase_conv", "phase_dense", "readout", "streaming_readout"]
