@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import komplexnet as experiment
 from experiments.bench import komplexnet as comparison
 from experiments.configs import komplexnet as configs
 from experiments.engine import mesh, seeds, steps
+from experiments.komplexnet import tasks
 from oscnets import interop, metrics
 
 
 def train(
-    *, batch_size: int, num_steps: int, kernel_size: int, all_devices: bool
+    *, batch_size: int, num_steps: int, kernel_size: int, all_devices: bool, feedback: bool = False
 ) -> tuple[Callable[[], None], dict[str, Any]]:
     """The side of a comparison: the engine's step on the experiment's task, one seed, on one device or on all."""
     mesh.configure_cpu_devices(0 if all_devices else 1)
@@ -25,7 +25,10 @@ def train(
     config = configs.get_config("paper")
     config.model.update(num_steps=num_steps, kernel_size=kernel_size)
     config.train.batch_size = batch_size
-    task, plan = experiment.make_task(config, "komplexnet"), seeds.make_plan(0, 1, batch_size, "loop", devices)
+    task, plan = (
+        tasks.make_task(config, "feedback" if feedback else "komplexnet"),
+        seeds.make_plan(0, 1, batch_size, "loop", devices),
+    )
     (seed,) = plan.split(plan.seeds)
     data = mesh.replicate(plan.mesh, _batch(batch_size))
     state = steps.make_initialize(task, plan)(seed)
@@ -55,8 +58,8 @@ def differences(*, path: str, batch_size: int, **_: int) -> tuple[Callable[[], N
     length = int(arrays["num_steps"])
     network, params = interop.from_torch("komplexnet", state, num_steps=length)
     batch = _batch(batch_size) | {"phases": np.moveaxis(arrays["phases"], 1, -1)}
-    loss = partial(experiment.complex_loss, network, lambda batch, *_: batch["phases"], 1.0)
-    sliced = partial(experiment.in_slices, loss, max(1, batch_size // 2))
+    loss = partial(tasks.complex_loss, network, lambda batch, *_: batch["phases"], 1.0)
+    sliced = partial(tasks.in_slices, loss, max(1, batch_size // 2))
     keys = jax.random.split(jax.random.key(0), batch_size)
     (value, _), gradient = jax.jit(jax.value_and_grad(sliced, has_aux=True))(params, batch, keys)
     # Gradients have the layouts of their weights, so that they are read by the same table.

@@ -19,10 +19,12 @@ from experiments.engine import mesh, workdir
 from experiments.engine.errors import Interrupted, RunError, UsageError
 
 _USAGE = """usage: python -m experiments.{name} --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
+       python -m experiments.{name} --workdir=DIR --evaluate=SET[,SET ...]
        python -m experiments.{name} --workdir=DIR --report_only
   --config       a Python file with get_config(), and which of its variants
   --workdir      where the run lives; the same command continues it (default: a new dated folder under runs/)
   --config.KEY   changes one entry of the config, for example --config.train.epochs=3
+  --evaluate     measures the trained models of the workdir on more test sets, without training
   --report_only  rebuilds the table and the figures from the workdir, without training"""
 
 
@@ -33,6 +35,7 @@ class Arguments(NamedTuple):
     variant: str
     workdir: Path
     report_only: bool
+    evaluate: tuple[str, ...]  # names of test sets; () for a run that trains
 
 
 def main(
@@ -45,7 +48,8 @@ def main(
     """Run an experiment from the command line.
 
     Args:
-        run_experiment: (config, workdir, report_only=bool) -> None.
+        run_experiment: (config, workdir, report_only=bool, evaluate=names of test sets) -> None; with test sets it
+            measures what is trained on them and trains nothing.
         name: the experiment's name, as in `python -m experiments.NAME`.
         validate: raises ValueError with the value and what was expected where a config entry is out of range.
         argv: arguments after the program's name; None = the process's own.
@@ -87,6 +91,7 @@ def parse(argv: Sequence[str], name: str) -> Arguments | None:
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "", flag_values=values)
     flags.DEFINE_boolean("report_only", False, "", flag_values=values)
+    flags.DEFINE_string("evaluate", None, "", flag_values=values)
     flags.DEFINE_boolean("help", False, "", flag_values=values)
     config = load_config(config_path) if config_path is not None else None
     _check_keys(rest, config)
@@ -172,18 +177,24 @@ def _plain(error, config):
 
 
 def _resolve(config, config_path, values, name):
-    if config is None and not values.report_only:
+    sets = None if values.evaluate is None else tuple(filter(None, values.evaluate.split(",")))
+    later = "--report_only" if values.report_only else "--evaluate" if sets is not None else None
+    if config is None and later is None:
         raise UsageError("--config=FILE[:VARIANT] is missing; --help shows how to call this")
-    if values.report_only and not values.workdir:
-        raise UsageError("--report_only needs the --workdir of a run")
+    if later and not values.workdir:
+        raise UsageError(f"{later} needs the --workdir of a run")
     if values.workdir == "":
         raise UsageError("--workdir is empty")
-    if values.report_only:
+    if sets == ():
+        raise UsageError("--evaluate is empty; give the names of test sets")
+    if sets and values.report_only:
+        raise UsageError("--evaluate and --report_only are two different things; give one")
+    if later:
         stored = config_lib.from_json(workdir.load(Path(values.workdir))["config"])
         config = stored if config is None else config
     chosen = (config_path or "").partition(":")[2]
     place = Path(values.workdir) if values.workdir else _dated(name, chosen)
-    return Arguments(config, chosen, place.absolute(), values.report_only)
+    return Arguments(config, chosen, place.absolute(), values.report_only, sets or ())
 
 
 def _dated(name, chosen):
@@ -203,12 +214,12 @@ def _check(config, validate):
 def _start(run_experiment, arguments, name, argv):
     if arguments.report_only:
         workdir.compare(arguments.workdir, arguments.config, name)
-        run_experiment(arguments.config, arguments.workdir, report_only=True)
+        run_experiment(arguments.config, arguments.workdir, report_only=True, evaluate=())
         return
     facts = {"variant": arguments.variant, "command": shlex.join(["python", "-m", f"experiments.{name}", *argv])}
     with workdir.claim(arguments.workdir, arguments.config, name, **facts):
         print(f"workdir: {arguments.workdir}", file=sys.stderr)
-        run_experiment(arguments.config, arguments.workdir, report_only=False)
+        run_experiment(arguments.config, arguments.workdir, report_only=False, evaluate=arguments.evaluate)
 
 
 def _complain(message, status):

@@ -32,25 +32,25 @@ def base() -> ConfigDict:
     })  # fmt: skip
 
 
-def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], name: str | None) -> ConfigDict:
-    """A config with the named variant's differences applied; None or "" leaves it as it is.
+def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], names: str | None) -> ConfigDict:
+    """A config with the differences of the named variants applied in turn; None or "" leaves it as it is.
 
     Args:
         config: the base, changed in place.
         variants: name -> {dotted key: value}.
+        names: one, or several with commas between; the later ones win.
 
     Raises:
         ValueError: no such variant (names those there are), or a variant's key is not the config's.
     """
-    if not name:
-        return config
-    if name not in variants:
-        raise ValueError(f"no variant {name!r}; there are: {', '.join(variants)}")
     known = leaves(config)
-    for key in variants[name]:
-        if key not in known:
-            raise ValueError(f"variant {name!r} has no entry to change: config.{key}{nearest(key, known)}")
-    config.update_from_flattened_dict(variants[name])
+    for name in names.split(",") if names else ():
+        if name not in variants:
+            raise ValueError(f"no variant {name!r}; there are: {', '.join(variants)}")
+        for key in variants[name]:
+            if key not in known:
+                raise ValueError(f"variant {name!r} has no entry to change: config.{key}{nearest(key, known)}")
+        config.update_from_flattened_dict(variants[name])
     return config
 
 

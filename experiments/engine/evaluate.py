@@ -9,11 +9,30 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments.engine import log as log_lib
-from experiments.engine import seeds
+from experiments.engine import seeds, steps
 from experiments.engine.seeds import Plan
-from experiments.engine.task import PyTree
+from experiments.engine.splits import TRAINING, num_examples
+from experiments.engine.task import PyTree, Task
 
 Values = dict[str, np.ndarray]
+
+
+class Evaluator:
+    """Measures a task on splits; compiles each of its functions once."""
+
+    def __init__(self, task: Task, plan: Plan, batch_size: int) -> None:
+        self.task, self.plan, self.batch_size = task, plan, batch_size
+        self._compiled: dict[Callable, Callable] = {}
+
+    def __call__(
+        self, split: str, data: PyTree, groups: list[PyTree], check: Callable[[], None] = lambda: None
+    ) -> Values:
+        """Means over a split, (S,) or (S, T) by metric; arguments as for `evaluate`."""
+        special = self.task.evaluate_on is not None and split not in TRAINING
+        function = self.task.evaluate_on(split) if special else self.task.evaluate
+        if function not in self._compiled:
+            self._compiled[function] = steps.make_evaluate(function, self.plan)
+        return means(evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, check))
 
 
 def evaluate(
@@ -28,7 +47,7 @@ def evaluate(
     """Values an example of every seed on a split.
 
     Args:
-        compiled: from `make_evaluate`.
+        compiled: from `steps.make_evaluate`.
         plan: how the seeds share the devices.
         groups: parameters, one pytree a group.
         data: the split's arrays, on the host.
@@ -76,14 +95,3 @@ def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, found: V
         for seed, step, values in zip(plan.seeds, steps, array, strict=True)
         for time, value in enumerate(np.atleast_1d(values), 1)
     ]
-
-
-def num_examples(data: PyTree) -> int:
-    """The common leading length of a split's arrays."""
-    return len(jax.tree.leaves(data)[0])
-
-
-def lengths(data: PyTree) -> dict[str, int]:
-    """Leading length by the path of each array; 0 for a scalar."""
-    paths = jax.tree_util.tree_flatten_with_path(data)[0]
-    return {jax.tree_util.keystr(path): np.shape(leaf)[0] if np.ndim(leaf) else 0 for path, leaf in paths}

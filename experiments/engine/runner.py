@@ -2,9 +2,9 @@
 
 import contextlib
 import io
-import json
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.engine import evaluate, log, seeds
+from experiments.engine import evaluate, log, seeds, steps
 from experiments.engine import workdir as workdir_lib
 from experiments.engine.checkpoint import Store
 from experiments.engine.errors import Interrupted, RunError, UsageError
+from experiments.engine.progress import Progress
+from experiments.engine.splits import TRAINING, Splits, loading, num_examples
 from experiments.engine.stop import Stop
 from experiments.engine.task import PyTree, Task
-from experiments.engine.train import Recorder, Trainer, TrainState
-
-_TRAINING = ("train", "validation")
+from experiments.engine.train import Recorder, Trainer, TrainState, restore, start_state
 
 
 class Trained(NamedTuple):
@@ -34,32 +34,35 @@ class Trained(NamedTuple):
     seeds: np.ndarray  # (S,)
 
 
-Samples = Callable[[Trained, dict[str, PyTree]], Mapping[str, np.ndarray]]
+Samples = Callable[[Trained, Splits], Mapping[str, np.ndarray]]
 
 
 def run(
     config: ConfigDict,
     workdir: Path,
     tasks: Mapping[str, Task | Callable[[], Task]],
-    data: Mapping[str, PyTree] | Callable[[], Mapping[str, PyTree]],
+    data: Callable[[str], Mapping[str, PyTree | Callable[[], PyTree]]],
     *,
     samples: Samples | None = None,
     report_only: bool = False,
+    train: bool = True,
     **report_options: Any,
 ) -> None:
     """Train the models in order, evaluate each on the test splits, and build the report.
 
-    The same call on the same workdir continues where it was stopped; what is finished is not done again.
+    The same call on the same workdir continues where it was stopped; what is finished is not done again, so that a call
+    with more test splits measures only these.
 
     Args:
         config: checked (`config.check`).
         workdir: the run's folder, claimed (`workdir.claim`).
         tasks: by model name; or functions that make them, called when the model's turn comes.
-        data: by split: a pytree of numpy arrays of equal leading length. "train" and "validation" are trained on; every
-            other split is a test split, measured once with the parameters that were best on validation. Or a function
-            that gives this, called when a model is not finished.
+        data: a model's name -> its data by split: a pytree of numpy arrays of equal leading length, or a function that
+            gives one, called when the split is needed. "train" and "validation" are trained on; every other split is a
+            test split, measured once with the parameters that were best on validation.
         samples: gives arrays to keep in samples/NAME.npz, for figures.
         report_only: build the report from what the workdir holds, and nothing else.
+        train: whether to train; else only models whose training is finished are measured, the others passed over.
         report_options: passed on to `report.build` (`draw`, ...).
 
     Raises:
@@ -71,107 +74,113 @@ def run(
             raise UsageError(f"workdir {workdir} has no metrics to report yet")
     else:
         try:
-            _train_all(config, workdir, tasks, data, samples)
+            _run_models(config, workdir, tasks, {name: Splits(loading(data, name)) for name in tasks}, samples, train)
         except Interrupted as error:
             _report_interrupted(workdir, report_options, error)
             raise
     _report(workdir, report_options)
 
 
-def _train_all(config, workdir, tasks, data, samples):
-    waiting = [name for name in tasks if not _is_finished(workdir, name)]
+def _run_models(config, workdir, tasks, data, samples, train):
+    done = {name: Progress.read(workdir, name) for name in tasks}
+    waiting = [name for name in tasks if done[name] is None or done[name].missing(data[name].tests)]
+    if not train:
+        untrained = [name for name in waiting if done[name] is None]
+        waiting = [name for name in waiting if name not in untrained]
+        if len(untrained) == len(tasks):
+            raise UsageError(
+                f"workdir {workdir}: no model has finished its training yet, so there is nothing to evaluate"
+            )
+        if untrained:
+            print(f"WARNING: not trained yet, passed over: {', '.join(untrained)}", file=sys.stderr)
     if waiting:
         workdir_lib.note(workdir, models=list(tasks))
-        _train_waiting(config, workdir, {name: tasks[name] for name in waiting}, data, samples)
-        seconds = sum(_read_marker(workdir, name)["seconds"] for name in tasks)
-        workdir_lib.note(workdir, wall_seconds=round(seconds, 1))
+        _run_waiting(config, workdir, {name: tasks[name] for name in waiting}, data, samples, done)
+        spent = [progress for name in tasks if (progress := Progress.read(workdir, name))]
+        workdir_lib.note(workdir, wall_seconds=round(sum(progress.seconds for progress in spent), 1))
 
 
-def _train_waiting(config, workdir, tasks, data, samples):
-    splits = _load(data)
-    _check_data(config, splits)
+def _run_waiting(config, workdir, tasks, data, samples, done):
     plan = seeds.make_plan(config.seed, config.seeds, config.train.batch_size, config.seed_strategy)
-    images = evaluate.num_examples(splits["train"]) // config.train.batch_size * config.train.batch_size
+    to_train = [name for name in tasks if done[name] is None]
+    images = _images_an_epoch(config, data[to_train[0]]) if to_train else 0
     events = workdir / "tensorboard" if config.tensorboard else None
     metrics = log.MetricsLog(workdir / "metrics.jsonl", events)
-    total = images * config.train.epochs * config.seeds * len(tasks)
-    with Stop() as stop, log.progress_bar(total) as bar:
+    with Stop() as stop, log.progress_bar(images * config.train.epochs * config.seeds * len(to_train)) as bar:
         try:
             for name, task in tasks.items():
                 task = task if isinstance(task, Task) else task()
                 with contextlib.closing(Store(workdir / "checkpoints" / name)) as store:
                     recorder = Recorder(metrics, bar, stop)
-                    _train_one(Trainer(name, task, splits, config, plan, store, recorder), samples, workdir)
+                    _run_one(
+                        _Model(name, task, data[name], config, plan, store, recorder, workdir), samples, done[name]
+                    )
         finally:
             metrics.close()
 
 
-def _train_one(trainer: Trainer, samples: Samples | None, workdir: Path) -> None:
-    state = trainer.run()
-    plan, name = trainer.plan, trainer.name
-    best = plan.split(state.best_params)
-    for split in trainer.data:
-        if split not in _TRAINING:
-            found = trainer.measure(split, best, trainer.stop.check)
-            trainer.log.write(evaluate.metric_lines(name, plan, state.best_step, split, found))
-    if samples is not None:
-        trainer.stop.check()
-        _sample(trainer, state, samples, workdir)
-    done = {"step": trainer.step, "test_lines": _count_test_lines(workdir, name), "seconds": trainer.seconds}
-    workdir_lib.write_atomically(_marker(workdir, name), json.dumps(done).encode())
+class _Model(NamedTuple):
+    """A model and all that its training and measuring need."""
+
+    name: str
+    task: Task
+    data: Splits
+    config: ConfigDict
+    plan: seeds.Plan
+    store: Store
+    recorder: Recorder
+    workdir: Path
 
 
-def _sample(trainer: Trainer, state: TrainState, samples: Samples, workdir: Path) -> None:
-    trained = Trained(
-        trainer.name, trainer.task, state.best_params, trainer.initial_params(), state.best_step, trainer.plan.seeds
-    )
+def _run_one(model: _Model, samples: Samples | None, done: Progress | None) -> None:
+    """Train unless that is done; measure what is missing, noting each split when its lines are safe."""
+    if done is None:
+        _images_an_epoch(model.config, model.data)
+        trainer = Trainer(*model[:-1])
+        state, measure, seconds = trainer.run(), trainer.measure, trainer.seconds
+        done = Progress(trainer.step, seconds, {})
+        if samples is not None:
+            model.recorder.stop.check()
+            _sample(model, state, trainer.initial_params(), samples)
+        done.write(model.workdir, model.name)
+    else:
+        state, measure = _restored(model), evaluate.Evaluator(model.task, model.plan, model.config.train.batch_size)
+    metrics, _, stop = model.recorder
+    best, missing = model.plan.split(state.best_params), done.missing(model.data.tests)
+    metrics.keep(lambda entry: entry["model"] != model.name or entry["split"] not in missing)
+    for split in missing:
+        began = time.monotonic()
+        found = measure(split, model.data[split], best, stop.check)
+        lines = evaluate.metric_lines(model.name, model.plan, state.best_step, split, found)
+        metrics.write(lines)
+        done = done.with_split(split, len(lines), time.monotonic() - began)
+        done.write(model.workdir, model.name)
+
+
+def _restored(model: _Model) -> TrainState:
+    initialize = steps.make_initialize(model.task, model.plan)
+    live = [initialize(seed) for seed in model.plan.split(model.plan.seeds)]
+    found = restore(model.store, start_state(model.plan, live))
+    if found is None:
+        raise RunError(f"model {model.name}: its training was finished, but {model.store.directory} has no checkpoint")
+    return found[1]
+
+
+def _sample(model: _Model, state: TrainState, initial: PyTree, samples: Samples) -> None:
+    trained = Trained(model.name, model.task, state.best_params, initial, state.best_step, model.plan.seeds)
     content = io.BytesIO()
-    np.savez_compressed(content, **samples(trained, trainer.data))
-    folder = workdir / "samples"
+    np.savez_compressed(content, **samples(trained, model.data))
+    folder = model.workdir / "samples"
     folder.mkdir(exist_ok=True)
-    workdir_lib.write_atomically(folder / f"{trainer.name}.npz", content.getvalue())
+    workdir_lib.write_atomically(folder / f"{model.name}.npz", content.getvalue())
 
 
-def _is_finished(workdir, name):
-    try:
-        return _read_marker(workdir, name)["test_lines"] == _count_test_lines(workdir, name)
-    except (OSError, ValueError, KeyError):
-        return False
-
-
-def _read_marker(workdir, name):
-    return json.loads(_marker(workdir, name).read_text())
-
-
-def _count_test_lines(workdir, name):
-    lines = log.read(workdir / "metrics.jsonl")
-    return sum(entry["model"] == name and entry["split"] not in _TRAINING for entry in lines)
-
-
-def _marker(workdir, name):
-    return workdir / "checkpoints" / name / "done.json"
-
-
-def _load(data):
-    if not callable(data):
-        return dict(data)
-    try:
-        return dict(data())
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise RunError(f"cannot load the data: {type(error).__name__}: {error}") from error
-
-
-def _check_data(config, splits):
-    for name in _TRAINING:
-        if name not in splits:
-            raise RunError(f"the data has no split {name!r}; it has {', '.join(splits)}")
-    for name, split in splits.items():
-        lengths = evaluate.lengths(split)
-        if len(set(lengths.values())) != 1 or 0 in lengths.values():
-            raise RunError(f"split {name!r}: arrays must have one leading length of at least 1, got {lengths}")
-    count = evaluate.num_examples(splits["train"])
-    if config.train.batch_size > count:
-        raise UsageError(f"config.train.batch_size={config.train.batch_size}: expected at most the {count} examples")
+def _images_an_epoch(config: ConfigDict, data: Splits) -> int:
+    count, _ = (num_examples(data[split]) for split in TRAINING)  # both, so that what is wrong is said at once
+    batch_size = config.train.batch_size
+    if batch_size > count:
+        raise UsageError(f"config.train.batch_size={batch_size}: expected at most the {count} examples")
+    return count // batch_size * batch_size
 
 
 def _report(workdir, options):

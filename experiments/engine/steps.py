@@ -69,11 +69,11 @@ def make_step(task: Task, plan: Plan, batch_size: int, *, keep_gradients: bool =
     return seeds.spread(step_one, plan, specs, P("seed"))
 
 
-def make_evaluate(task: Task, plan: Plan) -> Callable[..., dict[str, Array]]:
-    """Compile (params, seeds, batch, split number, indices (B,)) -> values (G, B, ...) by metric."""
+def make_evaluate(evaluate: Callable[..., dict[str, Array]], plan: Plan) -> Callable[..., dict[str, Array]]:
+    """Compile (params, seeds, batch, split number, indices (B,)) -> values (G, B, ...) by metric; see `Task`."""
 
     def evaluate_one(params, seed, batch, split, indices):
-        return task.evaluate(params, batch, seeds.evaluation_keys(seed, split, indices))
+        return evaluate(params, batch, seeds.evaluation_keys(seed, split, indices))
 
     specs = (P("seed"), P("seed"), P("data"), P(), P("data"))
     return seeds.spread(evaluate_one, plan, specs, P("seed", "data"))

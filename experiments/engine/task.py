@@ -26,6 +26,8 @@ class Task(NamedTuple):
         optimizer: an optax transformation; the engine calls its `update(gradients, state, params)`.
         score: the metric of `evaluate` on the validation split that picks the best parameters, at its last time step;
             higher is better, or lower where the name is given with a leading "-".
+        evaluate_on: split -> a function like `evaluate`, where test splits are judged in different ways; the same
+            function object for splits judged alike. None: all by `evaluate`.
     """
 
     init: Callable[[Array], PyTree]
@@ -33,3 +35,4 @@ class Task(NamedTuple):
     evaluate: Callable[[PyTree, PyTree, Array], dict[str, Array]]
     optimizer: optax.GradientTransformation
     score: str
+    evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], dict[str, Array]]] | None = None

@@ -1,7 +1,7 @@
 """Training of one model: every seed of it, on every device, from its newest checkpoint to its last epoch."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from experiments.engine import checkpoint, evaluate, mesh, nonfinite, steps
 from experiments.engine import log as log_lib
 from experiments.engine.errors import NonFiniteError, RunError
 from experiments.engine.seeds import Plan
+from experiments.engine.splits import TRAINING, num_examples
 from experiments.engine.stop import Stop
 from experiments.engine.task import PyTree, Task
 
@@ -25,6 +26,22 @@ class TrainState(NamedTuple):
     best_params: PyTree
     best_score: np.ndarray
     best_step: np.ndarray
+
+
+def start_state(plan: Plan, live: list[tuple[PyTree, PyTree]]) -> TrainState:
+    """The state before any training, from what `steps.make_initialize` gives a group."""
+    params, opt_state = plan.join(live)
+    count = len(plan.seeds)
+    return TrainState(params, opt_state, params, np.full(count, -np.inf, np.float32), np.zeros(count, np.int32))
+
+
+def restore(store: checkpoint.Store, start: TrainState) -> tuple[int, TrainState, float] | None:
+    """Step, state and seconds of the newest checkpoint that can be read; None where there is none yet."""
+    found = store.restore(checkpoint.flatten(start))
+    if found is None:
+        return None
+    step, leaves, seconds = found
+    return step, TrainState(*checkpoint.unflatten(leaves, start)), seconds
 
 
 class Recorder(NamedTuple):
@@ -61,7 +78,7 @@ class Trainer:
         self,
         name: str,
         task: Task,
-        data: dict[str, PyTree],
+        data: Mapping[str, PyTree],
         config: ConfigDict,
         plan: Plan,
         store: checkpoint.Store,
@@ -71,7 +88,7 @@ class Trainer:
         self.plan, self.store = plan, store
         self.log, self.bar, self.stop = recorder
         self.batch_size = config.train.batch_size
-        count = evaluate.num_examples(data["train"])
+        count = num_examples(data["train"])
         self.steps_per_epoch = count // self.batch_size
         self.total_steps = self.steps_per_epoch * config.train.epochs
         self.images_per_step = self.batch_size * len(plan.seeds)
@@ -81,7 +98,7 @@ class Trainer:
         self._initialize = steps.make_initialize(task, plan)
         self._order = steps.make_order(plan, count)
         self._update = steps.make_step(task, plan, self.batch_size)
-        self._evaluate = steps.make_evaluate(task, plan)
+        self.measure = evaluate.Evaluator(task, plan, self.batch_size)
         self._pending: _Pending | None = None
         self._began = time.monotonic()
 
@@ -107,29 +124,20 @@ class Trainer:
         """Time spent on this model, over all the runs that brought it here (what a kill undid is not counted)."""
         return time.monotonic() - self._began
 
-    def measure(self, split: str, groups: list[PyTree], check: Callable[[], None] = lambda: None) -> evaluate.Values:
-        """Means over a split, (S,) or (S, T) by metric, for parameters given a group an entry; see `evaluate`."""
-        values = evaluate.evaluate(self._evaluate, self.plan, groups, self.data[split], split, self.batch_size, check)
-        return evaluate.means(values)
-
     def _restore(self):
         self._live = [self._initialize(seed) for seed in self._seeds]
-        params = self.plan.join([params for params, _ in self._live])
-        count = len(self.plan.seeds)
-        self._best = (params, np.full(count, -np.inf, np.float32), np.zeros(count, np.int32))
-        start = self._state()
-        found = self.store.restore(checkpoint.flatten(start))
+        state = start_state(self.plan, self._live)
+        found = restore(self.store, state)
         if found is not None:
-            self.step, leaves, seconds = found
+            self.step, state, seconds = found
             self._began -= seconds
-            state = TrainState(*checkpoint.unflatten(leaves, start))
             self._live = self.plan.split((state.params, state.opt_state))
-            self._best = state[2:]
+        self._best = state[2:]
         self.log.keep(lambda entry: entry["model"] != self.name or self._is_past(entry))
         log_lib.skip(self.bar, self.step * self.images_per_step)
 
     def _is_past(self, entry):
-        return entry["split"] in ("train", "validation") and entry["step"] <= self.step
+        return entry["split"] in TRAINING and entry["step"] <= self.step
 
     def _state(self):
         return TrainState(*self.plan.join(self._live), *self._best)
@@ -210,7 +218,7 @@ class Trainer:
         )
 
     def _validate(self):
-        found = self.measure("validation", [params for params, _ in self._live])
+        found = self.measure("validation", self.data["validation"], [params for params, _ in self._live])
         self._write(self.step, "validation", found)
         score = self._score(found)
         params = self.plan.join([params for params, _ in self._live])

@@ -54,3 +54,44 @@ class RealNet(nn.Module):
 def larger_real_net(num_classes: int = 10) -> RealNet:
     """The paper's real model with more parameters: 107,339 on 32x32 grey images."""
     return RealNet(channels=8, conv_channels=9, hidden=46, num_classes=num_classes)
+
+
+class VisionTransformer(nn.Module):
+    """The paper's transformer baseline: patches, learned positions, pre-norm blocks, mean pooling.
+
+    Attributes:
+        patch: side of a patch, pixels.
+        width: of a token.
+        heads: of the self-attention.
+        mlp: hidden units of a block's perceptron.
+        blocks: number of them.
+        num_classes: K.
+    """
+
+    patch: int = 4
+    width: int = 64
+    heads: int = 2
+    mlp: int = 128
+    blocks: int = 3
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images: Array) -> Array:
+        """(B, H, W, C_in) images, H and W divisible by the patch -> (B, K) logits."""
+        if images.ndim != 4 or images.shape[1] % self.patch or images.shape[2] % self.patch:
+            raise ValueError(f"images must be (B, H, W, C) with sides divisible by {self.patch}, got {images.shape}")
+        x = nn.Dense(self.width, name="embedding")(_patches(images, self.patch))
+        x = x + self.param("positions", nn.initializers.normal(0.02), x.shape[1:])
+        for index in range(self.blocks):
+            attend = nn.MultiHeadDotProductAttention(self.heads, name=f"attention_{index}")
+            x = x + attend(nn.LayerNorm(name=f"norm_{index}")(x))
+            y = nn.gelu(nn.Dense(self.mlp, name=f"wide_{index}")(nn.LayerNorm(name=f"mlp_norm_{index}")(x)))
+            x = x + nn.Dense(self.width, name=f"narrow_{index}")(y)
+        return nn.Dense(self.num_classes, name="output")(nn.LayerNorm(name="norm")(x).mean(1))
+
+
+def _patches(images: Array, side: int) -> Array:
+    """(B, H, W, C) -> (B, patches, side side C)."""
+    batch, height, width, channels = images.shape
+    x = images.reshape(batch, height // side, side, width // side, side, channels).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, -1, side * side * channels)

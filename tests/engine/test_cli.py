@@ -45,6 +45,9 @@ def at_the_root(request, monkeypatch):
         ([CONFIG, "--workdir="], r"--workdir is empty"),
         ([CONFIG, "stray"], r"unexpected argument 'stray'"),
         ([CONFIG, "--report_only"], r"--report_only needs the --workdir"),
+        ([CONFIG, "--evaluate=noise"], r"--evaluate needs the --workdir"),
+        (["--evaluate=", "--workdir=absent"], r"--evaluate is empty"),
+        (["--evaluate=noise", "--report_only", "--workdir=absent"], r"two different things"),
         (["--report_only", "--workdir=absent"], r"workdir absent: cannot read config\.json"),
         ([CONFIG, "--config.seeds=0"], r"config\.seeds=0: expected an int >= 1"),
         ([CONFIG, "--config.seed=-1"], r"config\.seed=-1: expected an int >= 0"),
@@ -102,7 +105,7 @@ def test_a_config_file_that_fails_says_so(tmp_path, capsys):
 
 
 def test_a_defect_gives_status_1_and_its_traceback(tmp_path, capsys):
-    def broken(config, workdir, report_only):
+    def broken(config, workdir, report_only, evaluate):
         raise ZeroDivisionError("a defect")
 
     assert cli.main(broken, name="toy", argv=[CONFIG, f"--workdir={tmp_path}"]) == 1
@@ -110,7 +113,7 @@ def test_a_defect_gives_status_1_and_its_traceback(tmp_path, capsys):
 
 
 def test_ctrl_c_before_training_gives_status_130(tmp_path):
-    def interrupted(config, workdir, report_only):
+    def interrupted(config, workdir, report_only, evaluate):
         raise KeyboardInterrupt
 
     assert cli.main(interrupted, name="toy", argv=[CONFIG, f"--workdir={tmp_path}"]) == 130

@@ -1,6 +1,7 @@
 """A whole small experiment through its command line: files, report, and what is refused."""
 
 import json
+import shutil
 import signal
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 from experiments.engine import cli, log, runner, workdir
 from experiments.engine.errors import Interrupted
+from experiments.engine.progress import Progress
 from tests.engine import toy
 
 CONFIG = "--config=tests/engine/toy_config.py:tiny"
@@ -102,15 +104,50 @@ def test_a_workdir_of_another_config_is_refused_with_the_difference(done, capsys
 def test_lost_metrics_are_measured_again(done, tmp_path):
     (done / "metrics.jsonl").rename(tmp_path / "kept")
     try:
-        assert not runner._is_finished(done, "plain")
+        assert Progress.read(done, "plain").missing(["test", "noise"]) == ["test", "noise"]
     finally:
         (tmp_path / "kept").rename(done / "metrics.jsonl")
-    assert runner._is_finished(done, "plain")
+    assert Progress.read(done, "plain").missing(["test", "noise", "other"]) == ["other"]
+
+
+def test_more_test_sets_are_measured_without_training(done, tmp_path, capsys):
+    place = tmp_path / "copy"
+    shutil.copytree(done, place)
+    before = log.read(place / "metrics.jsonl")
+    assert toy.main([f"--workdir={place}", "--evaluate=noise@3,noise@4"]) == 0
+    lines = log.read(place / "metrics.jsonl")
+    assert lines[: len(before)] == before
+    assert {(e["model"], e["split"]) for e in lines[len(before) :]} == {
+        (model, split) for model in ("plain", "deep") for split in ("noise@3", "noise@4")
+    }
+    found = {
+        split: [
+            e["value"] for e in lines if (e["model"], e["seed"], e["split"], e["name"]) == ("deep", 1, split, "loss")
+        ]
+        for split in ("noise", "noise@3", "noise@4")
+    }
+    assert all(len(values) == 1 for values in found.values())
+    assert len({values[0] for values in found.values()}) == 3
+    assert "noise@3" in json.loads((place / "summary.json").read_text())["splits"]
+    assert toy.main([f"--workdir={place}", "--evaluate=noise@4"]) == 0
+    assert log.read(place / "metrics.jsonl") == lines
+
+
+def test_only_trained_models_are_evaluated(done, tmp_path, capsys):
+    place = tmp_path / "copy"
+    shutil.copytree(done, place)
+    (place / "checkpoints/deep/done.json").unlink()
+    assert toy.main([f"--workdir={place}", "--evaluate=noise@3"]) == 0
+    assert "not trained yet, passed over: deep" in capsys.readouterr().err
+    assert {e["model"] for e in log.read(place / "metrics.jsonl") if e["split"] == "noise@3"} == {"plain"}
+    (place / "checkpoints/plain/done.json").unlink()
+    assert toy.main([f"--workdir={place}", "--evaluate=noise@3"]) == 2
+    assert "no model has finished its training yet" in capsys.readouterr().err
 
 
 def start(tmp_path, data, tasks=None):
-    def experiment(config, place, report_only):
-        runner.run(config, place, tasks or toy.make_tasks(config), data, report_only=report_only)
+    def experiment(config, place, report_only, evaluate):
+        runner.run(config, place, tasks or toy.make_tasks(config), lambda _: data, report_only=report_only)
 
     return cli.main(experiment, name="toy", argv=[CONFIG, f"--workdir={tmp_path}"])
 
@@ -122,7 +159,11 @@ def missing():
 @pytest.mark.parametrize(
     ("data", "status", "said"),
     [
-        (missing, 1, "cannot load the data: FileNotFoundError: no data set 'mnist' under /data"),
+        (
+            {"train": missing, "validation": missing},
+            1,
+            "cannot load the data: FileNotFoundError: no data set 'mnist' under /data",
+        ),
         ({"train": {"x": np.zeros(99)}}, 1, "no split 'validation'; it has train"),
         ({"train": {"x": np.zeros(99), "y": np.zeros(98)}, "validation": {"x": np.zeros(9)}}, 1, "one leading length"),
         ({"train": {"x": np.zeros(99)}, "validation": {"x": np.zeros(0)}}, 1, r"split 'validation'"),
@@ -137,7 +178,7 @@ def test_data_that_cannot_be_used_is_one_line(tmp_path, capsys, data, status, sa
 
 
 def test_a_report_without_metrics_is_refused(tmp_path, capsys):
-    assert start(tmp_path, missing) == 1
+    assert start(tmp_path, {"train": missing, "validation": missing}) == 1
     assert toy.main([f"--workdir={tmp_path}", "--report_only"]) == 2
     assert "has no metrics to report yet" in capsys.readouterr().err
 
@@ -151,8 +192,8 @@ def test_a_stopped_run_reports_what_it_has(tmp_path, monkeypatch, capsys):
         )
         raise Interrupted(signal.SIGINT)
 
-    monkeypatch.setattr(runner, "_train_all", stopped)
-    assert start(tmp_path, {}) == 130
+    monkeypatch.setattr(runner, "_run_models", stopped)
+    assert start(tmp_path, {"train": missing, "validation": missing}) == 130
     assert "plain" in (tmp_path / "summary.md").read_text()
     assert "continues" in capsys.readouterr().err
 
@@ -161,6 +202,6 @@ def test_a_stopped_run_with_nothing_to_report_still_exits_130(tmp_path, monkeypa
     def stopped(*_):
         raise Interrupted(signal.SIGINT)
 
-    monkeypatch.setattr(runner, "_train_all", stopped)
-    assert start(tmp_path, {}) == 130
+    monkeypatch.setattr(runner, "_run_models", stopped)
+    assert start(tmp_path, {"train": missing, "validation": missing}) == 130
     assert "no report of the unfinished run" in capsys.readouterr().err

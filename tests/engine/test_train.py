@@ -123,7 +123,7 @@ def test_data_keeps_its_dtype_on_every_device(dtype):
 @pytest.mark.parametrize("batch_size", [4, 64])
 def test_evaluation_does_not_depend_on_its_batches(three, batch_size):
     plan = seeds.make_plan(0, 3, batch_size, "vmap")
-    compiled = steps.make_evaluate(TASK, plan)
+    compiled = steps.make_evaluate(TASK.evaluate, plan)
     groups = plan.split(three[0].params)
     found = evaluate.evaluate(compiled, plan, groups, DATA["noise"], "noise", batch_size)
     assert {name: value.shape for name, value in found.items()} == {

@@ -77,14 +77,21 @@ def make_tasks(config):
     return {"plain": make_task((), rate), "deep": lambda: make_task((config.hidden,), rate)}
 
 
+def splits(config, more=()):
+    """By split, made only when asked for; "noise@N" is "noise" with another seed."""
+    names = ["train", "validation", "test", "noise", *more]
+    number = lambda name: int(name.partition("@")[2] or 0)  # noqa: E731
+    return {name: lambda name=name: make_data(config, number(name))[name.partition("@")[0]] for name in names}
+
+
 def samples(trained, data):
     kernels = {"after": trained.params["layer0"]["kernel"], "before": trained.initial_params["layer0"]["kernel"]}
     return {**kernels, "inputs": data["test"]["inputs"][:4], "best_step": trained.best_step}
 
 
-def run(config, workdir, report_only=False):
-    options = {"report_only": report_only, "chance": {"accuracy": 1 / CLASSES}}
-    engine.run(config, workdir, make_tasks(config), lambda: make_data(config), samples=samples, **options)
+def run(config, workdir, report_only=False, evaluate=()):
+    options = {"report_only": report_only, "train": not evaluate, "chance": {"accuracy": 1 / CLASSES}}
+    engine.run(config, workdir, make_tasks(config), lambda _: splits(config, evaluate), samples=samples, **options)
 
 
 def trainer_config(**train):

@@ -1,0 +1,72 @@
+"""What models and test sets are called.
+
+A model is NETWORK or NETWORK@SCENES: a network, and the scenes it is trained on where they are not the config's own:
+`komplexnet@3` is trained on three digits, `komplexnet@background` on scenes in front of pictures.
+
+A test set is SET or SET@STEPS, with another number of steps of the dynamics than in training: `test@60`.
+"""
+
+from typing import NamedTuple
+
+from oscnets.models.komplexnet import LAYERS
+
+# Networks with dynamics, by the layers that feed back; the first layer's own coupling is learned but in `fixed_kernel`.
+FEEDBACK = {
+    "komplexnet": (),
+    "feedback": LAYERS,
+    **{f"feedback_{layer}": (layer,) for layer in LAYERS},
+    "fixed_kernel": (),
+}
+COMPLEX = (*FEEDBACK, "random", "ideal")
+NETWORKS = (*COMPLEX, "real", "real_large", "vit")
+
+STILL = ("test", "overlap", "noise", *(f"digits{count}" for count in range(2, 10)))
+# Videos of two digits: one step of the dynamics a frame forwards and backwards in time, and every frame by itself.
+VIDEOS = ("moving", "moving_backwards", "frames")
+SETS = (*STILL, *VIDEOS)
+
+
+class Model(NamedTuple):
+    """A model's name, understood. num_digits is None where the config says how many."""
+
+    network: str
+    num_digits: int | None
+    background: bool
+
+
+class TestSet(NamedTuple):
+    """A test set's name, understood. num_steps is None where the config says how many."""
+
+    name: str
+    num_steps: int | None
+
+
+def model(name: str) -> Model:
+    """Understand NETWORK[@SCENES].
+
+    Raises:
+        ValueError: it is none.
+    """
+    network, at, scenes = name.partition("@")
+    number = int(scenes) if scenes.isdecimal() else None
+    if network not in NETWORKS or (at and scenes != "background" and number not in range(2, 10)):
+        raise ValueError(
+            f"no model {name!r}: expected one of {', '.join(NETWORKS)}, alone or with @2 to @9 (trained on so many "
+            f"digits) or @background"
+        )
+    return Model(network, number, scenes == "background")
+
+
+def test_set(name: str) -> TestSet:
+    """Understand SET[@STEPS].
+
+    Raises:
+        ValueError: it is none.
+    """
+    known, at, steps = name.partition("@")
+    if known not in SETS or (at and not (steps.isdecimal() and int(steps) >= 1)) or (at and known in VIDEOS[:2]):
+        raise ValueError(
+            f"no test set {name!r}: expected one of {', '.join(SETS)}, all but {' and '.join(VIDEOS[:2])} also with "
+            f"@STEPS, for example test@60"
+        )
+    return TestSet(known, int(steps) if at else None)

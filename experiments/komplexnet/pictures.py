@@ -1,0 +1,74 @@
+"""What a run keeps of each model for pictures, and the pictures."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments import engine
+from experiments.engine.splits import Splits
+from experiments.komplexnet import names
+from experiments.komplexnet.tasks import ideal_start, make_network, random_start
+
+SAMPLED = {"test": 4, "overlap": 2, "noise": 2}  # scenes of each test set that the pictures show
+
+
+def sample(config: ConfigDict, trained: engine.Trained, data: Splits) -> dict[str, np.ndarray]:
+    """Arrays for the pictures: test scenes with the first seed's phases over time, its layers' phases, its kernels.
+
+    Scenes of all sets in `SAMPLED` follow each other: images, masks, overlap, targets, and phases (N, T, H, W, C),
+    amplitude (N, H, W, C), layer_l2 and so on: complex, of the last step. `set` names the set of each. Kernels are
+    before/NAME and after/NAME.
+    """
+    shown = {split: count for split, count in SAMPLED.items() if split in data}
+    if names.model(trained.name).network not in names.COMPLEX or not shown:
+        return {}
+    network = make_network(config, trained.name)
+    start = ideal_start if network.phases == "ideal" else random_start
+    params, initial = (jax.tree.map(lambda x: x[0], tree) for tree in (trained.params, trained.initial_params))
+    parts = [{key: value[:count] for key, value in data[split].items()} for split, count in shown.items()]
+    scenes = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    keys = jax.random.split(jax.random.key(config.seed), len(scenes["images"]))
+    out = jax.jit(network.apply)(params, scenes["images"], phases0=start(scenes, keys, network.channels))
+    layers = {f"layer_{name}": np.asarray(z.parts[0]) + 1j * np.asarray(z.parts[1]) for name, z in out.layers.items()}
+    kernels = {
+        f"{when}/{name}": tree["params"][name]
+        for when, tree in (("before", initial), ("after", params))
+        for name in tree["params"]
+        if name == "coupling_kernel" or name.startswith("feedback")
+    }
+    sets = np.array([split for split, part in zip(shown, parts, strict=True) for _ in part["images"]])
+    phases = np.asarray(jnp.moveaxis(out.trajectory, 0, 1), np.float16)
+    return {
+        **scenes, **layers, **kernels, "set": sets, "phases": phases, "amplitude": np.asarray(out.amplitude),
+    }  # fmt: skip
+
+
+def draw(workdir: Path) -> None:
+    """The pictures of this experiment, from the samples in the workdir."""
+    for path in sorted((workdir / "samples").glob("*.npz")):
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        if arrays:
+            _draw_model(workdir / "figures", path.stem, arrays)
+
+
+def _draw_model(figures: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
+    from oscnets import plotting
+
+    for split in dict.fromkeys(arrays["set"]):
+        chosen = arrays["set"] == split
+        shown = {key: arrays[key][chosen] for key in ("images", "masks", "phases", "amplitude")}
+        sheet = plotting.scene_sheet(**shown, title=f"{name}: scenes of the set {split}")
+        plotting.save(sheet, figures / f"phases_{name}_{split}.png")
+    channels = plotting.phase_map(
+        arrays["phases"][0, -1], arrays["amplitude"][0], title=f"{name}: phases of every channel, last step"
+    )
+    plotting.save(channels, figures / f"channels_{name}.png")
+    if "after/coupling_kernel" in arrays:
+        kernel = plotting.kernel_change(
+            arrays["before/coupling_kernel"], arrays["after/coupling_kernel"], title="coupling kernel, first seed"
+        )
+        plotting.save(kernel, figures / f"kernel_{name}.png")
