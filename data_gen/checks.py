@@ -40,3 +40,10 @@ def base(what: str, base, *, colour: bool = False) -> tuple[np.ndarray, np.ndarr
     if not images.size:
         raise ValueError(f"{what} must hold images of at least one pixel, got shape {images.shape}")
     return images, labels
+
+
+def span(name: str, value: tuple[int, int], low: int, high: int) -> None:
+    """Raise ValueError unless `value` is two integers, low <= smallest <= largest <= high."""
+    good = isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value)
+    if not good or not low <= value[0] <= value[1] <= high:
+        raise ValueError(f"{name} must be two integers, {low} <= smallest <= largest <= {high}, got {value}")

@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--min_overlap", default=0.0, type=float, help="exclusive")
     add("--overlap_measure", default="pixels", help="one of " + ", ".join(multi_mnist.MEASURES))
     add("--colour", action="store_true", help="scenes on pictures in colour, not in grey")
+    add("--item_size", default=28, type=int, help="side of an overlaid item, 1 to 32")
     return parser
 
 

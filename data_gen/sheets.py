@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_gen import backgrounds, moving_digits, multi_mnist, sources
+from data_gen import backgrounds, moving_digits, multi_mnist, overlay, polygons, segmentation, sources, tetrominoes
 
 # Told apart also by the colour-blind for the first few; overlap is white, what no mask covers nearly black.
 COLOURS = (
@@ -15,6 +15,7 @@ COLOURS = (
     *("#8f7be8", "#e0524d", "#63d3dc", "#a9824f", "#f3b9a4"),
 )
 BACKGROUND = "#6b7080"  # where it is a mask of its own
+_CLASSES = tuple("0123456789")
 _STRIP = 10  # frames of a video on its sheet
 
 
@@ -136,6 +137,51 @@ def _strip(frames: np.ndarray, gap: float) -> np.ndarray:
     return np.concatenate(np.pad(frames, width, constant_values=gap), axis=1)
 
 
+def _overlay(options: argparse.Namespace) -> Sheet:
+    items, pictures = _base(options, options.source), _base(options, options.background)
+    settings = {"seed": options.seed, "num_examples": options.num_examples, "item_size": options.item_size}
+    overlays = overlay.generate(items, pictures, **settings)
+    columns = zip(overlays.images, overlays.masks, overlays.labels.tolist(), strict=True)
+    samples = [Sample(image, masks, None, _numbered(labels)) for image, masks, labels in columns]
+    title = _title(options, f"on {options.background}", f"items of {options.item_size} px")
+    return Sheet(samples, title, ("item", "background"), (COLOURS[0], BACKGROUND))
+
+
+def _maps(maps: segmentation.LabelMaps, title: str, names: tuple[str, ...], short: tuple[str, ...]) -> Sheet:
+    """A sheet of label maps: class k + 1 is names[k] in the legend and short[k] below a picture."""
+    samples = []
+    for image, labels in zip(maps.images, maps.labels, strict=True):
+        picture = image if image.shape[-1] == 3 else image[..., 0]
+        masks = labels[..., None] == 1 + np.arange(len(names))
+        captions = tuple((short[k], k) for k in range(len(names)) if masks[..., k].any())
+        samples.append(Sample(picture, masks, None, captions))
+    return Sheet(samples, title, names)
+
+
+def _mnist_segmentation(options: argparse.Namespace) -> Sheet:
+    base = _base(options, options.source)
+    count = max(options.num_examples, 0)
+    maps = segmentation.mnist(sources.Base(base.images[:count], base.labels[:count]))
+    title = f"{options.set} from {options.source} ({options.split}) · the first {count} of {len(base.labels)}"
+    return _maps(maps, title, _CLASSES, _CLASSES)
+
+
+def _multi_mnist_segmentation(options: argparse.Namespace) -> Sheet:
+    base = _base(options, options.source)
+    maps = segmentation.multi_mnist(base, seed=options.seed, num_examples=options.num_examples)
+    return _maps(maps, _title(options, "1 to 4 digits"), _CLASSES, _CLASSES)
+
+
+def _tetrominoes(options: argparse.Namespace) -> Sheet:
+    maps = tetrominoes.generate(seed=options.seed, num_examples=options.num_examples)
+    return _maps(maps, f"tetrominoes · 1 to 5 pieces · seed {options.seed}", tetrominoes.NAMES, tetrominoes.NAMES)
+
+
+def _polygons(options: argparse.Namespace) -> Sheet:
+    maps = polygons.generate(seed=options.seed, num_examples=options.num_examples)
+    return _maps(maps, f"polygons · 1 or 2, of 3 to 6 sides · seed {options.seed}", polygons.NAMES, tuple("3456"))
+
+
 def _base_images(options: argparse.Namespace) -> Sheet:
     base = _base(options, options.set)
     samples = [
@@ -150,5 +196,10 @@ SETS: dict[str, Callable[[argparse.Namespace], Sheet]] = {
     "multi_mnist_groups": _groups,
     "multi_mnist_on_pictures": _backgrounds,
     "moving_digits": _moving_digits,
+    "overlay": _overlay,
+    "mnist_segmentation": _mnist_segmentation,
+    "multi_mnist_segmentation": _multi_mnist_segmentation,
+    "tetrominoes": _tetrominoes,
+    "polygons": _polygons,
     **dict.fromkeys(sources.NAMES, _base_images),
 }
