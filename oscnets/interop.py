@@ -5,6 +5,8 @@ where it goes, and what the sizes found in it make of the module. Another kind i
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -12,9 +14,11 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
-from oscnets.models import KomplexNet
+from oscnets.models import CNN, ConvLSTM, KomplexNet, UNet, WaveMachine
+from oscnets.ops.readout import num_bins
 
 Sizes = dict[str, int]
+Arrays = Mapping[str, np.ndarray]
 
 
 def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tuple[nn.Module, dict[str, Any]]:
@@ -25,6 +29,9 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
     - `komplexnet`: KomplexNet of Muzellec et al. (2025) on square images, with feedback from the layers whose
       `kernel_kuramoto_l2`, `_l3`, `_l4` are there. The layer norm of the output layer (`classif2.norm.*`), which the
       published code makes and never applies, is left out.
+    - `wave_machine`, `conv_lstm`: the recurrent segmenters of Jacobs et al. (2025). `readout` comes by keyword, linear
+      if it does not; other readouts make no use of `classifier.fc_time.weight`, which may be missing then.
+    - `cnn`, `unet`: the feedforward ones.
 
     Args:
         kind: which network, see above.
@@ -32,50 +39,64 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
         **overrides: attributes of the module that the weights do not tell, for example `rate` and `epsilon`.
 
     Returns:
-        The module, and its variables {"params": ...}; float32, or float64 where the arrays are and JAX allows it.
+        The module, and its variables {"params": ...}, for `unet` with its running "batch_stats"; float32, or float64
+        where the arrays are and JAX allows it.
 
     Raises:
         ValueError: an unknown kind; missing or unexpected keys; an array whose shape does not fit the others; an
-            override of what the arrays tell.
+            override that contradicts what the arrays tell.
         TypeError: an override that is no attribute of the module.
     """
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     recipe = _KINDS[kind]
-    arrays = {key: _to_numpy(value) for key, value in state_dict.items() if key not in recipe.unused}
-    _check_keys(kind, arrays, recipe.entries)
-    sizes = _infer_sizes(arrays, recipe.entries)
-    told = recipe.attributes(sizes, arrays)
-    if clash := sorted(told.keys() & overrides):
+    arrays = {key: _to_numpy(value) for key, value in state_dict.items() if not key.endswith(recipe.unused)}
+    entries = recipe.entries(arrays, overrides) if callable(recipe.entries) else recipe.entries
+    _check_keys(kind, arrays, entries)
+    sizes = _infer_sizes(arrays, entries)
+    told = recipe.attributes(sizes, arrays, overrides)
+    if clash := sorted(key for key in told.keys() & overrides if told[key] != overrides[key]):
         raise ValueError(f"{', '.join(clash)} cannot be overridden: the arrays tell { ({k: told[k] for k in clash}) }")
-    module = recipe.module(**told, **overrides)
-    present = {key: entry for key, entry in recipe.entries.items() if key in arrays}
-    params = {entry.path: jnp.asarray(entry.convert(arrays[key], sizes)) for key, entry in present.items()}
-    return module, {"params": unflatten_dict(params, sep="/")}
+    module = recipe.module(**(told | overrides))
+    kept = {
+        f"{entry.collection}/{entry.path}": jnp.asarray(entry.convert(arrays[key], sizes))
+        for key, entry in entries.items()
+        if entry.path and key in arrays
+    }
+    return module, unflatten_dict(kept, sep="/")
 
 
 class _Entry(NamedTuple):
     """An array of a state dict.
 
     Attributes:
-        path: where it goes among the parameters.
+        path: where it goes among the variables of its collection; empty if nowhere.
         dims: names of its axes in PyTorch's order, equal names for equal sizes, digits for fixed ones.
         convert: (array, sizes) -> the parameter.
         optional: whether a network may do without it.
+        collection: of the module's variables.
     """
 
     path: str
     dims: str
     convert: Callable[[np.ndarray, Sizes], np.ndarray] = lambda array, _: array
     optional: bool = False
+    collection: str = "params"
 
 
 class _Kind(NamedTuple):
-    """A published network: its arrays, its module, the module's attributes by sizes and arrays, keys without use."""
+    """A published network.
 
-    entries: dict[str, _Entry]
+    Attributes:
+        entries: its arrays by key; a function of (arrays, overrides) where they depend on these.
+        module: what it becomes.
+        attributes: (sizes, arrays, overrides) -> the module's attributes that the arrays tell.
+        unused: ends of keys that have no use.
+    """
+
+    entries: dict[str, _Entry] | Callable[[Arrays, Mapping[str, Any]], dict[str, _Entry]]
     module: type[nn.Module]
-    attributes: Callable[[Sizes, Mapping[str, np.ndarray]], dict[str, Any]]
+    attributes: Callable[[Sizes, Arrays, Mapping[str, Any]], dict[str, Any]]
     unused: tuple[str, ...] = ()
 
 
@@ -84,7 +105,7 @@ def _to_numpy(value: Any) -> np.ndarray:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
 
 
-def _check_keys(kind: str, arrays: Mapping[str, np.ndarray], entries: Mapping[str, _Entry]) -> None:
+def _check_keys(kind: str, arrays: Arrays, entries: Mapping[str, _Entry]) -> None:
     needed = {key for key, entry in entries.items() if not entry.optional}
     missing, unexpected = (sorted(keys) for keys in (needed - arrays.keys(), arrays.keys() - entries.keys()))
     faults = [f"{word} {', '.join(keys)}" for word, keys in (("missing", missing), ("unexpected", unexpected)) if keys]
@@ -92,7 +113,7 @@ def _check_keys(kind: str, arrays: Mapping[str, np.ndarray], entries: Mapping[st
         raise ValueError(f"not a state dict of kind {kind!r}: {'; '.join(faults)}")
 
 
-def _infer_sizes(arrays: Mapping[str, np.ndarray], entries: Mapping[str, _Entry]) -> Sizes:
+def _infer_sizes(arrays: Arrays, entries: Mapping[str, _Entry]) -> Sizes:
     """The size of every name in the entries' dims: what its first array has, and all others must have too."""
     sizes: Sizes = {}
     for key, entry in entries.items():
@@ -131,10 +152,143 @@ def _dense_of_image(array: np.ndarray, sizes: Sizes) -> np.ndarray:
     return array.reshape(-1, channels, side, side).transpose(2, 3, 1, 0).reshape(features, -1)
 
 
-def _komplexnet_attributes(sizes: Sizes, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _komplexnet_attributes(sizes: Sizes, arrays: Arrays, _: Mapping[str, Any]) -> dict[str, Any]:
     names = ("channels", "hidden", "num_classes", "kernel_size", "feedback_kernel_size")
     feedback = tuple(name for name in ("l2", "l3", "l4") if f"kernel_kuramoto_{name}" in arrays)
     return {**{name: sizes[name] for name in names if name in sizes}, "learn_kernel": True, "feedback": feedback}
+
+
+# Segmenters by waves and their peers
+
+
+def _chain(key: str, path: str, dims: list[str], convert: Callable) -> dict[str, _Entry]:
+    """Layers `KEY.0`, `KEY.2`, ... with an activation between them: kernels and biases; dims of each weight."""
+    entries = {}
+    for i, names in enumerate(dims):
+        entries[f"{key}.{2 * i}.weight"] = _Entry(f"{path}kernel_{i}", names, convert)
+        entries[f"{key}.{2 * i}.bias"] = _Entry(f"{path}bias_{i}", names.split()[0])
+    return entries
+
+
+def _encoder(key: str, path: str, depth: int) -> dict[str, _Entry]:
+    dims = ["mid colours 3 3", *["mid mid 3 3"] * (depth - 2), "channels mid 3 3"]
+    return _chain(f"classifier.{key}", f"{path}/", dims, _conv)
+
+
+def _count(arrays: Arrays, key: str) -> int:
+    """Layers of a chain."""
+    return sum(name.startswith(f"{key}.") and name.endswith(".weight") for name in arrays)
+
+
+def _pixel_classifier(arrays: Arrays, key: str, path: str) -> dict[str, _Entry]:
+    names = ["features", *(f"hidden_{i}" for i in range(_count(arrays, key) - 1)), "num_classes"]
+    return _chain(key, path, [f"{after} {before}" for before, after in pairwise(names)], _dense)
+
+
+def _hidden(sizes: Sizes) -> dict[str, Any]:
+    count = sum(name.startswith("hidden_") for name in sizes)
+    return {"hidden": tuple(sizes[f"hidden_{i}"] for i in range(count)), "num_classes": sizes["num_classes"]}
+
+
+def _series(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, _Entry]:
+    """The readout over time, and the classifier."""
+    entries = _pixel_classifier(arrays, "classifier.fc_readout", "head/classifier/")
+    linear = overrides.get("readout", "linear") == "linear"
+    if linear or "classifier.fc_time.weight" in arrays:
+        entries["classifier.fc_time.weight"] = _Entry("head/time_kernel" if linear else "", "bins steps", _dense)
+    return entries
+
+
+def _series_attributes(module: type[nn.Module], sizes: Sizes, _: Any, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    told = _hidden(sizes) | {"channels": sizes["channels"], "mid_channels": sizes["mid"]}
+    how = overrides.get("readout", "linear")
+    if "steps" in sizes and (how == "linear" or "num_steps" not in overrides):
+        told["num_steps"] = sizes["steps"]
+    length = told.get("num_steps", overrides.get("num_steps", module.num_steps))
+    if (expected := num_bins(how, length) * sizes["channels"]) != sizes["features"]:
+        raise ValueError(
+            f"readout {how!r} of {length} steps and {sizes['channels']} channels makes {expected} features, "
+            f"but the classifier takes {sizes['features']}"
+        )
+    return told
+
+
+def _wave_machine(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, _Entry]:
+    return {
+        **_encoder("hy_encoder", "position_encoder", 4),
+        **_encoder("omega_encoder", "omega_encoder", 3),
+        **_encoder("alpha_encoder", "damping_encoder", 3),
+        "classifier.cell.Wy.weight": _Entry("kernel", "channels channels 3 3", _conv),
+        **_series(arrays, overrides),
+    }
+
+
+def _conv_lstm(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, _Entry]:
+    cell = "classifier.recurrent_cell"
+    return {
+        **_encoder("hy_encoder", "output_encoder", 4),
+        **_encoder("hz_encoder", "hidden_encoder", 3),
+        **_encoder("hc_encoder", "cell_encoder", 3),
+        f"{cell}.cell.conv.weight": _Entry("kernel_gates", "gates inputs 3 3", _conv),
+        f"{cell}.cell.conv.bias": _Entry("bias_gates", "gates"),
+        f"{cell}.transform_hidden.0.weight": _Entry("kernel_first", "inputs channels", _dense),
+        f"{cell}.transform_hidden.0.bias": _Entry("bias_first", "inputs"),
+        f"{cell}.transform_hidden.2.weight": _Entry("kernel_second", "channels inputs", _dense),
+        f"{cell}.transform_hidden.2.bias": _Entry("bias_second", "channels"),
+        **_series(arrays, overrides),
+    }
+
+
+def _cnn(arrays: Arrays, _: Mapping[str, Any]) -> dict[str, _Entry]:
+    depth = max(1, _count(arrays, "encoder") - 1)
+    widths = ["colours", *["channels"] * (depth - 1), "out_channels"]
+    chain = _chain("encoder", "", [f"{after} {before} 3 3" for before, after in pairwise(widths)], _conv)
+    return {
+        **chain,
+        f"encoder.{2 * depth}.weight": _Entry("kernel_features", "features out_channels 1 1", _pointwise),
+        f"encoder.{2 * depth}.bias": _Entry("bias_features", "features"),
+        **_pixel_classifier(arrays, "readout", "head/"),
+    }
+
+
+def _pointwise(array: np.ndarray, _: Sizes) -> np.ndarray:
+    """(C_out, C_in, 1, 1) -> (C_in, C_out)."""
+    return array[:, :, 0, 0].T
+
+
+def _cnn_attributes(sizes: Sizes, arrays: Arrays, _: Mapping[str, Any]) -> dict[str, Any]:
+    out_channels, features = sizes["out_channels"], sizes["features"]
+    if features % out_channels:
+        raise ValueError(f"{features} features are no whole number of bins for {out_channels} channels")
+    told = {"depth": _count(arrays, "encoder") - 1, "out_channels": out_channels, "bins": features // out_channels}
+    return _hidden(sizes) | told | {name: sizes[name] for name in ("channels",) if name in sizes}
+
+
+def _double_conv(key: str, path: str, c_in: str, c_out: str) -> dict[str, _Entry]:
+    entries = {}
+    for i, (at, before) in enumerate(((0, c_in), (3, c_out))):
+        conv, norm, to = f"{key}.double_conv.{at}", f"{key}.double_conv.{at + 1}", f"{path}/norm_{i}"
+        entries |= {
+            f"{conv}.weight": _Entry(f"{path}/kernel_{i}", f"{c_out} {before} 3 3", _conv),
+            f"{norm}.weight": _Entry(f"{to}/scale", c_out),
+            f"{norm}.bias": _Entry(f"{to}/shift", c_out),
+            f"{norm}.running_mean": _Entry(f"{to}/mean", c_out, collection="batch_stats"),
+            f"{norm}.running_var": _Entry(f"{to}/variance", c_out, collection="batch_stats"),
+        }
+    return entries
+
+
+def _unet() -> dict[str, _Entry]:
+    entries = _double_conv("inc", "down_0", "colours", "width_0")
+    for i in range(1, 5):
+        fine, coarse = f"width_{i - 1}", f"width_{i}"
+        entries |= _double_conv(f"down{i}.maxpool_conv.1", f"down_{i}", fine, coarse)
+        up = f"up{5 - i}"
+        entries[f"{up}.up.weight"] = _Entry(f"kernel_up_{i - 1}", f"{coarse} {fine} 2 2", _conv_transpose)
+        entries[f"{up}.up.bias"] = _Entry(f"bias_up_{i - 1}", fine)
+        entries |= _double_conv(f"{up}.conv", f"up_{i - 1}", coarse, fine)
+    entries["outc.conv.weight"] = _Entry("head/kernel_0", "num_classes width_0 1 1", _pointwise)
+    return entries | {"outc.conv.bias": _Entry("head/bias_0", "num_classes")}
 
 
 _KINDS = {
@@ -164,5 +318,14 @@ _KINDS = {
         module=KomplexNet,
         attributes=_komplexnet_attributes,
         unused=("classif2.norm.weight", "classif2.norm.bias"),
-    )
+    ),
+    "wave_machine": _Kind(_wave_machine, WaveMachine, partial(_series_attributes, WaveMachine)),
+    "conv_lstm": _Kind(_conv_lstm, ConvLSTM, partial(_series_attributes, ConvLSTM)),
+    "cnn": _Kind(_cnn, CNN, _cnn_attributes),
+    "unet": _Kind(
+        _unet(),
+        UNet,
+        lambda sizes, *_: {"width": sizes["width_0"], "num_classes": sizes["num_classes"]},
+        unused=("num_batches_tracked",),
+    ),
 }
