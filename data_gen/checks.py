@@ -29,7 +29,10 @@ def number(name: str, value: float, low: float, high: float) -> None:
 
 
 def base(what: str, base, *, colour: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a base set; ValueError unless uint8 (M, H, W), or (M, H, W, 3) in colour, and (M,)."""
+    """Images and labels of a base set, checked.
+
+    Raises: ValueError unless images are uint8 (M, H, W), or (M, H, W, 3) in colour, and labels integers >= 0, (M,).
+    """
     images, labels = np.asarray(base.images), np.asarray(base.labels)
     shape = "(M, H, W, 3)" if colour else "(M, H, W)"
     good = images.ndim == 4 and images.shape[-1] == 3 if colour else images.ndim == 3
@@ -39,6 +42,8 @@ def base(what: str, base, *, colour: bool = False) -> tuple[np.ndarray, np.ndarr
         raise ValueError(f"{what} labels must have shape {images.shape[:1]}, got {labels.shape}")
     if not images.size:
         raise ValueError(f"{what} must hold images of at least one pixel, got shape {images.shape}")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        raise ValueError(f"{what} labels must be integers >= 0, got {labels.dtype}, the least {labels.min()}")
     return images, labels
 
 

@@ -78,27 +78,24 @@ def multi_mnist(
     images, kinds = checks.base("base", base)
     maps = _empty(num_examples, size, 1)
     for part, samples in counters.chunks(num_examples, start, _CHUNK):
-        draws = counters.bits(seed, counters.MAP_DIGITS, samples[:, None], np.arange(1 + num_digits[1]))
-        counts = num_digits[0] + counters.below(num_digits[1] - num_digits[0] + 1, draws[:, 0])
-        chosen = counters.below(len(images), draws[:, 1:])
+        chosen, counts = _choose(seed, samples, len(images), num_digits)
         lit = pixels.resized(images[chosen.reshape(-1)][..., None], digit_size)[..., 0] > threshold
         lit = lit.reshape(*chosen.shape, digit_size, digit_size)
         lit &= (np.arange(num_digits[1]) < counts[:, None])[..., None, None]
-        corners = placing.places(
-            pixels.row_words(lit),
-            np.full((*chosen.shape, 2), digit_size),
-            counts,
-            canvas=size,
-            seed=seed,
-            purpose=counters.MAP_PLACES,
-            samples=samples,
-        )
+        extents, address = np.full((*chosen.shape, 2), digit_size), {"seed": seed, "purpose": counters.MAP_PLACES}
+        corners = placing.places(pixels.row_words(lit), extents, counts, canvas=size, samples=samples, **address)
         classes = lit * (kinds[chosen].astype(np.int32) + 1)[..., None, None]
         labels = np.zeros((len(samples), size, size), np.int32)
         for k in range(num_digits[1]):
             pixels.paste(labels, classes[:, k], *corners[:, k].T)
         maps.labels[part], maps.images[part] = labels, (labels > 0)[..., None]
     return maps
+
+
+def _choose(seed: int, samples: np.ndarray, base_size: int, span: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (P, most) of digits in the base, and how many of them each picture has, (P,)."""
+    draws = counters.bits(seed, counters.MAP_DIGITS, samples[:, None], np.arange(1 + span[1]))
+    return counters.below(base_size, draws[:, 1:]), span[0] + counters.below(span[1] - span[0] + 1, draws[:, 0])
 
 
 def _empty(count: int, size: int, channels: int) -> LabelMaps:

@@ -41,7 +41,7 @@ def test_an_image_is_the_scene_plus_one_picture_clipped(digits, pictures, colour
 
 def test_pictures_of_another_size_are_resized(digits):
     ramp = np.broadcast_to(np.array([40, 200], np.uint8)[:, None, None], (1, 2, 2, 3))
-    scenes = backgrounds.generate(digits, Base(ramp, np.zeros(1)), seed=1, num_examples=2, size=8, colour=True)
+    scenes = backgrounds.generate(digits, Base(ramp, np.zeros(1, int)), seed=1, num_examples=2, size=8, colour=True)
     outside = np.broadcast_to(~(scenes.masks.any(axis=-1) | scenes.overlap)[..., None], scenes.images.shape)
     rows = np.interp((np.arange(8) + 0.5) / 4 - 0.5, [0, 1], [40, 200]) / 255
     darker = scenes.images.astype(np.float64) - rows[:, None, None]
@@ -77,6 +77,8 @@ def test_bad_pictures_and_settings(digits, pictures):
         (Base(pictures.images / 255, pictures.labels), "uint8.* got float64"),
         (Base(pictures.images, pictures.labels[:4]), r"pictures labels must have shape \(1000,\), got \(4,\)"),
         (Base(pictures.images[:0], pictures.labels[:0]), "pictures must hold images"),
+        (Base(pictures.images, pictures.labels / 2), "pictures labels must be integers >= 0, got float64"),
+        (Base(pictures.images, pictures.labels - 1), "pictures labels must be integers >= 0, .* least -1"),
     ):
         with pytest.raises(ValueError, match=message):
             backgrounds.generate(digits, base, seed=1, num_examples=1)

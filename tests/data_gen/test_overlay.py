@@ -62,7 +62,7 @@ def test_every_size_shows_the_same_items_on_the_same_pictures(items, pictures):
 
 
 def test_pictures_of_another_size_are_resized(items):
-    plain = Base(np.full((1, 5, 4, 3), [0, 51, 255], np.uint8), np.zeros(1))
+    plain = Base(np.full((1, 5, 4, 3), [0, 51, 255], np.uint8), np.zeros(1, int))
     overlays = overlay.generate(items, plain, seed=1, num_examples=3, item_size=6, size=10)
     np.testing.assert_allclose(overlays.images[overlays.masks[..., 1]], [[0, 0.2, 1]] * overlays.masks[..., 1].sum())
 
