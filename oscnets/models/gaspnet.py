@@ -1,0 +1,298 @@
+"""GASPnet: a convolutional network whose layers synchronize by agreement (Alamia, Muzellec, Serre and VanRullen, 2025).
+
+No code of it is public. What the paper leaves open is an attribute here. Beyond that: the dense layer of 16 is
+rectified; convolutions and dense layers have a bias, query and key maps have none; instance norm has no scale and
+shift; what queries and keys read of the last layer is its logits.
+"""
+
+import itertools
+import math
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from oscnets.dynamics import agreement, unroll
+from oscnets.models.init import torch_bias, torch_uniform
+from oscnets.ops.complex import normalize
+from oscnets.ops.conv import inner_conv
+from oscnets.ops.phase_conv import modulate, phase_dense, tap_responses
+
+Norm = Literal["last", "first"]
+KERNEL = (3, 3)
+_WORDS = {"norm": ("last", "first"), "dense_maps": ("layer", "node"), "start": ("normal", "learned")}
+
+
+class Output(NamedTuple):
+    """What GASPnet gives, time first: entry 0 is the plain pass, entry t the pass after t steps of the phases."""
+
+    logits: Array | None  # (T + 1, B, K), or (T + 1, B, heads, K) with several heads; None while initialized
+    phases: Array  # (T + 1, B, N) radians, layer after layer; entry 0 is where they start
+    first_phases: Array  # (T + 1, B, H / 2, W / 2) radians, of the first block's positions
+
+
+class Weights(NamedTuple):
+    """Parameters of the layers, (kernel, bias) each."""
+
+    blocks: tuple[tuple[Array, Array], ...]  # (3, 3, C_in, C_out) and (C_out,)
+    hidden: tuple[Array, Array]  # (C H W of the last block, flattened channels first, units) and (units,)
+    output: tuple[Array, Array]  # (units, heads K) and (heads K,)
+
+
+class FeedforwardNet(nn.Module):
+    """GASPnet without phases; with the paper's channels, the baseline of about as many parameters.
+
+    Three blocks of a 3x3 convolution, relu, max-pool 2 and instance norm; dense, relu; dense.
+
+    Attributes:
+        channels: of the convolutions.
+        hidden: units of the dense layer.
+        num_classes: K.
+        num_heads: classifications, each with a last layer of its own.
+        norm: "last", after relu and pooling, or "first", before them and the bias, which it would cancel.
+    """
+
+    channels: tuple[int, ...] = (28, 32, 35)
+    hidden: int = 16
+    num_classes: int = 10
+    num_heads: int = 1
+    norm: Norm = "last"
+
+    @nn.compact
+    def __call__(self, images: Array) -> Array:
+        """(B, H, W, C) images, H and W divisible by 8 -> logits (B, K), or (B, heads, K) with several heads."""
+        _check(self, images)
+        weights = _weights(self, images)
+        first = _first_block(jnp.transpose(images, (3, 1, 2, 0)), *weights.blocks[0], self.norm)
+        weights = weights._replace(blocks=weights.blocks[1:])
+        activities = _pass(weights, tap_responses(first, weights.blocks[0][0]), self.norm)
+        return _logits(activities[-1], self.num_heads)
+
+
+class GASPnet(nn.Module):
+    """Classifier with one phase a position of its blocks and a node of its dense layers.
+
+    A plain pass gives activities; then, `num_steps` times, activities give couplings, the phases take one step, and a
+    pass modulated by the phases gives new activities.
+
+    Attributes:
+        channels, hidden, num_classes, num_heads, norm: as for `FeedforwardNet`.
+        dim: D of queries and keys.
+        strength: alpha in [0, 1], of the modulation of every layer with phases at both ends.
+        rate: lambda, of `agreement.attention_step`.
+        neighbour_gain, offset, dense_gain: tau, epsilon and kappa, of `agreement.coupling`. The paper prints an offset
+            of -0.9 for a term that it says weakens distant pairs (0.9 would), and a division by kappa (a gain of
+            1 / kappa) for what it says amplifies the dense nodes.
+        dense_maps: "layer": a dense layer has one query and one key vector, which the activity of each node scales;
+            "node": each node has its own.
+        start: "normal": the phases start at standard normal numbers, another draw each call; "learned": at learned
+            ones, the same for every image.
+        input_phases: the pixels have phases too, and modulate the first block.
+        num_steps: T.
+    """
+
+    channels: tuple[int, ...] = (26, 30, 32)
+    hidden: int = 16
+    num_classes: int = 10
+    num_heads: int = 1
+    norm: Norm = "last"
+    dim: int = 32
+    strength: float = 1.0
+    rate: float = 1.0
+    neighbour_gain: float = 5.0
+    offset: float = -0.9
+    dense_gain: float = 100.0
+    dense_maps: Literal["layer", "node"] = "layer"
+    start: Literal["normal", "learned"] = "normal"
+    input_phases: bool = False
+    num_steps: int = 6
+
+    def layers(self, size: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the layers with phases, for images of size (H, W), as `agreement.Layout.of` takes them."""
+        blocks = [tuple(length // 2**level for length in size) for level in range(len(self.channels) + 1)]
+        first = 0 if self.input_phases else 1
+        return (*blocks[first:], (self.hidden,), (self.num_heads * self.num_classes,))
+
+    @nn.compact
+    def __call__(self, images: Array, *, phases0: Array | None = None) -> Output:
+        """Classify, synchronize and classify again.
+
+        Args:
+            images: (B, H, W, C), H and W divisible by 8.
+            phases0: (B, N) radians, in the order of `layers`; None draws them with the PRNG stream `phases`, or takes
+                the learned ones.
+
+        Raises:
+            ValueError: images or phases of another shape, an unknown word for `norm`, `dense_maps` or `start`.
+        """
+        _check(self, images)
+        weights, x = _weights(self, images), jnp.transpose(images, (3, 1, 2, 0))
+        shapes = self.layers(images.shape[1:3])
+        phases0 = self._start(phases0, (len(images), sum(map(math.prod, shapes)))).astype(x.dtype)
+        maps = self._maps(images.shape[-1])
+        if self.is_initializing():  # All parameters exist by now, and what follows takes seconds to compile.
+            return self._output(None, phases0[None], shapes)
+        if not self.input_phases:
+            x = _first_block(x, *weights.blocks[0], self.norm)
+            weights = weights._replace(blocks=weights.blocks[1:])
+        # What is below the modulated layers is constant in time, and so are its taps, queries and keys.
+        responses, read = tap_responses(x, weights.blocks[0][0]), _project(x, maps[0])
+        layout = agreement.Layout.of(*shapes)
+        gains = {name: getattr(self, name) for name in ("rate", "neighbour_gain", "offset", "dense_gain")}
+
+        def step(state: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
+            phases, activities = state
+            each = [read, *map(_project, activities, maps[1:])]
+            queries, keys = (jnp.concatenate(parts, axis=1) for parts in zip(*each, strict=True))
+            phases = agreement.attention_step(phases, queries, keys, layout, **gains)
+            return phases, _pass(weights, responses, self.norm, _by_layer(phases, shapes), self.strength)
+
+        state = (phases0, _pass(weights, responses, self.norm))
+        collect = lambda state: (_logits(state[1][-1], self.num_heads), state[0])  # noqa: E731
+        stacked = unroll(step, state, self.num_steps, collect=collect)[1]
+        whole = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), collect(state), stacked)
+        return self._output(*whole, shapes)
+
+    def _output(self, logits: Array | None, phases: Array, shapes: tuple[tuple[int, ...], ...]) -> Output:
+        first = shapes[int(self.input_phases)]
+        before = math.prod(shapes[0]) if self.input_phases else 0
+        of_first = phases[..., before : before + math.prod(first)]
+        return Output(logits, phases, of_first.reshape(*phases.shape[:2], *first))
+
+    def _start(self, phases0: Array | None, shape: tuple[int, int]) -> Array:
+        if self.start == "learned":
+            learned = self.param("start", nn.initializers.normal(1.0), shape[1:])
+            phases0 = jnp.broadcast_to(learned, shape) if phases0 is None else phases0
+        elif phases0 is None:
+            phases0 = jax.random.normal(self.make_rng("phases"), shape)
+        if phases0.shape != shape:
+            raise ValueError(f"phases0 must be {shape}, one phase an oscillator, got {phases0.shape}")
+        return phases0
+
+    def _maps(self, channels: int) -> list[tuple[Array, Array]]:
+        """Query and key map of every layer: (C, D) for positions, (n, D) for n dense nodes."""
+        first = 0 if self.input_phases else 1
+        sizes = (channels, *self.channels)[first:]
+        pairs = [self._pair(f"block{i}", torch_uniform, size) for i, size in enumerate(sizes, start=first)]
+        for name, layers, nodes in (("hidden", 1, self.hidden), ("output", self.num_heads, self.num_classes)):
+            alike = nodes if self.dense_maps == "layer" else 1
+            pair = self._pair(name, _unit_uniform, layers * nodes // alike)
+            pairs.append(tuple(jnp.repeat(x, alike, axis=0) for x in pair))
+        return pairs
+
+    def _pair(self, name: str, init: nn.initializers.Initializer, size: int) -> tuple[Array, Array]:
+        return tuple(self.param(f"{name}_{of}", init, (size, self.dim)) for of in ("query", "key"))
+
+
+def _unit_uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = float) -> Array:
+    """`torch_uniform` of maps of a single number, the activity of a node."""
+    return jax.random.uniform(key, shape, dtype, -1, 1)
+
+
+def _weights(module: FeedforwardNet | GASPnet, images: Array) -> Weights:
+    """Declare the parameters of the layers."""
+
+    def layer(name: str, *shape: int) -> tuple[Array, Array]:
+        kernel = module.param(f"{name}_kernel", torch_uniform, shape)
+        return kernel, module.param(f"{name}_bias", torch_bias(shape), shape[-1:])
+
+    sizes = (images.shape[-1], *module.channels)
+    blocks = tuple(layer(f"block{i}", *KERNEL, *sizes[i - 1 : i + 1]) for i in range(1, len(sizes)))
+    positions = math.prod(length // 2 ** len(module.channels) for length in images.shape[1:3])
+    hidden = layer("hidden", positions * sizes[-1], module.hidden)
+    return Weights(blocks, hidden, layer("output", module.hidden, module.num_heads * module.num_classes))
+
+
+def _first_block(images: Array, kernel: Array, bias: Array, norm: Norm) -> Array:
+    """A block without phases below it, (C_in, H, W, B) -> (C, H / 2, W / 2, B)."""
+    y = jnp.moveaxis(inner_conv(jnp.moveaxis(images, 0, 2), kernel), 2, 0)
+    return _rest_of_block(y, bias, norm)
+
+
+def _pass(
+    weights: Weights, responses: Array, norm: Norm, phases: list[Array] | None = None, strength: float = 0.0
+) -> list[Array]:
+    """A pass through the layers above the lowest that has phases.
+
+    Args:
+        weights: of these layers.
+        responses: of the taps of the first of them.
+        norm: of `FeedforwardNet`.
+        phases: of every layer from the lowest, (H, W, B) or (n, B); None is a plain pass.
+        strength: alpha.
+
+    Returns:
+        Activities (C, H, W, B) of the blocks, (n, B) of the two dense layers.
+    """
+    activities, batch = [], responses.shape[-1]
+    for level, (kernel, bias) in enumerate(weights.blocks):
+        responses = tap_responses(activities[-1], kernel) if level else responses
+        if phases is None:
+            y = sum(responses)
+        else:
+            ends = phases[level], _upsample(phases[level + 1])
+            y = modulate(responses, *ends, kernel_size=KERNEL, strength=strength)
+        activities.append(_rest_of_block(y, bias, norm))
+    flat, of_flat, of_hidden, of_output = activities[-1].reshape(-1, batch), None, None, None
+    if phases is not None:
+        *_, of_positions, of_hidden, of_output = phases
+        of_flat = jnp.tile(of_positions.reshape(-1, batch), (len(activities[-1]), 1))
+    hidden = nn.relu(_dense(flat, *weights.hidden, of_flat, of_hidden, strength))
+    return [*activities, hidden, _dense(hidden, *weights.output, of_hidden, of_output, strength)]
+
+
+def _dense(
+    x: Array, kernel: Array, bias: Array, phase_in: Array | None, phase_out: Array | None, strength: float
+) -> Array:
+    """(K, B) -> (J, B)."""
+    if phase_in is None:
+        return jnp.matmul(kernel.T, x, precision="highest") + bias[:, None]
+    return phase_dense(x.T, kernel, phase_in.T, phase_out.T, strength=strength, bias=bias).T
+
+
+def _rest_of_block(y: Array, bias: Array, norm: Norm) -> Array:
+    """Bias, relu, max-pool and norm: (C, H, W, B) -> (C, H / 2, W / 2, B)."""
+    # Stored once, before four strided reads; pairwise maxima, because reductions are slow on a CPU.
+    y = jax.lax.optimization_barrier(y)
+    if norm == "first":
+        y = normalize(y, (1, 2))
+    rows = jnp.maximum(y[:, ::2], y[:, 1::2])
+    y = nn.relu(jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2]) + bias[:, None, None, None])
+    return normalize(y, (1, 2)) if norm == "last" else y
+
+
+def _upsample(phases: Array) -> Array:
+    """(H, W, B) -> (2 H, 2 W, B), nearest."""
+    return jnp.repeat(jnp.repeat(phases, 2, axis=0), 2, axis=1)
+
+
+def _project(activity: Array, maps: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Queries and keys of a layer, (B, n, D) each."""
+    if activity.ndim == 2:
+        return tuple(jnp.einsum("nb,nd->bnd", activity, x, precision="highest") for x in maps)
+    flat = activity.reshape(len(activity), -1, activity.shape[-1])
+    both = jnp.einsum("cnb,cd->bnd", flat, jnp.concatenate(maps, axis=1), precision="highest")
+    return tuple(jnp.split(both, 2, axis=-1))
+
+
+def _by_layer(phases: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
+    """(B, N) -> (H, W, B) or (n, B) of every layer."""
+    ends = list(itertools.accumulate(map(math.prod, shapes)))[:-1]
+    parts = jnp.split(phases.T, ends)
+    return [part.reshape(*shape, -1) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _logits(output: Array, num_heads: int) -> Array:
+    """(heads K, B) -> (B, K), or (B, heads, K)."""
+    return output.T if num_heads == 1 else output.T.reshape(output.shape[-1], num_heads, -1)
+
+
+def _check(module: FeedforwardNet | GASPnet, images: Array) -> None:
+    factor = 2 ** len(module.channels)
+    if images.ndim != 4 or images.shape[1] % factor or images.shape[2] % factor:
+        raise ValueError(f"images must be (B, H, W, C) with H and W divisible by {factor}, got shape {images.shape}")
+    for name, words in _WORDS.items():
+        if getattr(module, name, words[0]) not in words:
+            raise ValueError(f"{name} must be {words[0]!r} or {words[1]!r}, got {getattr(module, name)!r}")
