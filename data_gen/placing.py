@@ -44,8 +44,7 @@ def places(
         corners[pending, shape] = counters.below(canvas - extents[pending, shape] + 1, draws)
         fits = ~_meets(words, corners, pending, shape)
         tries[pending] = np.where(fits, 0, tries[pending] + 1)
-        again = tries[pending] == _TRIES
-        tries[pending[again]] = 0
+        again = tries[pending] == _TRIES  # the first shape always fits, and sets its tries to 0
         placed[pending] = np.where(again, 0, shape + fits)
     raise RuntimeError(
         f"{len(pending)} of {len(samples)} pictures (the first: {samples[pending[0]]}) found no places in "
