@@ -2,6 +2,7 @@
 
 from oscnets.models.baselines import RealNet, VisionTransformer, larger_real_net
 from oscnets.models.conv_lstm import ConvLSTM
+from oscnets.models.gaspnet import FeedforwardNet, GASPnet
 from oscnets.models.komplexnet import KomplexNet, gaussian_kernel, ideal_phases, random_phases
 from oscnets.models.segmentation import Segmentation
 from oscnets.models.segmenters import CNN, UNet
@@ -10,6 +11,8 @@ from oscnets.models.wave_machine import WaveMachine, laplace_kernel
 __all__ = [
     "CNN",
     "ConvLSTM",
+    "FeedforwardNet",
+    "GASPnet",
     "KomplexNet",
     "RealNet",
     "Segmentation",
