@@ -80,3 +80,40 @@ def test_kernels_and_biases_start_uniform_by_fan_in():
         if name != "encoder":
             bias = weights[f"{name}_bias"]
             assert 0.5 * bound < np.max(np.abs(bias)) <= bound
+
+
+VIT = models.VisionTransformer(patch=2, width=4, heads=2, mlp=3, blocks=1, num_classes=3)
+
+
+def naive_attention(w, x):
+    """Self-attention of tokens (N, D), every head by itself."""
+    q, k, v = (
+        np.einsum("nd,dhe->hne", x, w[name]["kernel"]) + w[name]["bias"][:, None] for name in ("query", "key", "value")
+    )
+    scores = np.exp(np.einsum("hne,hme->hnm", q, k) / np.sqrt(q.shape[-1]))
+    heads = np.einsum("hnm,hme->hne", scores / scores.sum(-1, keepdims=True), v)
+    return np.einsum("hne,hed->nd", heads, w["out"]["kernel"]) + w["out"]["bias"]
+
+
+def naive_transformer(w, image):
+    def norm(x, name):
+        centred = x - x.mean(-1, keepdims=True)
+        return centred / np.sqrt(x.var(-1, keepdims=True) + 1e-6) * w[name]["scale"] + w[name]["bias"]
+
+    dense = lambda x, name: x @ w[name]["kernel"] + w[name]["bias"]  # noqa: E731
+    gelu = lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))  # noqa: E731
+    rows, columns = range(0, image.shape[0], 2), range(0, image.shape[1], 2)
+    patches = np.stack([image[i : i + 2, j : j + 2].ravel() for i in rows for j in columns])
+    x = dense(patches, "embedding") + w["positions"]
+    x = x + naive_attention(w["attention_0"], norm(x, "norm_0"))
+    x = x + dense(gelu(dense(norm(x, "mlp_norm_0"), "wide_0")), "narrow_0")
+    return dense(norm(x, "norm").mean(0), "output")
+
+
+def test_the_transformer_is_its_layers_written_out():
+    params = random_like(lambda: VIT.init(jax.random.key(0), IMAGES))
+    weights = jax.tree.map(lambda x: np.asarray(x, np.float64), params["params"])
+    expected = np.stack([naive_transformer(weights, image.astype(np.float64)) for image in IMAGES])
+    assert_close(jax.jit(VIT.apply)(params, IMAGES), expected, 1e-5)
+    with pytest.raises(ValueError, match=r"sides divisible by 4, got \(1, 6, 8, 1\)"):
+        models.VisionTransformer().init(jax.random.key(0), IMAGES[:1])

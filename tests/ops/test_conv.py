@@ -7,7 +7,8 @@ import pytest
 from jax import lax
 
 from oscnets import ops
-from tests.helpers import assert_close, in_float64
+from oscnets.ops.conv import inner_conv, inner_conv_transpose
+from tests.helpers import assert_close, assert_gradients, float64, in_float64
 
 # Image, kernel, channels in and out, stride.
 CASES = [
@@ -74,3 +75,24 @@ def test_kernels_of_a_vmap():
 def test_bad_shapes(x, kernel, strides, message):
     with pytest.raises(ValueError, match=message):
         ops.conv(jnp.zeros(x), jnp.zeros(kernel), strides=strides)
+
+
+@pytest.mark.parametrize(("size", "strides"), [((5, 5), 2), ((3, 1), 2), ((3, 5), 1), ((11, 7), 3)])
+def test_transposed_convolution_is_the_adjoint(size, strides):
+    """<conv(g), x> = <g, conv_transpose(x)> for every g and x, in float64."""
+    rng = np.random.default_rng(0)
+    kernel, x = rng.normal(size=(*size, 2, 3)), rng.normal(size=(4, 6, 2, 5))
+    g = rng.normal(size=(4 * strides, 6 * strides, 3, 5))
+    run = lambda *args: inner_conv_transpose(*args, strides=strides)  # noqa: E731
+    found = in_float64(run, x, kernel)
+    back = in_float64(lambda g, kernel: inner_conv(g, kernel, strides=strides), g, kernel.swapaxes(2, 3))
+    np.testing.assert_allclose((found * g).sum(), (back * x).sum(), rtol=1e-12)
+    with float64():
+        assert_gradients(lambda x, kernel: (jnp.sin(run(x, kernel)) * g).mean() * 50, x, kernel, tolerance=1e-6)
+
+
+def test_transposed_convolution_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match=r"kernel must be \(kh, kw, 2, C_out\) for 2 channels, got \(3, 3, 3, 3\)"):
+        inner_conv_transpose(jnp.zeros((4, 4, 2, 1)), jnp.zeros((3, 3, 3, 3)))
+    with pytest.raises(ValueError, match="odd height and width, got 2 x 3"):
+        inner_conv_transpose(jnp.zeros((4, 4, 2, 1)), jnp.zeros((2, 3, 2, 3)))

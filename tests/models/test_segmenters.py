@@ -1,0 +1,230 @@
+"""Segmenters by waves and their peers at small sizes: counts of parameters, two ways to a loss, memory, time, seeds.
+
+That they compute the published numbers is shown in test_interop_waves.py.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from oscnets import models
+from tests.helpers import assert_close, assert_finite, random_like
+
+MULTI = {"channels": 16, "hidden": (32,) * 5}
+TETRIS = {"num_classes": 6}
+COUNTS = [
+    (models.WaveMachine(), 1, 176_545),
+    (models.WaveMachine(**TETRIS), 3, 176_124),
+    (models.WaveMachine(**MULTI), 1, 54_855),
+    (models.WaveMachine(readout="fft"), 1, 171_445),
+    (models.WaveMachine(readout="last"), 1, 145_845),
+    (models.WaveMachine(readout="mean"), 1, 145_845),
+    (models.WaveMachine(readout="max"), 1, 145_845),
+    (models.ConvLSTM(), 1, 151_467),
+    (models.ConvLSTM(**TETRIS), 3, 151_046),
+    *[
+        (models.CNN(depth=depth), 1, count)
+        for depth, count in {2: 160_499, 4: 165_139, 8: 174_419, 16: 192_979, 32: 230_099}.items()
+    ],
+    *[
+        (models.CNN(depth=depth, **TETRIS), 3, count)
+        for depth, count in {2: 159_502, 4: 164_142, 8: 173_422, 16: 191_982, 32: 229_102}.items()
+    ],
+    *[(models.UNet(m), 1, count) for m, count in {2: 30_745, 3: 68_834, 4: 122_071, 5: 190_456}.items()],
+]
+
+SMALL = {"hidden": (6,), "num_classes": 4, "mid_channels": 3}
+WAVES = models.WaveMachine(num_steps=8, dt=0.2, **SMALL)
+LSTM = models.ConvLSTM(num_steps=3, readout="max", **SMALL)
+CNN = models.CNN(depth=2, channels=3, bins=3, hidden=(6,), num_classes=4)
+UNET = models.UNet(width=2, num_classes=4)
+SEGMENTERS = {"waves": WAVES, "merged": WAVES.clone(hidden=(2,)), "lstm": LSTM, "cnn": CNN, "unet": UNET}
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(("module", "colours", "expected"), COUNTS)
+def test_counts_of_parameters(module, colours, expected):
+    images = jnp.zeros((1, 16, 16, colours))
+    variables = jax.eval_shape(lambda: module.init(jax.random.key(0), images))
+    assert count(variables["params"]) == expected
+
+
+def scenes(size=16, batch=2, colours=1):
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(batch, size, size, colours)).astype(np.float32)
+    return jnp.asarray(images), jnp.asarray(rng.integers(0, 4, size=(batch, size, size)))
+
+
+def parameters(module, images, seed=0):
+    """Drawn, not initialized: small, except for the wave machine's Laplacian."""
+    variables = random_like(lambda: module.init(jax.random.key(seed), images))
+    if "batch_stats" in variables:
+        variables["batch_stats"] = jax.tree.map(lambda x: 1 + jnp.abs(x), variables["batch_stats"])
+    return variables
+
+
+entropy = optax.softmax_cross_entropy_with_integer_labels
+
+
+def loss_and_gradient(module, variables, images, labels, chunked):
+    """The mean cross-entropy by either way."""
+
+    def value(params, images):
+        every = variables | {"params": params}
+        if chunked:
+            return module.apply(every, images, pixel_loss=entropy, targets=labels).loss
+        return entropy(module.apply(every, images).logits, labels).mean()
+
+    return jax.jit(jax.value_and_grad(value, argnums=(0, 1)))(variables["params"], images)
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_loss_in_chunks_is_the_loss_of_the_logits(name, monkeypatch):
+    monkeypatch.setattr("oscnets.models.segmentation.CHUNK", 100)
+    module, (images, labels) = SEGMENTERS[name], scenes()
+    variables = parameters(module, images)
+    expected = loss_and_gradient(module, variables, images, labels, chunked=False)
+    assert_close(loss_and_gradient(module, variables, images, labels, chunked=True), expected, 1e-5)
+    assert min(jnp.abs(x).max() for x in jax.tree.leaves(expected[1][0])) > 0  # every parameter matters
+    assert_finite(loss_and_gradient(module, variables, 0 * images, labels, chunked=True))
+
+
+def test_logits_beside_the_loss_are_the_same():
+    images, labels = scenes()
+    variables = parameters(WAVES, images)
+    out = WAVES.apply(variables, images, pixel_loss=entropy, targets=labels)
+    plain = jax.jit(WAVES.apply)(variables, images)
+    assert_close(out.logits, plain.logits, 1e-5)
+    assert out.logits.shape == (2, 16, 16, 4)
+    assert out.states.shape == (8, 2, 16, 16, 2)
+    assert_close(out.states, plain.states, 1e-6)
+    assert plain.loss is None
+
+
+@pytest.mark.parametrize("way", [{"memory": "checkpoint"}, {"memory": "checkpoint", "checkpoint_every": 5},
+                                 {"memory": "reverse"}, {"memory": "reverse", "stream": True}])  # fmt: skip
+def test_memory_changes_nothing(way):
+    images, labels = scenes(5)
+    variables = parameters(WAVES, images)
+    expected = loss_and_gradient(WAVES, variables, images, labels, chunked=True)
+    assert_close(loss_and_gradient(WAVES.clone(**way), variables, images, labels, chunked=True), expected, 1e-4)
+
+
+def test_a_stream_keeps_no_states_and_reversal_is_told():
+    images, _ = scenes(5)
+    variables = parameters(WAVES, images)
+    out = WAVES.clone(stream=True, memory="reverse").apply(variables, images)
+    assert out.states is None
+    assert bool(out.inverted)
+    strong = jax.tree.map(lambda x: x, variables)
+    strong["params"]["damping_encoder"]["bias_2"] += 8.0
+    assert not WAVES.clone(memory="reverse").apply(strong, images).inverted
+    assert WAVES.apply(variables, images).inverted is None
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    images, _ = scenes(5, 3)
+    variables = parameters(WAVES, images)
+    whole = WAVES.apply(variables, images)
+    alone = WAVES.apply(variables, images[1:2])
+    assert_close(whole.logits[1:2], alone.logits, 1e-5)
+    assert_close(whole.states[:, 1:2], alone.states, 1e-5)
+
+
+def test_a_vmapped_seed_is_a_solo_run():
+    images, labels = scenes(5)
+    seeds = [parameters(WAVES, images), jax.tree.map(lambda x: -0.5 * x, parameters(WAVES, images))]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *seeds)
+    run = jax.jit(jax.vmap(partial(loss_and_gradient, WAVES, chunked=True), in_axes=(0, None, None)))
+    values, gradients = run(stacked, images, labels)
+    value, gradient = loss_and_gradient(WAVES, seeds[1], images, labels, chunked=True)
+    assert_close((values[1], jax.tree.map(lambda x: x[1], gradients)), (value, gradient), 1e-5)
+
+
+def test_the_wave_machine_starts_as_the_laplacian_and_the_identity():
+    images, _ = scenes(5, colours=3)
+    module = WAVES.clone(omega_start="identity", mid_channels=4)
+    variables = module.init(jax.random.key(0), images)
+    kernel = variables["params"]["kernel"]
+    assert kernel[1, 1, 0, 0] == -4
+    assert kernel[0, 1, 1, 1] == 1
+    assert (kernel[:, :, 0, 1] == 0).all()
+    encoder = models.segmentation.Encoder((4, 4, 2), "relu", "identity")
+    omega = encoder.apply({"params": variables["params"]["omega_encoder"]}, jnp.moveaxis(images, (0, 3), (3, 0)))
+    assert_close(omega, jnp.moveaxis(images, (0, 3), (3, 0))[:2], 1e-6)
+    bound = 1 / np.sqrt(27)
+    spread = np.concatenate([x.ravel() for x in jax.tree.leaves(variables["params"]["damping_encoder"])])
+    assert 0.9 * bound < np.abs(variables["params"]["damping_encoder"]["kernel_0"]).max() <= bound
+    assert np.abs(spread).max() <= bound
+
+
+def test_what_a_cnn_sees_grows_with_its_depth():
+    images, _ = scenes(12, 1)
+    module = models.CNN(depth=3, channels=4, bins=3, hidden=(6,), num_classes=4)
+    variables = parameters(module, images)
+    seen = jax.grad(lambda x: module.apply(variables, x).logits[0, 6, 6].sum())(images)[0, ..., 0]
+    rows, columns = np.nonzero(seen)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 9, 3, 9)
+
+
+def test_batch_norm_trains_as_pytorch_does():
+    """Normalization by the batch's biased variance; running statistics a tenth of the way, with the unbiased one."""
+    images, _ = scenes(3, 2, colours=2)
+    x = jnp.moveaxis(images, (0, 3), (3, 0))
+    module = models.segmenters.BatchNorm()
+    variables = module.init(jax.random.key(0), x, train=True)
+    np.testing.assert_array_equal(variables["batch_stats"]["mean"], 0)
+    out, changed = module.apply(variables, x, train=True, mutable=["batch_stats"])
+    flat = np.asarray(x).reshape(2, -1)
+    expected = (flat - flat.mean(1, keepdims=True)) / np.sqrt(flat.var(1, keepdims=True) + 1e-5)
+    assert_close(np.asarray(out).reshape(2, -1), expected, 1e-5)
+    assert_close(changed["batch_stats"]["mean"], 0.1 * flat.mean(1), 1e-6)
+    assert_close(changed["batch_stats"]["variance"], 0.9 + 0.1 * flat.var(1, ddof=1), 1e-6)
+    assert_close(module.apply(variables, x, train=False), np.asarray(x) / np.float32(np.sqrt(1 + 1e-5)), 1e-6)
+
+
+@pytest.mark.parametrize("size", [16, 21])
+def test_a_unet_of_any_size_gives_every_pixel_its_logits(size):
+    images, _ = scenes(size, 1)
+    variables = parameters(UNET, images)
+    run = jax.jit(partial(UNET.apply, train=True, mutable=["batch_stats"]))
+    out, changed = run(variables, images)
+    assert out.logits.shape == (1, size, size, 4)
+    assert changed["batch_stats"]["down_4"]["norm_1"]["mean"].shape == (32,)
+    assert_finite((out, changed))
+
+
+@pytest.mark.parametrize(
+    ("module", "message", "keywords"),
+    [
+        (WAVES.clone(memory="none"), "memory must be 'store', 'checkpoint' or 'reverse', got 'none'", {}),
+        (WAVES.clone(readout="median"), "readout must be one of .* got 'median'", {}),
+        (WAVES.clone(readout="fft", stream=True), "fft of a time series cannot be streamed", {}),
+        (WAVES.clone(omega_start="zero"), "starts as 'default' or 'identity', got 'zero'", {}),
+        (WAVES, "come together, got one of them", {"targets": jnp.zeros((2, 8, 8), int)}),
+        (
+            CNN,
+            r"targets must be .*\(2, 8, 8\), got \(2, 8, 7\)",
+            {"pixel_loss": entropy, "targets": jnp.zeros((2, 8, 7))},
+        ),
+        (CNN.clone(depth=0), "depth must be >= 1, got 0", {}),
+        (UNET, "at least 16 x 16", {}),
+    ],
+)
+def test_bad_settings(module, message, keywords):
+    images = jnp.zeros((2, 8, 8, 1))
+    with pytest.raises(ValueError, match=message):
+        module.init_with_output(jax.random.key(0), images, **keywords)
+
+
+@pytest.mark.parametrize("module", [WAVES, LSTM, CNN, UNET])
+def test_images_must_have_four_axes(module):
+    with pytest.raises(ValueError, match=r"images must be \(B, H, W, C\), got shape \(16, 16, 1\)"):
+        module.init(jax.random.key(0), jnp.zeros((16, 16, 1)))
