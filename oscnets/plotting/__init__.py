@@ -1,0 +1,49 @@
+"""Pictures of phases, kernels and curves. Matplotlib is imported when one is drawn; no global state, no display.
+
+Functions take arrays and return the `matplotlib.figure.Figure`, or a `Film` of one that changes; `save` and `save_film`
+write them. Phases are in radians.
+"""
+
+from oscnets.plotting.canvas import Film, save, save_film
+from oscnets.plotting.colours import (
+    GROUP_COLOURS,
+    MODEL_COLOURS,
+    mask_image,
+    model_styles,
+    phase_colours,
+    phase_image,
+    strongest_channel,
+)
+from oscnets.plotting.curves import curve_grid, curve_row, curves
+from oscnets.plotting.film import phase_film
+from oscnets.plotting.kernels import kernel_change, weight_change
+from oscnets.plotting.layers import layer_sheet, polar_layer
+from oscnets.plotting.phases import colour_strip, colour_wheel, phase_map, polar_phases, scene_sheet
+from oscnets.plotting.tables import score_tables
+
+__all__ = [
+    "GROUP_COLOURS",
+    "MODEL_COLOURS",
+    "Film",
+    "colour_strip",
+    "colour_wheel",
+    "curve_grid",
+    "curve_row",
+    "curves",
+    "kernel_change",
+    "layer_sheet",
+    "mask_image",
+    "model_styles",
+    "phase_colours",
+    "phase_film",
+    "phase_image",
+    "phase_map",
+    "polar_layer",
+    "polar_phases",
+    "save",
+    "save_film",
+    "scene_sheet",
+    "score_tables",
+    "strongest_channel",
+    "weight_change",
+]
