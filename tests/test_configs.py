@@ -7,24 +7,35 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import komplexnet
 from experiments.configs import komplexnet as configs
 from experiments.engine import config as engine_config
+from experiments.komplexnet import names, settings, tasks
 from oscnets import losses, models
 from tests.helpers import assert_close, assert_finite, random_like
 
 SIZE, BATCH = 8, 4
 
 
-@pytest.mark.parametrize("variant", configs.VARIANTS)
-def test_variants(variant):
-    config = configs.get_config(variant).lock()
+@pytest.mark.parametrize("scale", configs.SCALES)
+@pytest.mark.parametrize("experiment", configs.EXPERIMENTS)
+def test_variants(experiment, scale):
+    config = configs.get_config(f"{experiment},{scale}").lock()
     engine_config.check(config)
-    komplexnet.validate(config)
-    assert set(config.models) <= set(komplexnet.MODELS)
+    settings.validate(config)
+    assert config == configs.get_config(f"{scale},{experiment}").lock() or scale == "smoke"
+    assert len(set(config.models)) == len(config.models)
+    assert len(set(config.tests)) == len(config.tests)
     assert engine_config.from_json(engine_config.to_json(config)) == config
     with pytest.raises(AttributeError):
         config.train.epoch = 3
+
+
+def test_all_trains_and_tests_what_every_experiment_does():
+    whole = configs.get_config("all")
+    for experiment in configs.EXPERIMENTS:
+        config = configs.get_config(experiment)
+        assert set(config.models) <= set(whole.models)
+        assert set(config.tests) <= set(whole.tests)
 
 
 def test_the_paper():
@@ -38,11 +49,43 @@ def test_the_paper():
     )
     assert config.model.to_dict() == {"channels": 8, "kernel_size": 13, "rate": 0.006, "epsilon": 0.2, "num_steps": 15}
     assert config.data.source == "mnist"
+    assert (config.feedback.all.rate, *config.feedback.all.feedback_rates) == (0.009, 0.005, 0.004, 0.004)
+    assert (config.feedback.l2.rate, config.feedback.l2.feedback_rates[0]) == (0.006, 0.003)
+    assert (config.feedback.l3.rate, config.feedback.l3.feedback_rates[1]) == (0.005, 0.004)
+    assert (config.feedback.l4.rate, config.feedback.l4.feedback_rates[2]) == (0.005, 0.004)
+    assert config.feedback_kernel_size == 5
 
 
 def test_an_unknown_variant_names_the_known_ones():
     with pytest.raises(ValueError, match=r"'papre'.*paper"):
-        configs.get_config("papre")
+        configs.get_config("cifar,papre")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("komplexnet", ("komplexnet", None, False)),
+        ("feedback_l3@3", ("feedback_l3", 3, False)),
+        ("real@background", ("real", None, True)),
+    ],
+)
+def test_names_of_models(name, expected):
+    assert names.model(name) == expected
+
+
+@pytest.mark.parametrize("name", ["complexnet", "real@", "real@1", "real@10", "real@two", "@3", "real@3@3"])
+def test_no_names_of_models(name):
+    with pytest.raises(ValueError, match=re.escape(f"no model {name!r}: expected one of komplexnet, ")):
+        names.model(name)
+
+
+def test_names_of_test_sets():
+    assert names.test_set("test") == ("test", None)
+    assert names.test_set("digits9@60") == ("digits9", 60)
+    assert names.test_set("frames@3") == ("frames", 3)
+    for name in ("tests", "digits1", "test@", "test@0", "test@x", "moving@3", "moving_backwards@3"):
+        with pytest.raises(ValueError, match=re.escape(f"no test set {name!r}: expected one of test, ")):
+            names.test_set(name)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +93,13 @@ def test_an_unknown_variant_names_the_known_ones():
     [
         ("models", ()),
         ("models", ("real", "reel")),
+        ("tests", ("test", "digits10")),
+        ("data.background", "clouds"),
+        ("data.test_videos", 0),
+        ("feedback_kernel_size", 2),
+        ("feedback.all.rate", -0.1),
+        ("feedback.l2.feedback_rates", (0.1, 0.1)),
+        ("feedback.l4.feedback_rates", (0.1, 0.1, float("nan"))),
         ("data.source", "cifar10"),
         ("data.source", "nist"),
         ("data.num_digits", 0),
@@ -80,8 +130,8 @@ def test_an_unknown_variant_names_the_known_ones():
 def test_values_out_of_range_are_named(entry, value):
     config = configs.get_config("smoke")
     config.update_from_flattened_dict({entry: value})
-    with pytest.raises(ValueError, match=re.escape(f"config.{entry}={value!r}: expected ")):
-        komplexnet.validate(config)
+    with pytest.raises(ValueError, match=re.escape(f"config.{entry}={value!r}: ") + ".*expected "):
+        settings.validate(config)
 
 
 # Tasks
@@ -105,13 +155,13 @@ def make(name):
     config = configs.get_config("smoke")
     config.slice_size = 2
     config.data.size = SIZE
-    return komplexnet.make_task(config.lock(), name)
+    return tasks.make_task(config.lock(), name)
 
 
 KEYS = jax.random.split(jax.random.key(1), BATCH)
 
 
-@pytest.mark.parametrize("name", komplexnet.MODELS)
+@pytest.mark.parametrize("name", [name for name in names.NETWORKS if not name.startswith("feedback_")])
 def test_tasks_start_and_have_finite_gradients(name, batch):
     task = make(name)
 
@@ -126,10 +176,10 @@ def test_tasks_start_and_have_finite_gradients(name, batch):
     assert_finite((loss, scalars, gradients, updates, scores))
     assert all(np.any(x != 0) for x in jax.tree.leaves(gradients))
     assert jax.tree.structure(updates) == jax.tree.structure(params)
-    shape = (BATCH, 3) if name == "komplexnet" else (BATCH,)
+    shape = (BATCH, 3) if name in names.FEEDBACK else (BATCH,)
     assert {value.shape for value in scores.values()} == {shape}
     assert task.score in scores
-    assert ("synchrony" in scores) == (not name.startswith("real"))
+    assert ("synchrony" in scores) == (name in names.COMPLEX)
     if name == "komplexnet":
         assert_close(loss, equation_7(params, batch), 1e-5)
     if name == "ideal":
@@ -138,9 +188,9 @@ def test_tasks_start_and_have_finite_gradients(name, batch):
 
 def equation_7(params, batch):
     """Of the smoke config, without slices and without gradients step by step."""
-    settings = configs.get_config("smoke").model.to_dict()
-    phases0 = komplexnet.random_start(batch, KEYS, settings["channels"])
-    out = jax.jit(lambda: models.KomplexNet(**settings).apply(params, batch["images"], phases0=phases0))()
+    sizes = configs.get_config("smoke").model.to_dict()
+    phases0 = tasks.random_start(batch, KEYS, sizes["channels"])
+    out = jax.jit(lambda: models.KomplexNet(**sizes).apply(params, batch["images"], phases0=phases0))()
     entropy = losses.binary_cross_entropy(out.logits, batch["targets"]).mean()
     return entropy + losses.cluster_synchrony(out.phases, batch["masks"], out.amplitude).mean()
 
@@ -153,12 +203,12 @@ def test_slices_make_no_difference(slice_size):
         return value.mean(), {"square": (value**2).mean()}
 
     batch, keys = {"x": jnp.arange(6.0)}, jax.random.split(jax.random.key(0), 6)
-    found = jax.value_and_grad(lambda p: komplexnet.in_slices(loss, slice_size, p, batch, keys), has_aux=True)(0.7)
+    found = jax.value_and_grad(lambda p: tasks.in_slices(loss, slice_size, p, batch, keys), has_aux=True)(0.7)
     assert_close(found, jax.value_and_grad(loss, has_aux=True)(0.7, batch, keys), 1e-6)
 
 
 def test_starting_phases_depend_on_each_examples_key_alone(batch):
-    for start in (komplexnet.random_start, komplexnet.ideal_start):
+    for start in (tasks.random_start, tasks.ideal_start):
         whole = start(batch, KEYS, 2)
         assert whole.shape == (BATCH, SIZE, SIZE, 2)
         backwards = start({name: x[::-1] for name, x in batch.items()}, KEYS[::-1], 2)

@@ -1,21 +1,25 @@
 """The KomplexNet experiment from command line to pictures, at its smoke size."""
 
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 from matplotlib import image
 
 from data_gen import multi_mnist
-from experiments import engine, komplexnet
+from experiments import engine
 from experiments.configs import komplexnet as configs
+from experiments.komplexnet import main, names, settings
+from experiments.komplexnet.data import Data
 
 CONFIG = "--config=experiments/configs/komplexnet.py:smoke"
 SHOWN = ("komplexnet", "ideal", "real")
 
 
 def command(*arguments):
-    return engine.main(komplexnet.run, name="komplexnet", validate=komplexnet.validate, argv=list(arguments))
+    return engine.main(main.run, name="komplexnet", validate=settings.validate, argv=list(arguments))
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +73,12 @@ def test_report_only_draws_the_same_again(workdir):
         assert picture.std() > 0.05
 
 
+def splits(model, *tests):
+    return {name: load() for name, load in Data(configs.get_config("smoke")).of_model(model, tests).items()}
+
+
 def test_splits_are_what_they_are_called():
-    data = komplexnet.load_data(configs.get_config("smoke"))
+    data = splits("komplexnet", "test", "overlap", "noise")
     assert [len(data[split]["images"]) for split in ("train", "validation", "test")] == [32, 8, 16]
     assert not np.any(data["train"]["overlap"])
     assert np.all(np.any(data["overlap"]["overlap"], axis=(1, 2)))
@@ -88,9 +96,90 @@ def test_splits_share_no_digit(monkeypatch):
 
     generate = multi_mnist.generate
     monkeypatch.setattr(multi_mnist, "generate", record)
-    komplexnet.load_data(configs.get_config("smoke"))
+    splits("komplexnet", "test", "overlap")
     train, validation, test, overlap = bases
     assert test == overlap
     assert len(train) + len(validation) + len(test) == 1797  # all of them, and no two alike
     assert not train & validation
     assert not (train | validation) & test
+
+
+def test_scenes_of_other_models_and_sets():
+    data = splits("real@3", "test", "digits2", "digits5")
+    counts = {name: scenes["targets"].sum(1) for name, scenes in data.items()}
+    expected = {"train": 3, "validation": 3, "test": 3, "digits2": 2, "digits5": 5}
+    assert {name: set(count) for name, count in counts.items()} == {name: {n} for name, n in expected.items()}
+    assert data["digits5"]["masks"].shape == (16, 32, 32, 5)
+
+
+def test_pictures_lie_behind_all_scenes_of_a_model_that_is_trained_so():
+    plain, pictured = splits("real", "test", "noise"), splits("real@background", "test", "noise")
+    for name in ("train", "validation", "test"):
+        np.testing.assert_array_equal(plain[name]["masks"], pictured[name]["masks"])
+        assert np.all(plain[name]["images"] <= pictured[name]["images"])
+        assert np.mean(plain[name]["images"] > 0) < 0.5 < 0.9 < np.mean(pictured[name]["images"] > 0)
+    assert np.std(pictured["noise"]["images"] - pictured["test"]["images"]) > 0.1
+
+
+def test_videos_are_the_same_from_either_end():
+    data = splits("real", "moving", "moving_backwards", "frames")
+    forwards, backwards = data["moving"], data["moving_backwards"]
+    assert forwards["images"].shape == (8, 29, 32, 32, 1)
+    for name in ("images", "masks", "overlap"):
+        np.testing.assert_array_equal(forwards[name][:, ::-1], backwards[name])
+        np.testing.assert_array_equal(forwards[name], data["frames"][name])
+    met = forwards["overlap"].sum((0, 2, 3))
+    assert met[14] == met.max() > 0 == met[0] == met[-1]
+    assert np.all(forwards["targets"].sum(1) == 2)
+
+
+SMALL = ("--config.seeds=1", "--config.train.epochs=1", "--config.data.test_examples=8", "--config.data.test_videos=2")
+
+
+@pytest.fixture
+def compile_fast():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.parametrize("experiment", [name for name in configs.EXPERIMENTS if name != "all"])
+def test_experiments_run(experiment, tmp_path, compile_fast):
+    """The last two of an experiment's models, on the first and the last of its test sets."""
+    config = configs.get_config(experiment)
+    models, tests = config.models[-2:], (config.tests[0], config.tests[-1])
+    chosen = (f"--config.models={models}", f"--config.tests={tests}")
+    flag = f"--config=experiments/configs/komplexnet.py:{experiment},smoke"
+    assert command(flag, f"--workdir={tmp_path}", *chosen, *SMALL) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (tuple(summary["models"]), tuple(summary["splits"])) == (models, tests)
+    assert not summary["missing"]
+    for split in tests:
+        for model, found in summary["results"][split]["accuracy"].items():
+            assert len(found["mean"]) == steps(model, split)
+            assert np.all((np.array(found["mean"]) >= 0) & (np.array(found["mean"]) <= 1))
+
+
+def steps(model, split):
+    name, num_steps = names.test_set(split)
+    if name in names.VIDEOS:
+        return 29
+    return (num_steps or 3) if names.model(model).network in names.FEEDBACK else 1
+
+
+def test_a_trained_model_is_tested_on_other_sets(workdir, tmp_path):
+    place = tmp_path / "copy"
+    shutil.copytree(workdir, place)
+    assert command(f"--workdir={place}", "--evaluate=test@5,digits3") == 0
+    results = json.loads((place / "summary.json").read_text())["results"]
+    before = json.loads((workdir / "summary.json").read_text())["results"]
+    assert results["test"] == before["test"]
+    longer, shorter = (r["accuracy"]["komplexnet"]["values"] for r in (results["test@5"], before["test"]))
+    np.testing.assert_allclose(np.array(longer)[:, :1], np.array(shorter)[:, :1], atol=0.2)  # other starting phases
+    assert np.shape(longer) == (2, 5)
+    assert set(results["digits3"]["accuracy"]) == set(SHOWN)
+
+
+def test_an_unknown_test_set_is_named(workdir, capsys):
+    assert command(f"--workdir={workdir}", "--evaluate=test,tset") == 2
+    assert "no test set 'tset': expected one of test, overlap" in capsys.readouterr().err
