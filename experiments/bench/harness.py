@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from experiments import hugepages
+
 ROOT = Path(__file__).parents[2]
 Run = Callable[[], Any]
 Side = Callable[..., tuple[Run, dict[str, Any]]]
@@ -37,7 +39,9 @@ class Worker:
     def __init__(self, side: str, options: Mapping[str, Any]):
         self.side = side
         command = [sys.executable, "-m", "experiments.bench.worker", side, json.dumps(dict(options))]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        environment = {**os.environ, **hugepages.environment()}  # as an experiment has it; the same for every side
+        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 
     def ask(self, question: str) -> dict[str, Any]:
         """Send `run` or `facts`, wait, and return the answer; SideError if the process is gone."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from experiments import hugepages
 from experiments.engine import config as config_lib
 from experiments.engine import mesh, workdir
 from experiments.engine.errors import Interrupted, RunError, UsageError
@@ -58,13 +59,16 @@ def main(
         The exit status: 0 done, 1 failed, 2 unusable command, config or workdir, 130 and 143 stopped by a signal (the
         same command continues).
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    own = argv is None
+    argv = sys.argv[1:] if own else list(argv)
     try:
         arguments = parse(argv, name)
         if arguments is None:
             print(_USAGE.format(name=name))
             return 0
         _check(arguments.config, validate)
+        if own and not arguments.report_only:
+            hugepages.restart()
         mesh.configure_cpu_devices(arguments.config.cpu_devices)
         _start(run_experiment, arguments, name, argv)
     except UsageError as error:
