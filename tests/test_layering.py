@@ -35,7 +35,7 @@ RULES = {
     "oscnets.plotting": Rule(("oscnets.phase", "oscnets.stats"), PURE, deferred=("matplotlib",)),
     "oscnets.stats": Rule((), ("numpy", "scipy")),  # jax brings scipy along
     "data_gen": Rule((), None),
-    "experiments.engine": Rule(("oscnets.phase", "oscnets.plotting", "oscnets.stats"), None),
+    "experiments.engine": Rule(("oscnets.phase", "oscnets.plotting", "oscnets.stats", "experiments.hugepages"), None),
     "experiments": Rule(None, None),
 }
 PUBLIC = Rule(("oscnets",), ())  # oscnets/__init__.py itself, not the modules below it
