@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import harness, komplexnet
+from experiments.bench import gaspnet, harness, komplexnet
+
+SIZES = ("batch_size", "num_steps", "kernel_size")  # what the steps' commands take, as far as they do
 
 
 def positive(text: str) -> int:
@@ -35,13 +37,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     step.add_argument("--batch_size", type=positive, default=128)
     step.add_argument("--num_steps", type=positive, default=15, help="of the dynamics")
     step.add_argument("--kernel_size", type=odd, default=13)
-    step.add_argument("--no_peer", action="store_true", help="time JAX alone; needs no PyTorch")
+    presentation = commands.add_parser("gaspnet", help="a training step against eager PyTorch", allow_abbrev=False)
+    presentation.add_argument("--batch_size", type=positive, default=32)
+    presentation.add_argument("--num_steps", type=positive, default=6, help="of the phases")
+    for command in (step, presentation):
+        command.add_argument("--no_peer", action="store_true", help="time JAX alone; needs no PyTorch")
     ways = commands.add_parser("coupling", help="the coupling's methods over sizes", allow_abbrev=False)
     ways.add_argument("--sizes", type=positive, nargs="+", default=[16, 32, 64, 128], help="of the image")
     ways.add_argument("--kernel_sizes", type=odd, nargs="+", default=[3, 5, 9, 13, 25])
     ways.add_argument("--batch_sizes", type=positive, nargs="+", default=[1, 16, 128])
     ways.add_argument("--markdown", type=Path, help="write the table here too")
-    for command in (step, ways):
+    for command in (step, presentation, ways):
         command.add_argument("--rounds", type=positive, default=5, help="that count, after one to warm up")
         command.add_argument("--json", type=Path, help="write the figures here too")
     return parser.parse_args(arguments)
@@ -53,16 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in filter(None, (options.json, getattr(options, "markdown", None))):
         if not path.parent.is_dir():  # said now, not after minutes of measuring
             sys.exit(f"cannot write {path}: there is no folder {path.parent}")
-    figures = run_step(options) if options.command == "komplexnet" else run_coupling(options)
+    figures = run_coupling(options) if options.command == "coupling" else run_step(options)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def run_step(options: argparse.Namespace) -> dict[str, Any]:
     """Compare the training steps, print a line a case."""
-    sizes = {name: getattr(options, name) for name in ("batch_size", "num_steps", "kernel_size")}
+    sizes = {name: getattr(options, name) for name in SIZES if hasattr(options, name)}
+    compare = {"komplexnet": komplexnet.compare, "gaspnet": gaspnet.compare}[options.command]
     try:
-        cases = komplexnet.compare(rounds=options.rounds, peer=not options.no_peer, **sizes)
+        cases = compare(rounds=options.rounds, peer=not options.no_peer, **sizes)
     except (ModuleNotFoundError, komplexnet.MismatchError, harness.SideError) as error:
         sys.exit(str(error))
     print(f"{json.dumps(sizes)}, medians of {options.rounds} rounds in turns")

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.bench import komplexnet as comparison
 from experiments.configs import komplexnet as configs
-from experiments.engine import mesh, seeds, steps
+from experiments.engine import Task, mesh, seeds, steps
 from experiments.komplexnet import tasks
 from oscnets import interop, metrics
 
@@ -19,18 +19,27 @@ from oscnets import interop, metrics
 def train(
     *, batch_size: int, num_steps: int, kernel_size: int, all_devices: bool, feedback: bool = False
 ) -> tuple[Callable[[], None], dict[str, Any]]:
-    """The side of a comparison: the engine's step on the experiment's task, one seed, on one device or on all."""
+    """The side of a comparison: the experiment's own step."""
+
+    def make_task() -> Task:
+        config = configs.get_config("paper")
+        config.model.update(num_steps=num_steps, kernel_size=kernel_size)
+        config.train.batch_size = batch_size
+        return tasks.make_task(config, "feedback" if feedback else "komplexnet")
+
+    return train_step(make_task, _batch(batch_size), all_devices=all_devices)
+
+
+def train_step(
+    make_task: Callable[[], Task], batch: dict[str, np.ndarray], *, all_devices: bool
+) -> tuple[Callable[[], None], dict[str, Any]]:
+    """The engine's step on a task, one seed, on one device or on all, again and again on one batch."""
     mesh.configure_cpu_devices(0 if all_devices else 1)
     devices = jax.local_devices()[: None if all_devices else 1]
-    config = configs.get_config("paper")
-    config.model.update(num_steps=num_steps, kernel_size=kernel_size)
-    config.train.batch_size = batch_size
-    task, plan = (
-        tasks.make_task(config, "feedback" if feedback else "komplexnet"),
-        seeds.make_plan(0, 1, batch_size, "loop", devices),
-    )
+    batch_size = len(batch["images"])
+    task, plan = make_task(), seeds.make_plan(0, 1, batch_size, "loop", devices)
     (seed,) = plan.split(plan.seeds)
-    data = mesh.replicate(plan.mesh, _batch(batch_size))
+    data = mesh.replicate(plan.mesh, batch)
     state = steps.make_initialize(task, plan)(seed)
     fixed = (seed, steps.make_order(plan, batch_size)(seed, np.int32(0)), data)
     start = time.perf_counter()
@@ -47,7 +56,9 @@ def train(
     return run, {"jax": jax.__version__, "compile_seconds": taken, **where}
 
 
-def differences(*, path: str, batch_size: int, **_: int) -> tuple[Callable[[], None], dict[str, Any]]:
+def differences(
+    *, path: str, batch_size: int, feedback: bool = False, **_: int
+) -> tuple[Callable[[], None], dict[str, Any]]:
     """Compare loss and gradients with those that the other side left in `path`, on its weights and phases.
 
     Differences are relative: to the loss, and to the largest value of each array of the gradient.
@@ -56,7 +67,8 @@ def differences(*, path: str, batch_size: int, **_: int) -> tuple[Callable[[], N
         arrays = dict(stored)
     state, reference = (_under(arrays, prefix) for prefix in ("state/", "gradient/"))
     length = int(arrays["num_steps"])
-    network, params = interop.from_torch("komplexnet", state, num_steps=length)
+    rates = configs.get_config("paper").feedback.all.to_dict() if feedback else {}
+    network, params = interop.from_torch("komplexnet", state, num_steps=length, **rates)
     batch = _batch(batch_size) | {"phases": np.moveaxis(arrays["phases"], 1, -1)}
     loss = partial(tasks.complex_loss, network, lambda batch, *_: batch["phases"], 1.0)
     sliced = partial(tasks.in_slices, loss, max(1, batch_size // 2))

@@ -6,6 +6,7 @@ This is the parent's part: it starts the sides, checks that they compute the sam
 import importlib.util
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from experiments.bench import harness
 
 JAX_SIDE = "experiments.bench.jax_komplexnet"
 TORCH_SIDE = "experiments.bench.torch_komplexnet"
+EVERYWHERE, PEER = "_all_devices", "_peer"  # what the workers' names end with
 TOLERANCE = 1e-3
 SIZE = 32  # pixels
 
@@ -37,15 +39,25 @@ def scenes(batch_size: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def compare(*, rounds: int, peer: bool, **sizes: int) -> dict[str, dict[str, Any]]:
-    """Time the sides in turns.
+    """`measure` of this model without and with feedback; sizes: batch_size, num_steps, kernel_size."""
+    models = {"komplexnet": {"feedback": False}, "komplexnet_feedback": {"feedback": True}}
+    return measure(models, JAX_SIDE, TORCH_SIDE, rounds=rounds, peer=peer, **sizes)
+
+
+def measure(
+    models: Mapping[str, Mapping[str, Any]], jax_side: str, torch_side: str, *, rounds: int, peer: bool, **sizes: int
+) -> dict[str, dict[str, Any]]:
+    """Time the sides of all models in turns.
 
     Args:
+        models: what to call the cases of each model, and the options that are its own.
+        jax_side, torch_side: modules with the sides.
         rounds: runs of each side that count, after one to warm up.
         peer: whether to run PyTorch too; without it what would compare is None.
-        **sizes: batch_size, num_steps, kernel_size.
+        **sizes: the options that all sides take, batch_size among them.
 
     Returns:
-        An entry a case: "komplexnet" on one device, "komplexnet_all_devices" where there are several.
+        An entry a case: MODEL on one device, MODEL_all_devices where there are several.
 
     Raises:
         MismatchError: losses or gradients of the sides differ by more than 1e-3 on the same weights and inputs.
@@ -55,25 +67,35 @@ def compare(*, rounds: int, peer: bool, **sizes: int) -> dict[str, dict[str, Any
     load = os.getloadavg()[0]
     if peer:
         require_torch()
-        check(f"{TORCH_SIDE}:reference", f"{JAX_SIDE}:differences", **sizes)
-    sides = {"komplexnet": (f"{JAX_SIDE}:train", {"all_devices": False})}
-    sides["komplexnet_all_devices"] = (f"{JAX_SIDE}:train", {"all_devices": True})
-    if peer:
-        sides["peer"] = (f"{TORCH_SIDE}:train", {})
-    workers, facts = {}, {}
+        for options in models.values():
+            check(f"{torch_side}:reference", f"{jax_side}:differences", **sizes, **options)
+    workers = {}
     with ExitStack() as stack:
-        for name, (side, options) in sides.items():
+        for name, (side, options) in _sides(models, jax_side, torch_side, peer).items():
             # One after the other, so that nothing else runs while a side compiles.
-            workers[name] = stack.enter_context(harness.Worker(side, sizes | options))
-            facts[name] = workers[name].ask("facts")
-        if facts["komplexnet_all_devices"]["devices"] == 1:
-            del workers["komplexnet_all_devices"]
+            worker = stack.enter_context(harness.Worker(side, sizes | options))
+            if worker.ask("facts").get("devices") != 1 or not name.endswith(EVERYWHERE):
+                workers[name] = worker
         seconds = harness.alternate(workers, rounds)
         facts = {name: worker.ask("facts") for name, worker in workers.items()}
-    other = seconds.pop("peer", None)
-    about = facts.pop("peer", {})
-    cases = {name: harness.case(mine, other, sizes, facts[name], about) for name, mine in seconds.items()}
-    return {name: case | {"load": load} for name, case in cases.items()}
+    cases = {}
+    for name in seconds:
+        if not name.endswith(PEER):
+            other = name.removesuffix(EVERYWHERE) + PEER
+            about = facts.get(other, {})
+            cases[name] = harness.case(seconds[name], seconds.get(other), sizes, facts[name], about) | {"load": load}
+    return cases
+
+
+def _sides(models: Mapping[str, Mapping[str, Any]], jax_side: str, torch_side: str, peer: bool) -> dict[str, Any]:
+    """Worker's name -> (side, its options)."""
+    sides = {}
+    for model, options in models.items():
+        sides[model] = f"{jax_side}:train", {"all_devices": False, **options}
+        sides[model + EVERYWHERE] = f"{jax_side}:train", {"all_devices": True, **options}
+        if peer:
+            sides[model + PEER] = f"{torch_side}:train", dict(options)
+    return sides
 
 
 def check(reference: str, differences: str, **sizes: int) -> None:

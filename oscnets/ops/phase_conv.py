@@ -154,9 +154,10 @@ def modulate(
     Returns:
         (C_out, H, W, B).
     """
-    sender, receiver = jnp.stack(sincos(phase_in)), jnp.stack(sincos(phase_out))
-    aligned = (_shifts(sender, *kernel_size) * receiver[None]).sum(1)
-    # A sum over an axis, and weights made anew for every channel, would each cost a hundred times as much.
+    # Stored thrice, because XLA would make sines anew for every tap, weights for every channel; and a sum over an axis
+    # takes it a hundred times as long as one written out.
+    sender, receiver = lax.optimization_barrier((jnp.stack(sincos(phase_in)), jnp.stack(sincos(phase_out))))
+    aligned = (_shifts(sender, *kernel_size) * receiver).sum(1)
     weights = lax.optimization_barrier(1 + strength * aligned)
     return sum(weight * response for weight, response in zip(weights, responses, strict=True))
 

@@ -52,7 +52,10 @@ def test_scenes_show_two_objects_apart():
 def test_the_report_has_an_entry_a_case(toys, tmp_path, capsys):
     bench.main(["komplexnet", *TINY, f"--json={tmp_path / 'bench.json'}"])
     cases = json.loads((tmp_path / "bench.json").read_text())
-    assert set(cases) == {"komplexnet", "komplexnet_all_devices"}
+    assert set(cases) == {
+        *("komplexnet", "komplexnet_all_devices"),
+        *("komplexnet_feedback", "komplexnet_feedback_all_devices"),
+    }
     for case in cases.values():
         assert set(case) >= KEYS
         assert case["images_per_second"] > case["peer_images_per_second"] > 0
@@ -98,7 +101,7 @@ def test_a_side_that_fails_ends_the_comparison(toys, monkeypatch):
     ("arguments", "said"),
     [
         ([], "required"),
-        (["gaspnet"], "invalid choice: 'gaspnet'"),
+        (["waves"], "invalid choice: 'waves'"),
         (["komplexnet", "--round=3"], "unrecognized arguments: --round=3"),
         (["komplexnet", "--rounds=0"], "must be at least 1, got 0"),
         (["komplexnet", "--batch_size=-4"], "must be at least 1, got -4"),

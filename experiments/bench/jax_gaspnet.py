@@ -1,0 +1,73 @@
+"""The JAX side of the comparison: the training step of the experiment itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.bench import gaspnet as comparison
+from experiments.bench import jax_komplexnet
+from experiments.configs import gaspnet as configs
+from experiments.engine import Task
+from experiments.gaspnet import tasks
+from oscnets import losses, metrics
+
+
+def train(*, batch_size: int, num_steps: int, all_devices: bool) -> tuple[Callable[[], None], dict[str, Any]]:
+    """The side of a comparison: the engine's step on the experiment's task, one seed, on one device or on all."""
+
+    def make_task() -> Task:
+        config = configs.get_config("multi_mnist")
+        config.model.num_steps = num_steps
+        return tasks.make_task(config, "gaspnet")
+
+    return jax_komplexnet.train_step(make_task, _batch(batch_size), all_devices=all_devices)
+
+
+def differences(*, path: str, batch_size: int, **_: int) -> tuple[Callable[[], None], dict[str, Any]]:
+    """Compare loss and gradients with those that the other side left in `path`, on its weights and phases.
+
+    Differences are relative: to the loss, and to the largest value of each array of the gradient.
+    """
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    state, reference = (from_torch(arrays, prefix) for prefix in ("state/", "gradient/"))
+    config = configs.get_config("multi_mnist")
+    config.model.num_steps = int(arrays["num_steps"])
+    network, batch = tasks.make_network(config, "gaspnet"), _batch(batch_size)
+
+    def loss(params):
+        out = network.apply(params, batch["images"], phases0=arrays["phases"])
+        entropy = tasks.cross_entropy(out.logits[-1], batch["targets"]).mean()
+        synchrony = losses.cluster_synchrony(out.first_phases[-1][..., None], batch["masks"]).mean()
+        return entropy + config.train.synchrony_weight * synchrony
+
+    value, gradient = jax.jit(jax.value_and_grad(loss))(state)
+    found = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    for name, leaf in gradient["params"].items():
+        other = reference["params"][name]
+        found[f"gradient of {name}"] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    return lambda: None, {"differences": found}
+
+
+def from_torch(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, dict[str, np.ndarray]]:
+    """Parameters, or gradients laid out like them, of the other side's names under a prefix."""
+    params = {}
+    for i, name in enumerate(("block1", "block2", "block3", "hidden", "output")):
+        key = f"{prefix}blocks.{i}" if i < 3 else prefix + name
+        weight, maps = arrays[f"{key}.weight"], arrays[f"{prefix}maps.{i}.weight"]
+        params[f"{name}_kernel"] = weight.transpose(2, 3, 1, 0) if i < 3 else weight.T
+        params[f"{name}_bias"] = arrays[f"{key}.bias"]
+        params[f"{name}_query"], params[f"{name}_key"] = np.split(maps.T, 2, axis=1)
+    return {"params": params}
+
+
+def _batch(batch_size: int) -> dict[str, np.ndarray]:
+    scenes = comparison.scenes(batch_size)
+    return {
+        "images": scenes["images"],
+        "masks": scenes["masks"],
+        "targets": np.asarray(metrics.multi_hot(scenes["labels"], 10)),
+    }

@@ -1,0 +1,207 @@
+"""The GASPnet experiment: names, configs, data, losses, and a run from command line to pictures at its smoke size."""
+
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from experiments import engine
+from experiments.configs import gaspnet as configs
+from experiments.engine import config as engine_config
+from experiments.gaspnet import data, names, settings, steps, tasks
+from experiments.gaspnet.main import run
+from tests.helpers import assert_close
+
+CONFIG = "--config=experiments/configs/gaspnet.py:smoke"
+TINY = ("--config.model.channels=(2,3,2)", "--config.model.hidden=3", "--config.model.dim=2")
+
+
+@pytest.mark.parametrize("variant", configs.VARIANTS)
+def test_variants(variant):
+    config = configs.get_config(variant).lock()
+    engine_config.check(config)
+    settings.validate(config)
+    assert engine_config.from_json(engine_config.to_json(config)) == config
+    for name in config.models:
+        tasks.make_network(config, name)
+
+
+def test_the_paper():
+    """Of its text and its table of constants."""
+    digits, overlay = configs.get_config("multi_mnist"), configs.get_config("cifar_fashion")
+    for config in (digits, overlay):
+        assert (config.seeds, config.train.epochs, config.train.batch_size) == (10, 25, 32)
+        assert (config.train.learning_rate, config.train.weight_decay) == (5e-4, 1e-5)
+        assert (config.model.num_steps, config.model.dense_gain, config.model.channels) == (6, 100, (26, 30, 32))
+    constants = ("strength", "dim", "rate", "offset", "neighbour_gain", "start")
+    assert [digits.model[name] for name in constants] == [1, 32, 1, -0.9, 5, "normal"]
+    assert [overlay.model[name] for name in constants] == [0.8, 16, 4, -0.7, 1, "learned"]
+    assert (digits.train.synchrony_weight, overlay.train.synchrony_weight) == (0.5, 10)
+    assert len(digits.tests) == 11
+    assert overlay.tests == ("test", "item24", "item20", "item17", "item14")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("models", ()),
+        ("models", ("gaspnet+divide+divide",)),
+        ("models", ("gaspnet+nothing",)),
+        ("models", ("baseline+divide",)),
+        ("tests", ("gauss0.1",)),
+        ("tests", ("salt_pepper1.5",)),
+        ("data.source", "cifar10"),
+        ("data.pictures", "mnist"),
+        ("data.item_size", 33),
+        ("data.test_examples", 0),
+        ("model.channels", (26, 30)),
+        ("model.strength", 1.5),
+        ("model.rate", 0.0),
+        ("model.dense_gain", -1.0),
+        ("model.offset", float("nan")),
+        ("model.start", "zero"),
+        ("model.num_steps", 0),
+        ("train.synchrony_weight", -1.0),
+        ("train.weight_decay", float("inf")),
+    ],
+)
+def test_values_out_of_range_are_named(entry, value):
+    config = configs.get_config("smoke")
+    config.update_from_flattened_dict({entry: value})
+    with pytest.raises(ValueError, match=re.escape(f"config.{entry}={value!r}: ")):
+        settings.validate(config)
+
+
+@pytest.mark.parametrize(("name", "scenes"), [("item20", "digits"), ("gaussian0.1", "overlay"), ("item40", "overlay")])
+def test_test_sets_that_the_scenes_do_not_have(name, scenes):
+    config = configs.get_config("smoke")
+    config.update_from_flattened_dict({"data.scenes": scenes, "tests": (name,)})
+    with pytest.raises(ValueError, match=f"test set '{name}'"):
+        settings.validate(config)
+
+
+def test_changes_of_a_model():
+    config = configs.get_config("multi_mnist")
+    expected = {
+        "gaspnet": (-0.9, 100, 5, 0.5),
+        "gaspnet+weaken+divide": (0.9, 0.01, 5, 0.5),
+        "gaspnet+no_location": (0, 1, 1, 0.5),
+        "gaspnet+no_synchrony": (-0.9, 100, 5, 0),
+    }
+    for name, values in expected.items():
+        model, weight = names.changed(config, name)
+        assert (model["offset"], model["dense_gain"], model["neighbour_gain"], weight) == pytest.approx(values)
+    network = tasks.make_network(config, "gaspnet+node_maps+input_phases")
+    assert network.dense_maps == "node" and network.input_phases
+
+
+def test_splits_of_digits():
+    config = configs.get_config("smoke")
+    arrays = {name: make() for name, make in data.Data(config).splits(config.tests).items()}
+    assert [len(arrays[name]["images"]) for name in ("train", "validation", "test")] == [16, 8, 12]
+    for split in arrays.values():
+        assert split["masks"].shape[1:] == (16, 16, 3)
+        assert split["masks"].any(-1).all() and not (split["masks"][..., 0] & split["masks"][..., 1:].any(-1)).any()
+        assert (split["targets"].sum(-1) == 2).all()
+    for name in config.tests[1:]:
+        assert np.array_equal(arrays[name]["masks"], arrays["test"]["masks"])
+        assert not np.array_equal(arrays[name]["images"], arrays["test"]["images"])
+
+
+def test_splits_of_overlays():
+    config = configs.get_config("textures")
+    config.data.test_examples = 6
+    sets = data.Data(config).splits(("test", "item14"))
+    large, small = sets["test"](), sets["item14"]()
+    assert large["images"].shape == (6, 32, 32, 3) and large["masks"].shape == (6, 16, 16, 2)
+    assert (large["masks"][..., 0] != large["masks"][..., 1]).all()
+    assert np.array_equal(large["targets"], small["targets"]) and large["targets"].shape == (6, 2)
+    assert small["masks"][..., 1].sum() < 0.5 * large["masks"][..., 1].sum()
+
+
+def test_losses_and_accuracies():
+    logits = np.zeros((3, 2, 10))
+    logits[:, 0, 4] = logits[:, 1, 7] = np.log(21)  # a probability of 0.7
+    classes = np.array([[4, 7], [4, 0], [1, 1]])
+    expected = -np.log([0.7 * 0.7, 0.7 / 30, 1 / 900])
+    assert_close(tasks.cross_entropy(jnp.asarray(logits), jnp.asarray(classes)), expected, 1e-5)
+    found = tasks.accuracies(jnp.asarray(logits), jnp.asarray(classes))
+    assert {name: value.tolist() for name, value in found.items()} == {
+        "accuracy": [1, 0.5, 0], "item": [1, 1, 0], "picture": [1, 0, 0],
+    }  # fmt: skip
+    two_hot = jnp.eye(10)[:1] + jnp.eye(10)[1:2]
+    assert_close(tasks.cross_entropy(jnp.zeros((1, 10)), two_hot), np.log([2.0]), 1e-6)
+    assert set(tasks.accuracies(jnp.zeros((1, 10)), two_hot)) == {"accuracy", "exact"}
+
+
+def test_a_task_of_overlays():
+    config = configs.get_config("textures")
+    config.model.update(channels=(2, 3, 2), hidden=3, dim=2, num_steps=1)
+    task = tasks.make_task(config, "gaspnet")
+    rng = np.random.default_rng(0)
+    batch = {
+        "images": rng.uniform(size=(2, 32, 32, 3)).astype(np.float32),
+        "masks": rng.uniform(size=(2, 16, 16, 2)) < 0.5,
+        "targets": rng.integers(0, 10, (2, 2)).astype(np.int32),
+    }
+    params = task.init(jax.random.key(0))
+    scores = jax.jit(task.evaluate)(params, batch, jax.random.split(jax.random.key(1), 2))
+    timed = {"accuracy", "item", "picture", "synchrony"}
+    assert {name for name, value in scores.items() if value.shape == (2, 1)} == timed
+    assert {name for name, value in scores.items() if value.shape == (2,)} == {
+        "plain_accuracy",
+        "plain_item",
+        "plain_picture",
+    }
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "smoke"
+    arguments = [CONFIG, *TINY, "--config.tests=('test','salt_pepper0.1')", f"--workdir={workdir}"]
+    assert engine.main(run, name="gaspnet", validate=settings.validate, argv=arguments) == 0
+    return workdir
+
+
+def test_a_run_reports_every_step(workdir):
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert summary["models"] == ["gaspnet", "baseline"]
+    assert not summary["missing"]
+    for split in ("test", "salt_pepper0.1"):
+        by_model = summary["results"][split]["accuracy"]
+        assert {model: np.shape(by_model[model]["values"]) for model in by_model} == {
+            "gaspnet": (2, 2), "baseline": (2, 1),
+        }  # fmt: skip
+        assert set(summary["results"][split]) == {"accuracy", "exact", "synchrony", "plain_accuracy", "plain_exact"}
+    drawn = {path.stem for path in (workdir / "figures").glob("*.png")}
+    assert drawn >= {"levels_salt_pepper", "phases_gaspnet_test", "over_time_test", "learning_curves"}
+
+
+def test_every_step_is_compared_with_the_baseline(workdir):
+    tests = json.loads((workdir / "steps.json").read_text())
+    assert [(t["split"], t["metric"], t["step"]) for t in tests] == [
+        (split, metric, step)
+        for split in ("test", "salt_pepper0.1")
+        for metric in ("accuracy", "exact")
+        for step in (1, 2)
+    ]
+    assert (workdir / "steps.md").read_text().count("| gaspnet |") == 4
+
+
+def test_tests_at_every_step_are_welchs(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.normal(0.6, 0.1, (5, 3)), rng.normal(0.4, 0.2, (4, 1))
+    values = {"gaspnet": ours, "baseline": theirs}
+    metrics = {model: {"test": {"accuracy": {s: {7: row} for s, row in enumerate(v)}}} for model, v in values.items()}
+    monkeypatch.setattr(steps, "load_metrics", lambda workdir: metrics)
+    monkeypatch.setattr(steps, "load_config", lambda workdir: {"config": {"models": ["gaspnet", "baseline"]}})
+    found = steps.compare(tmp_path)
+    p = np.array([scipy_stats.ttest_ind(column, theirs[:, 0], equal_var=False).pvalue for column in ours.T])
+    assert_close(np.array([test["p"] for test in found]), p, 1e-12)
+    adjusted = scipy_stats.false_discovery_control(p, method="by")
+    assert_close(np.array([test["p_adjusted"] for test in found]), adjusted, 1e-12)
+    assert steps.markdown(found).count("*") >= 1
