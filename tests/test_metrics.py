@@ -1,4 +1,4 @@
-"""Multi-label scores against a loop."""
+"""Scores against loops."""
 
 import jax
 import jax.numpy as jnp
@@ -47,3 +47,45 @@ def test_multi_hot():
 def test_other_numbers_of_classes():
     with pytest.raises(ValueError, match=r"\(2, 10\) and \(2, 9\)"):
         metrics.multi_label_scores(jnp.zeros((2, 10)), jnp.zeros((2, 9)))
+
+
+def naive_scores(logits, labels, counts):
+    """One image, pixel by pixel."""
+    right, total, loss = 0, 0, 0.0
+    for logit, label, counted in zip(logits.reshape(-1, logits.shape[-1]), labels.ravel(), counts.ravel(), strict=True):
+        if counted:
+            total += 1
+            right += int(np.argmax(logit) == label)
+            loss -= logit[label] - np.log(np.exp(logit).sum())
+    return {"accuracy": right / total, "iou": right / (2 * total - right), "loss": loss / total}
+
+
+def test_scores_of_a_segmentation():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(3, 4, 5, 6)).astype(np.float32), rng.integers(0, 6, size=(3, 4, 5))
+    overall, foreground = metrics.segmentation_scores(logits, labels), metrics.foreground_scores(logits, labels)
+    last = metrics.foreground_scores(logits, labels, background=5)
+    for i in range(3):
+        for found, counts in ((overall, labels >= 0), (foreground, labels != 0), (last, labels != 5)):
+            expected = naive_scores(logits[i], labels[i], counts[i])
+            assert set(found) == set(expected)
+            for name, value in expected.items():
+                assert found[name].shape == (3,)
+                assert found[name][i] == pytest.approx(value, rel=1e-5), name
+
+
+def test_an_image_without_foreground():
+    scores = metrics.foreground_scores(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2), int))
+    assert {name: float(value[0]) for name, value in scores.items()} == {"accuracy": 1, "iou": 1, "loss": 0}
+
+
+def test_large_logits_have_finite_losses():
+    scores = metrics.segmentation_scores(np.full((1, 2, 2, 3), 1e4, np.float32), np.ones((1, 2, 2), int))
+    assert scores["loss"][0] == pytest.approx(np.log(3), abs=1e-3)
+
+
+@pytest.mark.parametrize(("labels", "mask"), [((1, 2, 3), None), ((1, 2, 2), (2, 2))])
+def test_segmentations_of_other_shapes_are_refused(labels, mask):
+    mask = None if mask is None else np.ones(mask)
+    with pytest.raises(ValueError, match=r"must be \(B, H, W\) for logits \(B, H, W, K\).*\(1, 2, 2, 3\)"):
+        metrics.segmentation_scores(np.zeros((1, 2, 2, 3)), np.zeros(labels, int), mask)

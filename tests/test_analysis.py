@@ -1,0 +1,102 @@
+"""Analysis of waves against SciPy and waves whose phase, wavelength and spectrum are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+
+from oscnets import analysis
+from tests.helpers import assert_close, float64
+
+
+@pytest.mark.parametrize("length", [8, 9])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_analytic_signal_is_that_of_scipy(length, axis):
+    signal = np.moveaxis(np.random.default_rng(0).normal(size=(length, 3, 4)), 0, axis)
+    with float64():
+        assert_close(analysis.analytic_signal(signal, axis), scipy.signal.hilbert(signal, axis=axis), 1e-13)
+    assert analysis.analytic_signal(np.float32(signal), axis).dtype == np.complex64
+
+
+def plane_wave(along_h, along_w, length=40, size=(9, 10), cycles=5):
+    """cos(k x - w t) with whole numbers of cycles in time: (T, 1, H, W, 1); its phase is -(k x - w t) up to sign."""
+    t = 2 * np.pi * cycles / length * np.arange(length)[:, None, None]
+    y, x = np.mgrid[: size[0], : size[1]]
+    return np.cos(along_h * y + along_w * x - t)[:, None, :, :, None]
+
+
+def test_phase_of_a_plane_wave_and_of_silence():
+    wave = 3.0 + plane_wave(0.7, -0.4)  # the mean does not count
+    phases = np.asarray(analysis.instantaneous_phase(wave))
+    t = 2 * np.pi * 5 / 40 * np.arange(40)[:, None, None]
+    y, x = np.mgrid[:9, :10]
+    np.testing.assert_allclose(np.exp(1j * phases[:, 0, ..., 0]), np.exp(1j * (t - 0.7 * y + 0.4 * x)), atol=1e-5)
+    np.testing.assert_array_equal(analysis.instantaneous_phase(np.ones((6, 2))), 0)
+
+
+@pytest.mark.parametrize("wave_numbers", [(0.7, -0.4), (0.0, 2.8), (2.9, 2.9)])
+def test_wavelength_of_a_plane_wave(wave_numbers):
+    found = analysis.wavelength(plane_wave(*wave_numbers))
+    assert found.shape == (40, 1, 9, 10, 1)
+    np.testing.assert_allclose(found, 2 * np.pi / np.hypot(*wave_numbers), rtol=1e-3)
+
+
+def test_share_of_long_waves():
+    """Half of the images swing as one, the others from pixel to pixel with almost opposite phase."""
+    both = np.concatenate([plane_wave(0.5, 0.0), plane_wave(3.1, 3.1)], axis=1)
+    assert analysis.long_wave_share(both) == pytest.approx(0.5)
+    np.testing.assert_allclose(analysis.long_wave_share(both, axis=(0, 2, 3, 4)), [1, 0])
+    assert analysis.long_wave_share(both, threshold=20.0) == 0
+    assert analysis.long_wave_share(np.ones((4, 3, 3, 1))) == 1  # infinitely long
+
+
+def test_spectra_of_classes():
+    rng = np.random.default_rng(1)
+    states, labels = rng.normal(size=(10, 2, 3, 4, 2)), rng.integers(0, 3, size=(2, 3, 4))
+    labels[labels == 2] = 0
+    spectra, counts = analysis.class_spectra(jnp.asarray(states), jnp.asarray(labels), 3)
+    amplitude = np.abs(np.fft.rfft(states, axis=0))
+    for k in (0, 1):
+        np.testing.assert_allclose(spectra[k], amplitude[:, labels == k].mean(1), rtol=1e-5)
+        assert counts[k] == (labels == k).sum()
+    np.testing.assert_array_equal(spectra[2], 0)
+
+
+def test_receptive_field_and_its_width():
+    def blur(image):
+        """A 5 x 3 average of both colours at (4, 5), the second of which pulls the other way."""
+        return (image[2:7, 4:7] * jnp.array([1.0, -2.0])).mean()
+
+    field = analysis.receptive_field(blur, np.ones((9, 10, 2)))
+    expected = np.zeros((9, 10), np.float32)
+    expected[2:7, 4:7] = 3 / 30
+    assert_close(field, expected, 1e-6)
+    peaked = jnp.asarray(expected).at[4, 5].set(1.0)
+    assert analysis.field_width(peaked) == 5
+    assert analysis.field_width(peaked, share=0.5) == 1
+    assert analysis.field_width(jnp.zeros((3, 4))) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: analysis.analytic_signal(np.ones(4) * 1j), "signal must be real, got complex"),
+        (lambda: analysis.phase_gradient(np.ones((1, 5, 2))), r"at least 2 x 2 pixels, got \(1, 5, 2\)"),
+        (lambda: analysis.phase_gradient(np.ones((5, 5))), r"\(\.\.\., H, W, C\) .* got \(5, 5\)"),
+        (lambda: analysis.class_spectra(np.ones((3, 1, 2, 2, 1)), np.ones((1, 2, 3)), 2), r"got \(1, 2, 3\) and"),
+        (lambda: analysis.receptive_field(jnp.sum, np.ones((3, 3))), r"image must be \(H, W, C\), got shape \(3, 3\)"),
+        (lambda: analysis.field_width(np.ones(3)), r"field must be \(H, W\), got shape \(3,\)"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_everything_runs_under_jit():
+    states = jnp.asarray(plane_wave(0.7, 0.3), jnp.float32)
+    labels = jnp.zeros((1, 9, 10), int)
+    share, (spectra, _) = jax.jit(lambda x: (analysis.long_wave_share(x), analysis.class_spectra(x, labels, 2)))(states)
+    assert share == 1
+    assert np.argmax(spectra[0, :, 0]) == 5
