@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from experiments.bench import komplexnet
 
+FEEDBACK = {"rate": 0.009, "feedback": {"l2": 0.005, "l3": 0.004, "l4": 0.004}}
+
 
 class Polar(NamedTuple):
     """A complex field: magnitude, and the unit vector of its phase."""
@@ -201,10 +203,12 @@ def train_step(model: KomplexNet, optimizer: torch.optim.Optimizer, batch: dict[
     return value.item()
 
 
-def train(*, batch_size: int, num_steps: int, kernel_size: int) -> tuple[Callable[[], float], dict[str, Any]]:
+def train(
+    *, batch_size: int, num_steps: int, kernel_size: int, feedback: bool = False
+) -> tuple[Callable[[], float], dict[str, Any]]:
     """The side of a comparison: a training step on one batch, fresh phases every time."""
     device = _device()
-    model, batch = _setup(batch_size, kernel_size, device)
+    model, batch = _setup(batch_size, kernel_size, feedback, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def run() -> float:
@@ -215,10 +219,10 @@ def train(*, batch_size: int, num_steps: int, kernel_size: int) -> tuple[Callabl
 
 
 def reference(
-    *, path: str, batch_size: int, num_steps: int, kernel_size: int
+    *, path: str, batch_size: int, num_steps: int, kernel_size: int, feedback: bool = False
 ) -> tuple[Callable[[], None], dict[str, Any]]:
     """Write weights, phases, loss and gradient to an npz file: state/KEY, phases, num_steps, loss, gradient/KEY."""
-    model, batch = _setup(batch_size, kernel_size, torch.device("cpu"))
+    model, batch = _setup(batch_size, kernel_size, feedback, torch.device("cpu"))
     value = loss(model, **batch, num_steps=num_steps, weight=1.0)
     value.backward()
     arrays = {f"state/{key}": tensor for key, tensor in model.state_dict().items()}
@@ -228,9 +232,11 @@ def reference(
     return lambda: None, {"differences": {}}
 
 
-def _setup(batch_size: int, kernel_size: int, device: torch.device) -> tuple[KomplexNet, dict[str, Tensor]]:
+def _setup(
+    batch_size: int, kernel_size: int, feedback: bool, device: torch.device
+) -> tuple[KomplexNet, dict[str, Tensor]]:
     torch.manual_seed(0)
-    model = KomplexNet(kernel_size=kernel_size).to(device)
+    model = KomplexNet(kernel_size=kernel_size, **(FEEDBACK if feedback else {})).to(device)
     arrays = {key: torch.from_numpy(array) for key, array in komplexnet.scenes(batch_size).items()}
     batch = {
         "images": arrays["images"].movedim(-1, 1).contiguous(),

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.bench import __main__ as bench
 from experiments.bench import harness, jax_komplexnet, komplexnet
+from experiments.engine import mesh
 
 REFERENCE = Path(__file__).parents[1] / "golden" / "komplexnet_gradients.npz"
 TINY = ["--batch_size=4", "--num_steps=2", "--kernel_size=3", "--rounds=2"]
@@ -75,11 +76,12 @@ def test_without_a_peer_nothing_is_compared(toys, tmp_path, capsys):
     assert "ratio" not in capsys.readouterr().out
 
 
-def test_the_step_of_the_experiment():
-    options = {"batch_size": 4, "num_steps": 2, "kernel_size": 3, "all_devices": False}
+@pytest.mark.parametrize("feedback", [False, True])
+def test_the_step_of_the_experiment(feedback):
+    options = {"batch_size": 4, "num_steps": 2, "kernel_size": 3, "all_devices": feedback, "feedback": feedback}
     with harness.Worker("experiments.bench.jax_komplexnet:train", options) as worker:
         facts, again = worker.ask("facts"), worker.ask("run")
-    assert facts["devices"] == 1
+    assert (facts["devices"] > 1) == (feedback and mesh.usable_cores() > 1)
     assert facts["compile_seconds"] > 0
     assert facts["peak_rss_mb"] > 100
     assert again["seconds"] > 0
