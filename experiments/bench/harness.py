@@ -91,13 +91,16 @@ def peak_rss_mb() -> float:
 
 
 def alternate(workers: Mapping[str, Worker], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every run, by name: `rounds` times everybody in turn, after one run each to warm up."""
+    """Seconds of every run that counts, by name: `rounds` times everybody in turn.
+
+    A turn is two runs, of which the second counts: a system takes back the memory of a process that waits, so that the
+    first run after the others' turns is slower than any run of a program that works without a pause.
+    """
     seconds = {name: [] for name in workers}
-    for turn in range(rounds + 1):
+    for _ in range(rounds):
         for name, worker in workers.items():
-            taken = worker.ask("run")["seconds"]
-            if turn:
-                seconds[name].append(taken)
+            worker.ask("run")
+            seconds[name].append(worker.ask("run")["seconds"])
     return seconds
 
 

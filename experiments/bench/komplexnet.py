@@ -52,7 +52,7 @@ def measure(
     Args:
         models: what to call the cases of each model, and the options that are its own.
         jax_side, torch_side: modules with the sides.
-        rounds: runs of each side that count, after one to warm up.
+        rounds: turns of each side, see `harness.alternate`.
         peer: whether to run PyTorch too; without it what would compare is None.
         **sizes: the options that all sides take, batch_size among them.
 

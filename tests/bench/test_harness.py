@@ -16,7 +16,7 @@ def test_sides_take_turns_after_a_warm_up(tmp_path):
     with harness.Worker(f"{TOY}:note", options[0]) as a, harness.Worker(f"{TOY}:note", options[1]) as b:
         seconds = harness.alternate({"a": a, "b": b}, rounds=3)
         facts = [worker.ask("facts") for worker in (a, b)]
-    assert path.read_text().split() == ["a", "b"] * 4
+    assert path.read_text().split() == ["a", "a", "b", "b"] * 3
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
     assert all(value >= 0.05 for value in seconds["a"])
     assert [fact["name"] for fact in facts] == ["a", "b"]
