@@ -8,7 +8,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from oscnets.dynamics import coupling as couplings
 from oscnets.dynamics.unroll import unroll
@@ -77,17 +77,19 @@ def inner_step(
     prepared: couplings.Prepared,
     *,
     rate: Array | float,
-    external: tuple[Array, Array] | None = None,
+    external: Array | None = None,
 ) -> Array:
     """Equation 1 in the inner layout (H, W, C, B), given the drive b and a prepared kernel that includes -epsilon.
 
     With the field z = b e^{i phase} both sums are one linear map L of z: phase += rate * Im(e^{-i phase} L z). An
-    external field, real and imaginary part, pulls the same old phases besides (equation 6; see `field_pull`).
+    external field (H, W, C, 2 B), real parts before imaginary ones, pulls the same old phases besides (equation 6).
     """
-    real, imag = jnp.split(couplings.neighbourhood_sum(_field(phases, drive), prepared), 2, axis=-1)
+    near = couplings.neighbourhood_sum(_field(phases, drive), prepared)
     if external is None:
-        return phases + rate * field_pull(phases, real, imag)
-    return phases + field_pull(phases, rate * real + external[0], rate * imag + external[1])
+        return phases + rate * field_pull(phases, *jnp.split(near, 2, axis=-1))
+    # The barrier lets the gradient of the whole field be computed once, for both of its parts.
+    whole = lax.optimization_barrier(rate * near + external)
+    return phases + field_pull(phases, *jnp.split(whole, 2, axis=-1))
 
 
 # Recomputed for gradients: sines cost less than the memory that would hold them for every step of a trajectory.

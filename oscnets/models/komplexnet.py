@@ -18,7 +18,7 @@ from oscnets.phase import sincos
 PHASES = ("kuramoto", "random", "ideal")
 LAYERS = ("l2", "l3", "l4")
 
-Step = Callable[[Array, tuple[Array, Array] | None], Array]
+Step = Callable[[Array, Array | None], Array]
 Layers = dict[str, polar.Polar]  # what every layer above the first computes, by name
 
 
@@ -127,8 +127,8 @@ def _logits(layers: Layers) -> Array:
     return polar.contrast_logits(layers["l4"].magnitude, axis=0).T
 
 
-def _feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], layers: Layers) -> tuple[Array, Array]:
-    """Equation 6: rate_l F_l summed over the layers l that have a kernel; two parts, broadcastable to (H, W, C, B)."""
+def _feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], layers: Layers) -> Array:
+    """Equation 6: rate_l F_l summed over the layers l that have a kernel, broadcastable to (H, W, C, 2 B)."""
     total = 0.0
     for name, kernel in kernels.items():
         z = layers[name]
@@ -136,8 +136,7 @@ def _feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], 
         field = jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
         of_layer = inner_conv_transpose if name == "l2" else _pull_everywhere
         total = total + rates[name] * of_layer(field, kernel)
-    real, imag = jnp.split(total, 2, axis=-1)
-    return real, imag
+    return total
 
 
 def _pull_everywhere(field: Array, kernel: Array) -> Array:

@@ -4,6 +4,9 @@ XLA's own convolutions are slow inside a loop on a CPU, in their gradients, and 
 its own; products are fast everywhere. The inner layout is (H, W, C, N), batch last.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,13 +115,19 @@ def _shifted_sum(x: Array, kernel: Array, origin: tuple[int, int]) -> Array:
     offsets = [(i, j) for i in range(taps_h) for j in range(taps_w)]
     if c_in <= c_out:
         padded = jnp.pad(x, pads)
-        patches = jnp.concatenate([padded[i : i + height, j : j + width] for i, j in offsets], axis=2)
-        return _pixelwise(patches, kernel.reshape(-1, c_out))
+        gather = lambda x: jnp.concatenate([x[i : i + height, j : j + width] for i, j in offsets], axis=2)  # noqa: E731
+        return _patchwise(gather, padded, kernel.reshape(-1, c_out))
     by_tap = kernel.transpose(2, 0, 1, 3).reshape(c_in, -1)
     products = jnp.pad(_pixelwise(x, by_tap), pads).reshape(
         height + sum(pads[0]), width + sum(pads[1]), -1, c_out, batch
     )
     return sum(products[i : i + height, j : j + width, t] for t, (i, j) in enumerate(offsets))
+
+
+@partial(jax.checkpoint, static_argnums=0, prevent_cse=False)
+def _patchwise(gather: Callable[[Array], Array], x: Array, matrix: Array) -> Array:
+    """Products of gathered patches, gathered again for gradients: they are many times larger than the image."""
+    return _pixelwise(gather(x), matrix)
 
 
 @jax.custom_vjp
