@@ -145,10 +145,11 @@ def _run_one(model: _Model, samples: Samples | None, done: Progress | None) -> N
         done.write(model.workdir, model.name)
     else:
         state, measure = _restored(model), evaluate.Evaluator(model.task, model.plan, model.config.train.batch_size)
-    metrics, _, stop = model.recorder
+    metrics, bar, stop = model.recorder
     best, missing = model.plan.split(state.best_params), done.missing(model.data.tests)
     metrics.keep(lambda entry: entry["model"] != model.name or entry["split"] not in missing)
     for split in missing:
+        bar.set_description(f"{model.name} on {split}")
         began = time.monotonic()
         found = measure(split, model.data[split], best, stop.check)
         lines = evaluate.metric_lines(model.name, model.plan, state.best_step, split, found)
