@@ -2,11 +2,15 @@
 
 Equation numbers are those of Alamia, Muzellec, Serre and VanRullen (2025). What the paper leaves open is explicit here:
 the sign of the offset, whether the dense layers are amplified or divided, and which couplings they share.
+
+Oscillators come layer after layer. `layers` says which: (H, W) is a map of positions, row by row, (n,) are the nodes of
+a dense layer.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,53 +19,33 @@ from jax import Array
 
 from oscnets.phase import sincos
 
-Gains = tuple[Array | float, Array | float, Array | float]  # tau, epsilon, kappa
+Layers = Sequence[tuple[int, ...]]
 
 
-class Layout(NamedTuple):
-    """Where each of N oscillators sits, (N,) each: all that equations 5 and 6 depend on."""
+class Gains(NamedTuple):
+    """What equations 4 to 6 do to the agreement of queries and keys.
 
-    layer: Array | np.ndarray  # int
-    row: Array | np.ndarray  # int; of no account for a dense node
-    column: Array | np.ndarray
-    dense: Array | np.ndarray  # bool: a node of a dense layer, not a position
+    neighbour: tau, for positions of one layer at most one row and one column apart; a position is its own neighbour.
+    offset: epsilon, subtracted; a positive one lets unrelated oscillators repel, a negative one lets them attract.
+    dense: kappa, for pairs with a dense node; the division that the paper prints is a gain of 1 / kappa.
+    """
 
-    @classmethod
-    def of(cls, *layers: tuple[int, ...]) -> Self:
-        """The layout of a network, layer after layer: (H, W) for positions, row by row, (n,) for n dense nodes.
-
-        Raises:
-            ValueError: no layer, or one that is neither of the two.
-        """
-        if not layers or any(len(layer) not in (1, 2) or min(layer) < 1 for layer in layers):
-            raise ValueError(f"layers must be (H, W) or (n,) with positive sizes, got {layers}")
-        places = [np.indices(layer if len(layer) == 2 else (*layer, 1)).reshape(2, -1) for layer in layers]
-        sizes = [place.shape[1] for place in places]
-        number, dense = (np.repeat(x, sizes) for x in (range(len(layers)), [len(layer) == 1 for layer in layers]))
-        return cls(number, *np.concatenate(places, axis=1), dense)
+    neighbour: Array | float = 1.0
+    offset: Array | float = 0.0
+    dense: Array | float = 1.0
 
 
-def coupling(
-    queries: Array,
-    keys: Array,
-    layout: Layout,
-    *,
-    neighbour_gain: Array | float = 1.0,
-    offset: Array | float = 0.0,
-    dense_gain: Array | float = 1.0,
-) -> Array:
+def coupling(queries: Array, keys: Array, layers: Layers, gains: Gains) -> Array:
     """Couplings of equations 4 to 6, all of them at once.
 
         r_ij = (<query_i, key_j> N_ij - offset) g_ij
 
+    N_ij is `gains.neighbour` where i and j are neighbours, else 1; g_ij is `gains.dense` where i or j is a dense node.
+
     Args:
         queries, keys: (..., N, D).
-        layout: of the N oscillators.
-        neighbour_gain: tau. N_ij is that where i and j are positions of one layer at most one row and one column apart
-            (a position is its own neighbour), 1 elsewhere.
-        offset: epsilon; a positive one lets unrelated oscillators repel, a negative one lets them attract.
-        dense_gain: kappa. g_ij is that where i or j is a dense node, 1 elsewhere; the division that the paper prints is
-            a gain of 1 / kappa.
+        layers: of the N oscillators.
+        gains: tau, epsilon and kappa.
 
     Returns:
         r, (..., N, N), row i receives.
@@ -69,36 +53,37 @@ def coupling(
     Raises:
         ValueError: shapes that do not fit together.
     """
-    queries, keys, layout = _check(queries, keys, layout)
-    return _couple(queries, keys, layout, layout, (neighbour_gain, offset, dense_gain))
+    queries, keys = _check(queries, keys, layers)
+    places = _places(layers)
+    return _couple(queries, keys, places, places, gains)
 
 
 def attention_step(
     phases: Array,
     queries: Array,
     keys: Array,
-    layout: Layout,
+    layers: Layers,
+    gains: Gains,
     *,
     rate: Array | float,
-    neighbour_gain: Array | float = 1.0,
-    offset: Array | float = 0.0,
-    dense_gain: Array | float = 1.0,
     floor: float = 1e-6,
+    still: Array | None = None,
     max_couplings: int = 2**24,
 ) -> Array:
     """One step towards the agreement of queries and keys: `kuramoto.agreement_step` of `coupling` (equations 3 to 6).
 
-    Beyond `max_couplings` the couplings are made a block of receiving oscillators at a time, in the gradients too, so
-    that memory grows with N and not with its square.
+    The pull factors through the D dimensions, so that only its normalization, sum_j |r_ij|, goes through all pairs.
 
     Args:
         phases: (..., N) radians.
         queries, keys: (..., N, D), with the leading axes of `phases`.
-        layout: of the N oscillators.
+        layers: of the N oscillators.
+        gains: tau, epsilon and kappa.
         rate: lambda; no phase moves by more than `rate` radians.
-        neighbour_gain, offset, dense_gain: of `coupling`.
         floor: keeps an oscillator that hears nothing where it is, with finite gradients.
-        max_couplings: how many couplings to hold at once, over all leading axes, at least one row of them.
+        still: `strength` among the first oscillators alone, (..., n), where it is known because their queries and keys
+            are the same as in the step before.
+        max_couplings: of `strength`.
 
     Returns:
         Phases after the step, (..., N).
@@ -106,37 +91,82 @@ def attention_step(
     Raises:
         ValueError: shapes that do not fit together, or `max_couplings` below 1.
     """
-    queries, keys, layout = _check(queries, keys, layout)
+    queries, keys = _check(queries, keys, layers)
     phases = jnp.asarray(phases)
     if phases.shape != queries.shape[:-1]:
         raise ValueError(f"phases must be {queries.shape[:-1]} for queries {queries.shape}, got {phases.shape}")
-    if max_couplings < 1:
-        raise ValueError(f"max_couplings must be >= 1, got {max_couplings}")
-    gains = (neighbour_gain, offset, dense_gain)
     sine, cosine = sincos(phases)
-    hear = partial(_hear, keys, (sine, cosine), layout, gains)
-    size = phases.shape[-1]
-    rows = max(1, min(size, max_couplings // max(1, phases.size)))
-    heard = hear(queries, layout) if rows == size else _by_blocks(hear, rows, queries, layout)
-    of_sine, of_cosine, strength = heard
-    return phases + rate * (cosine * of_sine - sine * of_cosine) / (strength + floor)
+    total = _total(queries, keys, layers, gains, still, max_couplings)
+    heard = _pull(queries, keys, jnp.stack([sine, cosine], axis=-1), layers, gains)
+    return phases + rate * (cosine * heard[..., 0] - sine * heard[..., 1]) / (total + floor)
 
 
-def _hear(
-    keys: Array, field: tuple[Array, Array], senders: Layout, gains: Gains, queries: Array, receivers: Layout
-) -> tuple[Array, ...]:
-    """For some receivers i the sums over j of r_ij sin phase_j, r_ij cos phase_j and |r_ij|, (..., n) each."""
-    # Stored once: XLA would make the couplings anew for each of the three sums.
-    r = jax.lax.optimization_barrier(_couple(queries, keys, receivers, senders, gains))
-    sums = (jnp.einsum("...ij,...j->...i", r, part, precision="highest") for part in field)
-    return (*sums, jnp.abs(r).sum(-1))
+def strength(queries: Array, keys: Array, layers: Layers, gains: Gains, *, max_couplings: int = 2**24) -> Array:
+    """How much each oscillator hears in all: sum_j |r_ij|, (..., N); arguments as for `coupling`.
+
+    Couplings are made again for the gradients instead of stored, and beyond `max_couplings` of them (over all leading
+    axes) a block of receiving oscillators at a time, so that memory grows with N and not with its square.
+
+    Raises:
+        ValueError: shapes that do not fit together, or `max_couplings` below 1.
+    """
+    queries, keys = _check(queries, keys, layers)
+    return _total(queries, keys, layers, gains, None, max_couplings)
 
 
-def _by_blocks(
-    hear: Callable[[Array, Layout], tuple[Array, ...]], rows: int, queries: Array, receivers: Layout
-) -> tuple[Array, ...]:
-    """`hear`, `rows` receivers at a time; what lies inside is made anew for the gradients."""
+class _Places(NamedTuple):
+    """Of each oscillator, (n,)."""
+
+    layer: Array | np.ndarray
+    row: Array | np.ndarray  # of no account for a dense node
+    column: Array | np.ndarray
+    dense: Array | np.ndarray  # bool
+
+    def part(self, chosen: slice) -> "_Places":
+        return _Places(*(x[chosen] for x in self))
+
+
+def _places(layers: Layers) -> _Places:
+    each = [np.indices(layer if len(layer) == 2 else (*layer, 1)).reshape(2, -1) for layer in layers]
+    sizes = [math.prod(layer) for layer in layers]
+    number, dense = (np.repeat(x, sizes) for x in (range(len(layers)), [len(layer) == 1 for layer in layers]))
+    return _Places(number, *np.concatenate(each, axis=1), dense)
+
+
+def _couple(queries: Array, keys: Array, receivers: _Places, senders: _Places, gains: Gains) -> Array:
+    near = (receivers.layer[:, None] == senders.layer) & ~receivers.dense[:, None]
+    near &= jnp.abs(receivers.row[:, None] - senders.row) <= 1
+    near &= jnp.abs(receivers.column[:, None] - senders.column) <= 1
+    gain = jnp.where(receivers.dense[:, None] | senders.dense, gains.dense, 1)
+    # Stored, because XLA would make both anew for every image.
+    scale, shift = jax.lax.optimization_barrier((gain * jnp.where(near, gains.neighbour, 1), gain * gains.offset))
+    return jnp.einsum("...id,...jd->...ij", queries, keys, precision="highest") * scale - shift
+
+
+def _total(queries: Array, keys: Array, layers: Layers, gains: Gains, still: Array | None, limit: int) -> Array:
+    if limit < 1:
+        raise ValueError(f"max_couplings must be >= 1, got {limit}")
+    places = _places(layers)
+    if still is None:
+        return _strength(queries, keys, places, places, gains, limit)
+    known = still.shape[-1]
+    first, rest = slice(None, known), slice(known, None)
+    each = [
+        _strength(queries[..., to, :], keys[..., start, :], places.part(to), places.part(start), gains, limit)
+        for to, start in ((first, rest), (rest, slice(None)))
+    ]
+    return jnp.concatenate([still + each[0], each[1]], axis=-1)
+
+
+def _strength(queries: Array, keys: Array, receivers: _Places, senders: _Places, gains: Gains, limit: int) -> Array:
+    @partial(jax.checkpoint, prevent_cse=False)
+    def of_some(piece: tuple[Array, _Places]) -> Array:
+        return jnp.abs(_couple(piece[0], keys, piece[1], senders, gains)).sum(-1)
+
     size, axis = queries.shape[-2], queries.ndim - 2
+    rows = max(1, min(size, limit // max(1, math.prod(keys.shape[:-1]))))
+    if rows == size:
+        return of_some((queries, receivers))
     blocks = -(-size // rows)
 
     def cut(x: Array, axis: int) -> Array:
@@ -144,30 +174,53 @@ def _by_blocks(
         x = jnp.pad(x, padding).reshape(*x.shape[:axis], blocks, rows, *x.shape[axis + 1 :])
         return jnp.moveaxis(x, axis, 0)
 
-    def join(x: Array) -> Array:
-        x = jnp.moveaxis(x, 0, axis)
-        return x.reshape(*x.shape[:axis], blocks * rows)[..., :size]
-
-    pieces = (cut(queries, axis), Layout(*(cut(x, 0) for x in receivers)))
-    heard = jax.lax.map(jax.checkpoint(lambda piece: hear(*piece), prevent_cse=False), pieces)
-    return tuple(map(join, heard))
+    found = jax.lax.map(of_some, (cut(queries, axis), _Places(*(cut(jnp.asarray(x), 0) for x in receivers))))
+    found = jnp.moveaxis(found, 0, axis)
+    return found.reshape(*found.shape[:axis], blocks * rows)[..., :size]
 
 
-def _couple(queries: Array, keys: Array, receivers: Layout, senders: Layout, gains: Gains) -> Array:
-    neighbour_gain, offset, dense_gain = gains
-    near = (receivers.layer[:, None] == senders.layer) & ~receivers.dense[:, None]
-    near &= jnp.abs(receivers.row[:, None] - senders.row) <= 1
-    near &= jnp.abs(receivers.column[:, None] - senders.column) <= 1
-    gain = jnp.where(receivers.dense[:, None] | senders.dense, dense_gain, 1)
-    scale, shift = jax.lax.optimization_barrier((gain * jnp.where(near, neighbour_gain, 1), gain * offset))
-    return jnp.einsum("...id,...jd->...ij", queries, keys, precision="highest") * scale - shift
+def _pull(queries: Array, keys: Array, field: Array, layers: Layers, gains: Gains) -> Array:
+    """sum_j r_ij field_j for each part of the field (..., N, 2), without making the couplings r."""
+    dense = _places(layers).dense[:, None]
+    # Positions hear dense nodes by their gain and other positions as they are, dense nodes everybody by that gain.
+    by_positions, by_nodes = jnp.where(dense, gains.dense, 1) * field, gains.dense * field
+    heard = jnp.where(dense, *(_hear(queries, keys, sent, gains.offset) for sent in (by_nodes, by_positions)))
+    if isinstance(gains.neighbour, int | float) and gains.neighbour == 1:
+        return heard
+    near, start = [], 0
+    for layer in layers:
+        own = slice(start, start + math.prod(layer))
+        parts = (x[..., own, :] for x in (queries, keys, field))
+        near.append(_hear_neighbours(*parts, layer) if len(layer) == 2 else jnp.zeros_like(field[..., own, :]))
+        start = own.stop
+    return heard + (gains.neighbour - 1) * jnp.concatenate(near, axis=-2)
 
 
-def _check(queries: Array, keys: Array, layout: Layout) -> tuple[Array, Array, Layout]:
-    queries, keys, layout = jnp.asarray(queries), jnp.asarray(keys), Layout(*(jnp.asarray(x) for x in layout))
+def _hear(queries: Array, keys: Array, sent: Array, offset: Array | float) -> Array:
+    """sum_j (<query_i, key_j> - offset) sent_j, (..., N, 2)."""
+    summed = jnp.einsum("...jd,...jc->...dc", keys, sent, precision="highest")
+    return jnp.einsum("...id,...dc->...ic", queries, summed, precision="highest") - offset * sent.sum(-2, keepdims=True)
+
+
+def _hear_neighbours(queries: Array, keys: Array, field: Array, size: tuple[int, int]) -> Array:
+    """sum_j <query_i, key_j> field_j over the nine positions around each of a layer, (..., H W, 2)."""
+    around = jnp.concatenate([keys * field[..., :1], keys * field[..., 1:]], axis=-1)
+    around = around.reshape(*keys.shape[:-2], *size, -1)
+    for axis in (around.ndim - 3, around.ndim - 2):
+        padded = jnp.pad(around, [(1, 1) if i == axis else (0, 0) for i in range(around.ndim)])
+        length = around.shape[axis]
+        around = sum(jax.lax.slice_in_dim(padded, i, i + length, axis=axis) for i in range(3))
+    parts = jnp.split(around.reshape(*keys.shape[:-1], -1), 2, axis=-1)
+    return jnp.stack([(queries * part).sum(-1) for part in parts], axis=-1)
+
+
+def _check(queries: Array, keys: Array, layers: Layers) -> tuple[Array, Array]:
+    queries, keys = jnp.asarray(queries), jnp.asarray(keys)
     if queries.ndim < 2 or queries.shape != keys.shape:
         raise ValueError(f"queries and keys must both be (..., N, D), got {queries.shape} and {keys.shape}")
-    wrong = {name: x.shape for name, x in layout._asdict().items() if x.shape != queries.shape[-2:-1]}
-    if wrong:
-        raise ValueError(f"layout must have ({queries.shape[-2]},) for each of N oscillators, got {wrong}")
-    return queries, keys, layout
+    if not layers or any(len(layer) not in (1, 2) or min(layer) < 1 for layer in layers):
+        raise ValueError(f"layers must be (H, W) or (n,) with positive sizes, got {layers}")
+    count = sum(map(math.prod, layers))
+    if count != queries.shape[-2]:
+        raise ValueError(f"layers {layers} have {count} oscillators, but queries are {queries.shape}")
+    return queries, keys

@@ -82,7 +82,7 @@ class GASPnet(nn.Module):
         dim: D of queries and keys.
         strength: alpha in [0, 1], of the modulation of every layer with phases at both ends.
         rate: lambda, of `agreement.attention_step`.
-        neighbour_gain, offset, dense_gain: tau, epsilon and kappa, of `agreement.coupling`. The paper prints an offset
+        neighbour_gain, offset, dense_gain: tau, epsilon and kappa, see `agreement.Gains`. The paper prints an offset
             of -0.9 for a term that it says weakens distant pairs (0.9 would), and a division by kappa (a gain of
             1 / kappa) for what it says amplifies the dense nodes.
         dense_maps: "layer": a dense layer has one query and one key vector, which the activity of each node scales;
@@ -110,7 +110,7 @@ class GASPnet(nn.Module):
     num_steps: int = 6
 
     def layers(self, size: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the layers with phases, for images of size (H, W), as `agreement.Layout.of` takes them."""
+        """Shapes of the layers with phases, for images of size (H, W), as `oscnets.dynamics.agreement` takes them."""
         blocks = [tuple(length // 2**level for length in size) for level in range(len(self.channels) + 1)]
         first = 0 if self.input_phases else 1
         return (*blocks[first:], (self.hidden,), (self.num_heads * self.num_classes,))
@@ -137,16 +137,16 @@ class GASPnet(nn.Module):
         if not self.input_phases:
             x = _first_block(x, *weights.blocks[0], self.norm)
             weights = weights._replace(blocks=weights.blocks[1:])
-        # What is below the modulated layers is constant in time, and so are its taps, queries and keys.
+        # What is below the modulated layers is constant in time: taps, queries and keys, how much it hears of itself.
         responses, read = tap_responses(x, weights.blocks[0][0]), _project(x, maps[0])
-        layout = agreement.Layout.of(*shapes)
-        gains = {name: getattr(self, name) for name in ("rate", "neighbour_gain", "offset", "dense_gain")}
+        gains = agreement.Gains(self.neighbour_gain, self.offset, self.dense_gain)
+        still = agreement.strength(*read, shapes[:1], gains)
 
         def step(state: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
             phases, activities = state
             each = [read, *map(_project, activities, maps[1:])]
             queries, keys = (jnp.concatenate(parts, axis=1) for parts in zip(*each, strict=True))
-            phases = agreement.attention_step(phases, queries, keys, layout, **gains)
+            phases = agreement.attention_step(phases, queries, keys, shapes, gains, rate=self.rate, still=still)
             return phases, _pass(weights, responses, self.norm, _by_layer(phases, shapes), self.strength)
 
         state = (phases0, _pass(weights, responses, self.norm))

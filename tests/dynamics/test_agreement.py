@@ -9,8 +9,7 @@ from oscnets.dynamics import agreement, kuramoto
 from tests.helpers import assert_close, assert_finite, assert_gradients, float64, in_float64
 
 LAYERS = ((3, 4), (2, 2), (3,), (2,))
-LAYOUT = agreement.Layout.of(*LAYERS)
-GAINS = {"neighbour_gain": 5.0, "offset": -0.9, "dense_gain": 7.0}
+GAINS = agreement.Gains(5.0, -0.9, 7.0)
 
 
 def arrays(lead=(2,), layers=LAYERS, dim=3, seed=0):
@@ -19,7 +18,7 @@ def arrays(lead=(2,), layers=LAYERS, dim=3, seed=0):
     return rng.uniform(-4, 4, (*lead, size)), *rng.normal(size=(2, *lead, size, dim))
 
 
-def naive_coupling(queries, keys, layers, neighbour_gain, offset, dense_gain):
+def naive_coupling(queries, keys, layers, gains):
     places = [(layer, *place) for layer, shape in enumerate(layers) for place in np.ndindex(shape)]
     r = np.zeros((len(places),) * 2)
     for i, to in enumerate(places):
@@ -27,8 +26,8 @@ def naive_coupling(queries, keys, layers, neighbour_gain, offset, dense_gain):
             dense = len(to) == 2 or len(start) == 2
             apart = [abs(a - b) for a, b in zip(to[1:], start[1:], strict=False)]
             near = not dense and to[0] == start[0] and max(apart) <= 1
-            r[i, j] = queries[i] @ keys[j] * (neighbour_gain if near else 1) - offset
-            r[i, j] *= dense_gain if dense else 1
+            r[i, j] = queries[i] @ keys[j] * (gains.neighbour if near else 1) - gains.offset
+            r[i, j] *= gains.dense if dense else 1
     return r
 
 
@@ -37,21 +36,21 @@ def naive_step(phases, r, rate, floor):
     return phases + rate * np.array(pulls) / (np.abs(r).sum(-1) + floor)
 
 
-@pytest.mark.parametrize("gains", [GAINS, {"neighbour_gain": 1.0, "offset": 0.9, "dense_gain": 0.01}], ids=str)
+@pytest.mark.parametrize("gains", [GAINS, agreement.Gains(1.0, 0.9, 0.01)], ids=str)
 def test_coupling_and_step_are_equations_3_to_6(gains):
     phases, queries, keys = arrays()
-    expected = [naive_coupling(q, k, LAYERS, **gains) for q, k in zip(queries, keys, strict=True)]
-    found = in_float64(lambda *args: agreement.coupling(*args, LAYOUT, **gains), queries, keys)
+    expected = [naive_coupling(q, k, LAYERS, gains) for q, k in zip(queries, keys, strict=True)]
+    found = in_float64(lambda *args: agreement.coupling(*args, LAYERS, gains), queries, keys)
     assert_close(found, np.stack(expected), 1e-12)
-    step = lambda *args: agreement.attention_step(*args, LAYOUT, rate=0.3, floor=1e-2, **gains)  # noqa: E731
+    step = lambda *args: agreement.attention_step(*args, LAYERS, gains, rate=0.3, floor=1e-2)  # noqa: E731
     moved = np.stack([naive_step(x, r, 0.3, 1e-2) for x, r in zip(phases, expected, strict=True)])
     assert_close(in_float64(step, phases, queries, keys), moved, 1e-12)
 
 
 def test_frozen_couplings_are_the_graph():
     phases, queries, keys = arrays()
-    graph = lambda *args: kuramoto.agreement_step(args[0], agreement.coupling(*args[1:], LAYOUT, **GAINS), rate=0.4)  # noqa: E731
-    step = lambda *args: agreement.attention_step(*args, LAYOUT, rate=0.4, **GAINS)  # noqa: E731
+    graph = lambda *args: kuramoto.agreement_step(args[0], agreement.coupling(*args[1:], LAYERS, GAINS), rate=0.4)  # noqa: E731
+    step = lambda *args: agreement.attention_step(*args, LAYERS, GAINS, rate=0.4)  # noqa: E731
     assert_close(in_float64(step, phases, queries, keys), in_float64(graph, phases, queries, keys), 1e-13)
     shifted = in_float64(step, phases + 0.7, queries, keys) - 0.7
     assert_close(shifted, in_float64(graph, phases, queries, keys), 1e-13)
@@ -64,7 +63,7 @@ def test_blocks_are_the_whole_with_its_gradients(rows, lead):
 
     def run(limit):
         def value(*args):
-            step = agreement.attention_step(*args, LAYOUT, rate=0.3, max_couplings=limit, **GAINS)
+            step = agreement.attention_step(*args, LAYERS, GAINS, rate=0.3, max_couplings=limit)
             return jnp.sum(target * jnp.sin(step)), step
 
         return jax.value_and_grad(value, (0, 1, 2), has_aux=True)
@@ -79,8 +78,9 @@ def test_gradients_by_finite_differences():
     target = np.arange(1.0, 22.0) / 10
 
     def value(phases, queries, keys, rate, gains):
-        gains = {"neighbour_gain": gains[0], "offset": gains[1], "dense_gain": gains[2]}
-        step = agreement.attention_step(phases, queries, keys, LAYOUT, rate=rate, max_couplings=100, **gains)
+        step = agreement.attention_step(
+            phases, queries, keys, LAYERS, agreement.Gains(*gains), rate=rate, max_couplings=100
+        )
         return jnp.sum(target * jnp.sin(step))
 
     with float64():
@@ -89,46 +89,60 @@ def test_gradients_by_finite_differences():
 
 def test_silent_oscillators_stay_with_finite_gradients():
     phases, queries, keys = (x.astype(np.float32) for x in arrays())
-    value = lambda *args: jnp.sin(agreement.attention_step(*args, LAYOUT, rate=0.3)).sum()  # noqa: E731
-    assert_close(agreement.attention_step(phases, 0 * queries, keys, LAYOUT, rate=0.3), phases, 0)
+    value = lambda *args: jnp.sin(agreement.attention_step(*args, LAYERS, agreement.Gains(), rate=0.3)).sum()  # noqa: E731
+    assert_close(agreement.attention_step(phases, 0 * queries, keys, LAYERS, agreement.Gains(), rate=0.3), phases, 0)
     assert_finite(jax.jit(jax.grad(value, (0, 1, 2)))(phases, 0 * queries, 0 * keys))
 
 
 def test_seeds_of_a_vmap():
     args = arrays((3,))
-    step = lambda *args: agreement.attention_step(*args, LAYOUT, rate=0.3, max_couplings=100, **GAINS)  # noqa: E731
+    step = lambda *args: agreement.attention_step(*args, LAYERS, GAINS, rate=0.3, max_couplings=100)  # noqa: E731
     each = np.stack([in_float64(step, *(x[i] for x in args)) for i in range(3)])
     assert_close(in_float64(jax.vmap(step), *args), each, 1e-13)
 
 
 def test_memory_of_16384_positions():
     """The temporaries that XLA plans for value and gradient; the couplings would be 1 GiB each time they are stored."""
-    layout = agreement.Layout.of((128, 128))
-    value = lambda *args: jnp.sum(agreement.attention_step(*args, layout, rate=0.3, **GAINS) ** 2)  # noqa: E731
+    value = lambda *args: jnp.sum(agreement.attention_step(*args, [(128, 128)], GAINS, rate=0.3) ** 2)  # noqa: E731
     shapes = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((2**14,), (2**14, 32), (2**14, 32))]
     compiled = jax.jit(jax.value_and_grad(value, (0, 1, 2))).lower(*shapes).compile()
     assert 2**20 < compiled.memory_analysis().temp_size_in_bytes < 2**29
 
 
-def test_layout_of_layers():
-    layout = agreement.Layout.of((2, 3), (2,))
-    assert layout.layer.tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
-    assert layout.row.tolist()[:6] == [0, 0, 0, 1, 1, 1]
-    assert layout.column.tolist()[:6] == [0, 1, 2, 0, 1, 2]
-    assert layout.dense.tolist() == [False] * 6 + [True] * 2
+@pytest.mark.parametrize("known", [5, 12])
+def test_strength_that_is_known_need_not_be_summed_again(known):
+    phases, queries, keys = arrays()
+    target = np.linspace(-1, 1, 21)
+
+    def both(*args):
+        first = [x[:, :known] for x in args[1:]]
+        still = jnp.abs(agreement.coupling(*args[1:], LAYERS, GAINS)[:, :known, :known]).sum(-1)
+        if known == 12:  # the whole of the first layer, as its own strength
+            still = agreement.strength(*first, LAYERS[:1], GAINS)
+        step = lambda **options: agreement.attention_step(*args, LAYERS, GAINS, rate=0.3, **options)  # noqa: E731
+        return [jnp.sum(target * jnp.sin(x)) for x in (step(still=still), step())]
+
+    with float64():
+        found, expected = (
+            jax.jit(jax.value_and_grad(lambda *args, i=i: both(*args)[i], (0, 1, 2)))(
+                *map(jnp.asarray, (phases, queries, keys))
+            )
+            for i in (0, 1)
+        )
+    assert_close(found, expected, 1e-12)
 
 
 @pytest.mark.parametrize("layers", [(), ((2, 2, 2),), ((3, 0),), ((), (3,))])
 def test_layers_that_are_none(layers):
     with pytest.raises(ValueError, match=r"layers must be \(H, W\) or \(n,\) with positive sizes, got \("):
-        agreement.Layout.of(*layers)
+        agreement.coupling(jnp.zeros((3, 2)), jnp.zeros((3, 2)), layers, GAINS)
 
 
 @pytest.mark.parametrize(
     ("phases", "queries", "keys", "options", "message"),
     [
         ((2, 21), (2, 21, 3), (2, 21, 4), {}, r"both be \(\.\.\., N, D\), got \(2, 21, 3\) and \(2, 21, 4\)"),
-        ((2, 20), (2, 20, 3), (2, 20, 3), {}, r"layout must have \(20,\) .* got {'layer': \(21,\)"),
+        ((2, 20), (2, 20, 3), (2, 20, 3), {}, r"have 21 oscillators, but queries are \(2, 20, 3\)"),
         ((21,), (2, 21, 3), (2, 21, 3), {}, r"phases must be \(2, 21\) .* got \(21,\)"),
         ((21,), (21,), (21,), {}, r"both be \(\.\.\., N, D\), got \(21,\)"),
         ((21,), (21, 3), (21, 3), {"max_couplings": 0}, "max_couplings must be >= 1, got 0"),
@@ -136,4 +150,4 @@ def test_layers_that_are_none(layers):
 )
 def test_shapes_that_do_not_fit(phases, queries, keys, options, message):
     with pytest.raises(ValueError, match=message):
-        agreement.attention_step(*map(jnp.zeros, (phases, queries, keys)), LAYOUT, rate=0.1, **options)
+        agreement.attention_step(*map(jnp.zeros, (phases, queries, keys)), LAYERS, GAINS, rate=0.1, **options)

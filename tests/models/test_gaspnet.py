@@ -79,12 +79,12 @@ def naive(net, p, image, phases):
     """Logits and phases of one image at every step, by a matrix of couplings."""
     shapes = net.layers(image.shape[:2])
     cuts = np.cumsum([np.prod(shape) for shape in shapes])[:-1]
-    gains = {"neighbour_gain": net.neighbour_gain, "offset": net.offset, "dense_gain": net.dense_gain}
+    gains = agreement.Gains(net.neighbour_gain, net.offset, net.dense_gain)
     layers = naive_pass(net, p, image)
     logits, trajectory = [layers[-1]], [phases]
     for _ in range(net.num_steps):
         r = in_float64(
-            lambda *maps: agreement.coupling(*maps, agreement.Layout.of(*shapes), **gains),
+            lambda *maps: agreement.coupling(*maps, shapes, gains),
             *(naive_maps(net, p, layers, of) for of in ("query", "key")),
         )
         phases = in_float64(lambda *args: kuramoto.agreement_step(*args, rate=net.rate), phases, r)
