@@ -83,6 +83,7 @@ def test_names_of_test_sets():
     assert names.test_set("test") == ("test", None)
     assert names.test_set("digits9@60") == ("digits9", 60)
     assert names.test_set("frames@3") == ("frames", 3)
+    assert [names.digits_of(name) for name in ("digits4@60", "digits9", "test@60", "validation")] == [4, 9, None, None]
     for name in ("tests", "digits1", "test@", "test@0", "test@x", "moving@3", "moving_backwards@3"):
         with pytest.raises(ValueError, match=re.escape(f"no test set {name!r}: expected one of test, ")):
             names.test_set(name)

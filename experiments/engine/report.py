@@ -27,6 +27,7 @@ from experiments.engine.workdir import write_atomically
 from oscnets import plotting, stats
 
 Summary = dict[str, Any]
+Chance = Mapping[str, float] | Callable[[str], Mapping[str, float]]
 
 
 def build(
@@ -34,7 +35,7 @@ def build(
     *,
     draw: Callable[[Path], Any] | None = None,
     time_metrics: Sequence[str] | None = None,
-    chance: Mapping[str, float] | None = None,
+    chance: Chance | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Summary:
     """Write summary.json, summary.md and figures/*.png of a run, complete or not.
@@ -43,7 +44,8 @@ def build(
         workdir: the folder of the run.
         draw: draws the experiment's own pictures, from the workdir, after all else is written.
         time_metrics: metrics to draw over the dynamics, a panel each; by default all that any model has over time.
-        chance: level of guessing a metric, stated in the tables and drawn as a line.
+        chance: level of guessing a metric, stated in the tables and drawn as a line; or a function that gives the levels
+            of a split.
         labels: what a metric is called on an axis, with its unit.
 
     Returns:
@@ -73,7 +75,7 @@ def build(
     return summary
 
 
-def summarize(metrics: Metrics, config: Mapping[str, Any], *, chance: Mapping[str, float] | None = None) -> Summary:
+def summarize(metrics: Metrics, config: Mapping[str, Any], *, chance: Chance | None = None) -> Summary:
     """The content of summary.json, see `build`."""
     models = in_order(metrics, expected_models(config))
     splits = in_order(split for model in models for split in metrics[model] if split not in TRAINING_SPLITS)
@@ -86,13 +88,17 @@ def summarize(metrics: Metrics, config: Mapping[str, Any], *, chance: Mapping[st
         "run": header(config),
         "models": models,
         "splits": splits,
-        "chance": dict(chance or {}),
+        "chance": {split: _levels(chance, split) for split in (*TRAINING_SPLITS, *splits)},
         "missing": _missing(metrics, models, splits, config),
         "best_step": {model: _best_steps(metrics[model]) for model in models},
         "training": {model: _training(metrics, model) for model in models},
         "results": results,
         "tests": tests,
     }
+
+
+def _levels(chance: Chance | None, split: str) -> dict[str, float]:
+    return dict(chance(split) if callable(chance) else chance or {})
 
 
 def expected_models(config: Mapping[str, Any]) -> list[str]:
@@ -125,7 +131,7 @@ def draw_over_time(
             values = {model: array for model, array in values.items() if array.size}
             if values:
                 label = labels.get(name, name)
-                panels.append({"values": values, "ylabel": label, "chance": summary["chance"].get(name)})
+                panels.append({"values": values, "ylabel": label, "chance": summary["chance"][split].get(name)})
         if panels:
             title = f"{split}: {_spread(panels)} (dashed: no steps)"
             figure = plotting.curve_row(panels, models=summary["models"], title=title)
@@ -145,7 +151,7 @@ def draw_learning(
             "positions": {model: steps for model, (steps, _) in curves.items()},
             "xlabel": "training step",
             "ylabel": f"{split}: {labels.get(name, name)}",
-            "chance": summary["chance"].get(name),
+            "chance": summary["chance"][split].get(name),
             "across": False,
         })  # fmt: skip
     if panels:

@@ -144,10 +144,7 @@ def run(
     """
     from experiments.engine import search_report
 
-    space = {
-        part: {key: list(value) for key, value in entries.items()} for part, entries in problem.space._asdict().items()
-    }
-    settings = {**settings, "together": together, "space": space}
+    settings = {**settings, "together": together, "space": problem.space.to_json()}
     with _study(workdir, problem, settings) as study:
         if len(study.trials) < trials:
             _search(study, problem, config, trials, together)

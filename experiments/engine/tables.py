@@ -66,8 +66,8 @@ def _metric(summary: Mapping[str, Any], split: str, name: str) -> str:
     notes = ["Mean ± standard deviation [95 % interval of the mean] over seeds."]
     if shown and any(entry["steps"] is None for entry in by_model.values()):
         notes.append("A model without dynamics has one value, in the last of these columns.")
-    if name in summary["chance"]:
-        notes.append(f"Chance: {_number(summary['chance'][name])}.")
+    if name in summary["chance"][split]:
+        notes.append(f"Chance: {_number(summary['chance'][split][name])}.")
     text = f"### {split}: {name}\n\n{' '.join(notes)}\n\n{_by_step(name, by_model, shown)}"
     if len(every) == len(shown):
         return text

@@ -43,8 +43,8 @@ class Data:
             clean = self._scenes("test", count, background)
             std = self.config.data.noise_variance**0.5
             return {**clean, "images": corruptions.gaussian_noise(clean["images"], std=std, seed=4)}
-        if name.startswith("digits"):
-            return self._scenes("test", int(name.removeprefix("digits")), background)
+        if number := names.digits_of(name):
+            return self._scenes("test", number, background)
         return self._scenes(name, count, background)
 
     def _make_scenes(self, split: str, count: int, background: bool) -> Arrays:

@@ -33,7 +33,7 @@ def run(config: ConfigDict, workdir: Path, *, report_only: bool = False, evaluat
         report_only=report_only,
         train=not evaluate,
         draw=pictures.draw,
-        chance={"accuracy": config.data.num_digits / 10},
+        chance=lambda split: {"accuracy": (names.digits_of(split) or config.data.num_digits) / 10},
         time_metrics=("accuracy", "synchrony"),
         labels={"accuracy": "share of digits found", "synchrony": "synchrony loss (0: perfect)"},
     )

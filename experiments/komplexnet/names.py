@@ -3,7 +3,8 @@
 A model is NETWORK or NETWORK@SCENES: a network, and the scenes it is trained on where they are not the config's own:
 `komplexnet@3` is trained on three digits, `komplexnet@background` on scenes in front of pictures.
 
-A test set is SET or SET@STEPS, with another number of steps of the dynamics than in training: `test@60`.
+A test set is SET or SET@STEPS, with another number of steps of the dynamics than in training: `test@60`. The scenes of
+`test`, `overlap` and `noise` are of the kind that the model was trained on; `digits5` has five digits for all.
 """
 
 from typing import NamedTuple
@@ -70,3 +71,9 @@ def test_set(name: str) -> TestSet:
             f"@STEPS, for example test@60"
         )
     return TestSet(known, int(steps) if at else None)
+
+
+def digits_of(name: str) -> int | None:
+    """How many digits a test set's name tells, for any name of a split; None where it tells none."""
+    stem = name.partition("@")[0]
+    return int(stem.removeprefix("digits")) if stem in STILL and stem.startswith("digits") else None

@@ -123,6 +123,14 @@ def test_paired_tests_at_the_last_step(make_run):
         assert test["p_adjusted"] == pytest.approx(1.5 * expected.p_value)
 
 
+def test_the_level_of_guessing_may_differ_between_splits(make_run):
+    workdir = make_run(whole_run())
+    report.build(workdir, chance=lambda split: {"accuracy": 0.5} if split == "noise" else {"accuracy": 0.25})
+    text = (workdir / "summary.md").read_text()
+    for split, level in (("test", "0.250"), ("noise", "0.500")):
+        assert f"Chance: {level}." in text.split(f"### {split}: accuracy")[1].split("###")[0]
+
+
 def test_tables_have_a_model_a_row_in_the_config_s_order(make_run):
     workdir = make_run(whole_run())
     report.build(workdir, chance={"accuracy": 0.1})
