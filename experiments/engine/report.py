@@ -44,7 +44,7 @@ def build(
         workdir: the folder of the run.
         draw: draws the experiment's own pictures, from the workdir, after all else is written.
         time_metrics: metrics to draw over the dynamics, a panel each; by default all that any model has over time.
-        chance: level of guessing a metric, stated in the tables and drawn as a line; or a function that gives the levels
+        chance: level of guessing a metric, stated in the tables and drawn as a line; or a function that gives those
             of a split.
         labels: what a metric is called on an axis, with its unit.
 
