@@ -8,8 +8,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import engine
+from experiments.engine.results import in_order, load_config
 from experiments.engine.splits import Splits
-from experiments.komplexnet import names
+from experiments.komplexnet import names, pictures_metrics, pictures_samples
 from experiments.komplexnet.tasks import ideal_start, make_network, random_start
 
 SAMPLED = {"test": 4, "overlap": 2, "noise": 2}  # scenes of each test set that the pictures show
@@ -47,28 +48,12 @@ def sample(config: ConfigDict, trained: engine.Trained, data: Splits) -> dict[st
 
 
 def draw(workdir: Path) -> None:
-    """The pictures of this experiment, from the samples in the workdir."""
-    for path in sorted((workdir / "samples").glob("*.npz")):
-        with np.load(path) as stored:
-            arrays = dict(stored)
-        if arrays:
-            _draw_model(workdir / "figures", path.stem, arrays)
-
-
-def _draw_model(figures: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
-    from oscnets import plotting
-
-    for split in dict.fromkeys(arrays["set"]):
-        chosen = arrays["set"] == split
-        shown = {key: arrays[key][chosen] for key in ("images", "masks", "phases", "amplitude")}
-        sheet = plotting.scene_sheet(**shown, title=f"{name}: scenes of the set {split}")
-        plotting.save(sheet, figures / f"phases_{name}_{split}.png")
-    channels = plotting.phase_map(
-        arrays["phases"][0, -1], arrays["amplitude"][0], title=f"{name}: phases of every channel, last step"
-    )
-    plotting.save(channels, figures / f"channels_{name}.png")
-    if "after/coupling_kernel" in arrays:
-        kernel = plotting.kernel_change(
-            arrays["before/coupling_kernel"], arrays["after/coupling_kernel"], title="coupling kernel, first seed"
-        )
-        plotting.save(kernel, figures / f"kernel_{name}.png")
+    """The pictures of this experiment: of the samples in the workdir, and of its metrics."""
+    wanted = load_config(workdir)["config"]["models"]
+    paths = {path.stem: path for path in (workdir / "samples").glob("*.npz")}
+    samples = {}
+    for name in in_order(sorted(paths), wanted):
+        with np.load(paths[name]) as stored:
+            samples[name] = dict(stored)
+    pictures_samples.draw(workdir / "figures", {name: arrays for name, arrays in samples.items() if arrays})
+    pictures_metrics.draw(workdir)

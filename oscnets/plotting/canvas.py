@@ -66,11 +66,13 @@ def save_film(film: Film, path: str | os.PathLike[str], *, fps: int = 3, hold: i
     from matplotlib.animation import PillowWriter
 
     writer = PillowWriter(fps=fps)
-    with _whole(path, suffix=".gif") as temporary, writer.saving(film.figure, temporary, dpi=dpi):
+    with _whole(path, suffix=".gif") as temporary:
+        writer.setup(film.figure, temporary, dpi=dpi)
         for frame in range(film.num_frames):
             film.show(frame)
             for _ in range(hold if frame == film.num_frames - 1 else 1):
                 writer.grab_frame(facecolor="white")
+        writer.finish()
 
 
 @contextmanager

@@ -88,12 +88,12 @@ def curve_grid(rows: Sequence[Sequence[Mapping[str, Any] | None]], *, models: Se
             place.set_axis_off()
             continue
         curves(**{"styles": styles, "legend": False, **panel}, axes=place)
-        place.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        place.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
         handles, labels = place.get_legend_handles_labels()
-        entries = dict(zip(labels, handles, strict=True)) | entries
+        entries = entries | dict(zip(labels, handles, strict=True))
     order = [name for name in models if name in entries] + [name for name in entries if name not in models]
     if order:
-        columns = min(6, max(1, int(figure.get_figwidth() / (0.8 + 0.085 * max(map(len, order))))))
+        columns = min(6, max(1, int(figure.get_figwidth() / (0.6 + 0.07 * max(map(len, order))))))
         figure.legend([entries[n] for n in order], order, loc="outside lower center", ncols=columns, frameon=False)
     figure.suptitle(title)
     return figure

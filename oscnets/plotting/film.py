@@ -57,7 +57,7 @@ def phase_film(
             maps[scene].images[0].set_data(picture)
             circles[scene].clear()
             polar_phases(phases[scene, frame], amplitude[scene], masks[scene], axes=circles[scene])
-        circles[0].set_ylabel("phases, a ring a digit;\nr: order parameter", fontsize=9, labelpad=8)
+        circles[0].set_ylabel("phases, a ring a digit;\nr: order parameter", fontsize=9, labelpad=18)
         figure.suptitle(f"{title}{', ' if title else ''}step {frame + 1} of {length}")
 
     show(0)

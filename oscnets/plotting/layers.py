@@ -46,7 +46,7 @@ def polar_layer(
         _numbers(axes, z, radius, check_rank("classes", classes, 1).astype(bool))
     else:
         groups = _groups(z, masks)
-        for group in range(-1, -1 if masks is None else np.shape(masks)[-1]):
+        for group in range(-1, 0 if masks is None else np.shape(masks)[-1]):
             chosen = (groups == group) & (size > 0)
             colour = _NO_GROUP if group < 0 else GROUP_COLOURS[group % len(GROUP_COLOURS)]
             dots = {"s": 4, "alpha": 0.3} if z.size > 200 else {"s": 16, "alpha": 0.8}
@@ -109,7 +109,7 @@ def _explain(axes: Axes) -> None:
         "Maps: phase of each pixel's strongest channel. Circles: a dot a unit, at its phase.\n"
         "Layer 1: active units in their digit's colour, a ring a digit; arrow: their mean, length r.\n"
         "Further layers: radius = magnitude, relative to the layer's largest.\n"
-        "Where a layer has places, colour is the digit below, grey none; arrow: mean by magnitude.\n"
+        "A layer with positions is coloured by the digit there, grey: none; arrow: mean by magnitude.\n"
         "Last layer: each unit as the number of its class, those in the picture bold."
     )
     axes.text(0.02, 0.5, text, ha="left", va="center", fontsize=9, transform=axes.transAxes)

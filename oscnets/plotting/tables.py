@@ -42,7 +42,7 @@ def score_tables(
     figure = new_figure((0.9 * len(columns) + 0.7) * len(means) + 1.2, 0.8 * len(rows) + 1.5)
     cells = figure.subplots(1, len(means), squeeze=False)[0]
     for axes, name in zip(cells, means, strict=True):
-        drawn = axes.imshow(means[name], cmap="Blues", vmin=low, vmax=high if high > low else low + 1e-3)
+        drawn = axes.imshow(means[name], cmap="Blues", aspect="auto", vmin=low, vmax=high if high > low else low + 1e-3)
         axes.set(xticks=range(len(columns)), xticklabels=columns, yticks=range(len(rows)), yticklabels=rows)
         axes.set_xlabel(xlabel, fontsize=9)
         axes.set_title(name, fontsize=10)

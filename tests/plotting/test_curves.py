@@ -1,6 +1,7 @@
 """oscnets.plotting: curves of known numbers."""
 
 import numpy as np
+import pytest
 
 from oscnets import plotting
 
@@ -39,3 +40,25 @@ def test_one_point_of_a_learning_curve_is_drawn_where_it_lies():
     axes = plotting.curves({"a": np.array([[0.5]])}, positions={"a": [250]}, across=False).axes[0]
     assert axes.lines[0].get_xydata().tolist() == [[250.0, 0.5]]
     assert axes.lines[0].get_marker() == "o"
+
+
+def test_curve_grid_has_guides_and_empty_places():
+    rows = [
+        [{"values": {"a": np.ones((1, 4))}, "marks": {"steps in training": 3}, "zero": True}, None],
+        [None, {"values": {"b": np.ones((2, 3))}, "positions": {"b": [2, 3, 5]}, "chance": ([2, 5], [0.2, 0.5])}],
+    ]
+    figure = plotting.curve_grid(rows, models=["a", "b"])
+    first, nothing, no_more, last = figure.axes
+    assert not nothing.axison and not no_more.axison
+    line, mark, zero = first.lines
+    assert mark.get_xdata() == [3, 3]
+    assert zero.get_ydata() == [0, 0]
+    line, chance = last.lines
+    assert line.get_xdata().tolist() == [2, 3, 5]
+    assert chance.get_xydata().tolist() == [[2, 0.2], [5, 0.5]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "steps in training", "chance"]
+
+
+def test_curve_grid_refuses_ragged_rows():
+    with pytest.raises(ValueError, match=r"rows must be of one length, got \[1, 2\]"):
+        plotting.curve_grid([[None], [None, None]], models=[])
