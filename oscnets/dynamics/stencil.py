@@ -66,9 +66,15 @@ def stencil_sum(field: Array, kernel: Array, *, boundary: Boundary) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _sum(boundary: Boundary, field: Array, kernel: Array) -> Array:
-    # One fused pass over the taps while they are few; beyond, a matrix product is faster than its two shifted copies.
-    few = kernel.shape[2] * kernel.shape[3] <= 8
-    return (_by_taps if few else _by_rows)(boundary, field, kernel)
+    """Rows are gathered, one product multiplies them for every column tap, and its results are shifted and added.
+
+    A product of gathered columns too would move more memory, and a sum over single taps compiles for seconds.
+    """
+    taps_h, taps_w, c_in, c_out = kernel.shape
+    rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
+    matrix = kernel.transpose(1, 3, 0, 2).reshape(taps_w * c_out, taps_h * c_in)
+    products = jnp.matmul(matrix, rows, precision=_HIGHEST).reshape(taps_w, c_out, *field.shape[1:])
+    return sum(_shifts(products[d], taps_w, 2, boundary)[d] for d in range(taps_w))
 
 
 def _extend(x: Array, radius: int, axis: int, boundary: Boundary) -> Array:
@@ -86,24 +92,6 @@ def _shifts(x: Array, taps: int, axis: int, boundary: Boundary) -> list[Array]:
     """x[y + d - radius] for d = 0 ... taps - 1."""
     size, extended = x.shape[axis], _extend(x, taps // 2, axis, boundary)
     return [lax.slice_in_dim(extended, d, d + size, axis=axis) for d in range(taps)]
-
-
-def _by_taps(boundary: Boundary, field: Array, kernel: Array) -> Array:
-    taps_h, taps_w, c_in, c_out = kernel.shape
-    _, height, width, _ = field.shape
-    wide = _extend(_extend(field, taps_h // 2, 1, boundary), taps_w // 2, 2, boundary)
-    at = lambda i, y, x: wide[i, y : y + height, x : x + width]  # noqa: E731
-    taps = [(y, x, i) for y in range(taps_h) for x in range(taps_w) for i in range(c_in)]
-    return jnp.stack([sum(kernel[y, x, i, o] * at(i, y, x) for y, x, i in taps) for o in range(c_out)])
-
-
-def _by_rows(boundary: Boundary, field: Array, kernel: Array) -> Array:
-    """Rows are gathered, one product multiplies them for every column tap, and its results are shifted and added."""
-    taps_h, taps_w, c_in, c_out = kernel.shape
-    rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
-    matrix = kernel.transpose(1, 3, 0, 2).reshape(taps_w * c_out, taps_h * c_in)
-    products = jnp.matmul(matrix, rows, precision=_HIGHEST).reshape(taps_w, c_out, *field.shape[1:])
-    return sum(_shifts(products[d], taps_w, 2, boundary)[d] for d in range(taps_w))
 
 
 def _sum_forward(boundary, field, kernel):

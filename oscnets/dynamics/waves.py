@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
 from oscnets.dynamics.reversible import Plan, Reader, unroll_read, unroll_reversible
 from oscnets.dynamics.stencil import Boundary, check_boundary, from_inner, stencil_sum, to_inner
@@ -280,7 +281,8 @@ def oscillator_trajectory(
 def inner_step(params: Params, state: tuple[Array, Array], *, implicit_damping: bool) -> tuple[Array, Array]:
     """`oscillator_step` in the inner layout (C, H, W, N)."""
     (kernel, omega, damping, dt), (position, velocity) = params, state
-    force = jnp.tanh(stencil_sum(position, kernel, boundary="periodic")) - omega * position
+    pull = checkpoint_name(jnp.tanh(stencil_sum(position, kernel, boundary="periodic")), "pull")
+    force = pull - omega * position
     if implicit_damping:
         velocity = (velocity + dt * force) / (1 + dt * damping)
     else:
@@ -342,6 +344,9 @@ def inner_trajectory(
     step, invert = (partial(fn, implicit_damping=implicit_damping) for fn in (inner_step, reverse_inner_step))
     plan = Plan(step, invert, operator.itemgetter(0), num_steps, reader)
     if not reversible:
+        if checkpoint_every is None:  # What gradients need beside the states is the one thing costly to compute.
+            only_pull = jax.checkpoint_policies.save_only_these_names("pull")
+            plan = plan._replace(step=jax.checkpoint(step, prevent_cse=False, policy=only_pull))
         last, observed = unroll_read(plan, params, state, weights, checkpoint_every=checkpoint_every)
         return Trajectory(*last, observed, None)
     _, _, damping, dt = params

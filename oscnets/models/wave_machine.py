@@ -83,6 +83,7 @@ class WaveMachine(nn.Module):
         damping = Encoder((mid, mid, channels), "relu", name="damping_encoder")(x)
         kernel = self.param("kernel", lambda _: laplace_kernel(channels))
         head = SeriesClassifier(self.readout, channels, self.num_steps, self.hidden, self.num_classes, name="head")
+        reader = streaming_readout(self.readout, self.num_steps) if self.stream else None
         if self.is_initializing():  # What follows takes seconds to compile.
             head.declare()
             return Segmentation(None)
@@ -96,7 +97,7 @@ class WaveMachine(nn.Module):
             implicit_damping=self.implicit_damping,
             checkpoint_every=every if self.memory == "checkpoint" else None,
             reversible=self.memory == "reverse",
-            reader=streaming_readout(self.readout, self.num_steps) if self.stream else None,
+            reader=reader,
             weights=head.time_kernel if self.stream else None,
         )
         if self.stream:

@@ -148,7 +148,7 @@ def _mean(length: int, _: None, state: Array, t: Array) -> Array:
 
 
 def _linear(kernel: Array, state: Array, t: Array) -> Array:
-    weights = kernel[t].reshape(-1, *[1] * state.ndim)
+    weights = jnp.asarray(kernel)[t].reshape(-1, *[1] * state.ndim)
     return (weights * state).reshape(-1, *state.shape[1:])
 
 
