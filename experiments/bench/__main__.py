@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import gaspnet, harness, komplexnet
+from experiments.bench import gaspnet, harness, komplexnet, waves
 
-SIZES = ("batch_size", "num_steps", "kernel_size")  # what the steps' commands take, as far as they do
+SIZES = ("batch_size", "num_steps", "kernel_size", "size", "cases")  # what the steps' commands take, as far as they do
 
 
 def positive(text: str) -> int:
@@ -40,15 +40,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     presentation = commands.add_parser("gaspnet", help="a training step against eager PyTorch", allow_abbrev=False)
     presentation.add_argument("--batch_size", type=positive, default=32)
     presentation.add_argument("--num_steps", type=positive, default=6, help="of the phases")
-    for command in (step, presentation):
+    ripple = commands.add_parser("waves", help="training steps of segmenters against eager PyTorch", allow_abbrev=False)
+    ripple.add_argument("--cases", choices=waves.CASES, nargs="+", default=list(waves.CASES))
+    for name in ("size", "batch_size", "num_steps"):
+        ripple.add_argument(f"--{name}", type=positive, help="instead of each case's own")
+    for command in (step, presentation, ripple):
         command.add_argument("--no_peer", action="store_true", help="time JAX alone; needs no PyTorch")
     ways = commands.add_parser("coupling", help="the coupling's methods over sizes", allow_abbrev=False)
     ways.add_argument("--sizes", type=positive, nargs="+", default=[16, 32, 64, 128], help="of the image")
     ways.add_argument("--kernel_sizes", type=odd, nargs="+", default=[3, 5, 9, 13, 25])
     ways.add_argument("--batch_sizes", type=positive, nargs="+", default=[1, 16, 128])
     ways.add_argument("--markdown", type=Path, help="write the table here too")
-    for command in (step, presentation, ways):
-        command.add_argument("--rounds", type=positive, default=5, help="that count, after one to warm up")
+    for command in (step, presentation, ripple, ways):
+        command.add_argument("--rounds", type=positive, default=5, help="turns of each side")
         command.add_argument("--json", type=Path, help="write the figures here too")
     return parser.parse_args(arguments)
 
@@ -66,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_step(options: argparse.Namespace) -> dict[str, Any]:
     """Compare the training steps, print a line a case."""
-    sizes = {name: getattr(options, name) for name in SIZES if hasattr(options, name)}
-    compare = {"komplexnet": komplexnet.compare, "gaspnet": gaspnet.compare}[options.command]
+    sizes = {name: value for name in SIZES if (value := getattr(options, name, None)) is not None}
+    compare = {"komplexnet": komplexnet, "gaspnet": gaspnet, "waves": waves}[options.command].compare
     try:
         cases = compare(rounds=options.rounds, peer=not options.no_peer, **sizes)
     except (ModuleNotFoundError, komplexnet.MismatchError, harness.SideError) as error:

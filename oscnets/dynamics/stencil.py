@@ -68,7 +68,8 @@ def stencil_sum(field: Array, kernel: Array, *, boundary: Boundary) -> Array:
 def _sum(boundary: Boundary, field: Array, kernel: Array) -> Array:
     """Rows are gathered, one product multiplies them for every column tap, and its results are shifted and added.
 
-    A product of gathered columns too would move more memory, and a sum over single taps compiles for seconds.
+    A fused sum over single taps took a tenth to a half more CPU time in the gradient of a run of oscillators of two
+    channels, and was left out.
     """
     taps_h, taps_w, c_in, c_out = kernel.shape
     rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)

@@ -51,7 +51,7 @@ def broken(*, when):
     return run, {}
 
 
-def train(*, batch_size, num_steps, kernel_size=None, all_devices=None, feedback=False):
+def train(*, all_devices=None, **_):
     """A side of the comparison of training steps; without `all_devices` it is the peer, which is slower."""
     facts = {"compile_seconds": 1.0, "devices": 2 if all_devices else 1, "device": "toy", "threads": 1}
     peer = all_devices is None
