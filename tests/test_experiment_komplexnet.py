@@ -59,8 +59,9 @@ def test_report_only_draws_the_same_again(workdir):
     expected = {f"over_time_{split}" for split in ("test", "overlap", "noise")} | {"learning_curves"}
     for model in ("komplexnet", "ideal"):
         expected |= {f"phases_{model}_{split}" for split in ("test", "overlap", "noise")} | {f"channels_{model}"}
-    expected.add("kernel_komplexnet")
+    expected |= {f"layers_{split}" for split in ("test", "overlap", "noise")} | {"kernel_komplexnet"}
     assert {path.stem for path in figures.glob("*.png")} == expected
+    assert [path.name for path in figures.glob("*.gif")] == ["film_komplexnet.gif"]
     before = {path.name: image.imread(path) for path in figures.glob("*.png")}
     table = (workdir / "summary.md").read_text()
     for path in figures.glob("*.png"):
