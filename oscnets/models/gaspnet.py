@@ -151,7 +151,8 @@ class GASPnet(nn.Module):
 
         state = (phases0, _pass(weights, responses, self.norm))
         collect = lambda state: (_logits(state[1][-1], self.num_heads), state[0])  # noqa: E731
-        stacked = unroll(step, state, self.num_steps, collect=collect)[1]
+        # To store what a step's gradient needs takes longer than to compute it again.
+        stacked = unroll(step, state, self.num_steps, collect=collect, checkpoint_every=1)[1]
         whole = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), collect(state), stacked)
         return self._output(*whole, shapes)
 
@@ -254,13 +255,13 @@ def _dense(
 
 def _rest_of_block(y: Array, bias: Array, norm: Norm) -> Array:
     """Bias, relu, max-pool and norm: (C, H, W, B) -> (C, H / 2, W / 2, B)."""
-    # Stored once, before four strided reads; pairwise maxima, because reductions are slow on a CPU.
+    # Stored before four strided reads, and again for its many readers; pairwise maxima, because reductions are slow.
     y = jax.lax.optimization_barrier(y)
     if norm == "first":
         y = normalize(y, (1, 2))
     rows = jnp.maximum(y[:, ::2], y[:, 1::2])
     y = nn.relu(jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2]) + bias[:, None, None, None])
-    return normalize(y, (1, 2)) if norm == "last" else y
+    return jax.lax.optimization_barrier(normalize(y, (1, 2)) if norm == "last" else y)
 
 
 def _upsample(phases: Array) -> Array:

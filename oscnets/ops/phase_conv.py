@@ -8,7 +8,7 @@ vmap over kernels makes it a grouped one. `tap_responses` and `modulate` are the
 second needs phases: a third of the multiplications, and none but a few a pixel where the input is constant in time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +72,7 @@ def phase_conv(
     if _is_zero(strength):
         return _biased(conv(batch).reshape(*lead, *size, -1), bias)
     sine, cosine = (part.reshape(*batch.shape[:3], 1) for part in sincos(phase_in))
-    parts = conv(jnp.concatenate([batch, batch * cosine, batch * sine])).reshape(3, *lead, *size, -1)
+    parts = conv(_joined(jnp.concatenate, batch, cosine, sine)).reshape(3, *lead, *size, -1)
     return _biased(_combine(parts, phase_out[..., None], strength), bias)
 
 
@@ -112,7 +112,7 @@ def phase_dense(
     if _is_zero(strength):
         return _biased(jnp.matmul(x, kernel, precision="highest"), bias)
     sine, cosine = sincos(phase_in)
-    parts = jnp.matmul(jnp.stack([x, x * cosine, x * sine]), kernel, precision="highest")
+    parts = jnp.matmul(_joined(jnp.stack, x, cosine, sine), kernel, precision="highest")
     return _biased(_combine(parts, phase_out, strength), bias)
 
 
@@ -154,12 +154,31 @@ def modulate(
     Returns:
         (C_out, H, W, B).
     """
-    # Stored thrice, because XLA would make sines anew for every tap, weights for every channel; and a sum over an axis
-    # takes it a hundred times as long as one written out.
+    # Stored, because XLA would make sines anew for every tap, and weights for every channel.
     sender, receiver = lax.optimization_barrier((jnp.stack(sincos(phase_in)), jnp.stack(sincos(phase_out))))
-    aligned = (_shifts(sender, *kernel_size) * receiver).sum(1)
-    weights = lax.optimization_barrier(1 + strength * aligned)
+    (of_sine, of_cosine), shifted = receiver, _shifts(sender, *kernel_size)
+    aligned = shifted[:, 0] * of_sine + shifted[:, 1] * of_cosine
+    return _weighted_sum(lax.optimization_barrier(1 + strength * aligned), responses)
+
+
+@jax.custom_vjp
+def _weighted_sum(weights: Array, responses: Array) -> Array:
+    """sum_t weights[t] responses[t]: (t, H, W, B) and (t, C, H, W, B) -> (C, H, W, B)."""
+    # Written out: as a sum over an axis it takes XLA a hundred times as long.
     return sum(weight * response for weight, response in zip(weights, responses, strict=True))
+
+
+def _weighted_sum_forward(weights, responses):
+    return _weighted_sum(weights, responses), (weights, responses)
+
+
+def _weighted_sum_backward(residuals, cotangent):
+    # As autodiff has it, but each tap's part where it belongs instead of padded to the size of all and added.
+    weights, responses = residuals
+    return (responses * cotangent).sum(1), weights[:, None] * cotangent
+
+
+_weighted_sum.defvjp(_weighted_sum_forward, _weighted_sum_backward)
 
 
 def _shifts(x: Array, taps_h: int, taps_w: int) -> Array:
@@ -167,6 +186,11 @@ def _shifts(x: Array, taps_h: int, taps_w: int) -> Array:
     height, width = x.shape[1:3]
     padded = jnp.pad(x, [(0, 0), (taps_h // 2, taps_h // 2), (taps_w // 2, taps_w // 2), (0, 0)])
     return jnp.stack([padded[:, i : i + height, j : j + width] for i in range(taps_h) for j in range(taps_w)])
+
+
+def _joined(join: Callable[[tuple[Array, ...]], Array], x: Array, cosine: Array, sine: Array) -> Array:
+    """x, x cosine and x sine. Stored before they are joined, because XLA would make all three for each element."""
+    return join(lax.optimization_barrier((x, x * cosine, x * sine)))
 
 
 def _combine(parts: Array, phase_out: Array, strength: Array | float) -> Array:
