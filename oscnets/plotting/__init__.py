@@ -17,11 +17,14 @@ from oscnets.plotting.colours import (
 from oscnets.plotting.curves import curve_grid, curve_row, curves
 from oscnets.plotting.film import phase_film
 from oscnets.plotting.kernels import kernel_change, weight_change
+from oscnets.plotting.labels import CLASS_COLOURS, label_image, label_sheet
 from oscnets.plotting.layers import layer_sheet, polar_layer
 from oscnets.plotting.phases import colour_strip, colour_wheel, phase_map, polar_phases, scene_sheet
+from oscnets.plotting.states import feature_sheet, state_film, state_sheet
 from oscnets.plotting.tables import score_tables
 
 __all__ = [
+    "CLASS_COLOURS",
     "GROUP_COLOURS",
     "MODEL_COLOURS",
     "Film",
@@ -30,7 +33,10 @@ __all__ = [
     "curve_grid",
     "curve_row",
     "curves",
+    "feature_sheet",
     "kernel_change",
+    "label_image",
+    "label_sheet",
     "layer_sheet",
     "mask_image",
     "model_styles",
@@ -44,6 +50,8 @@ __all__ = [
     "save_film",
     "scene_sheet",
     "score_tables",
+    "state_film",
+    "state_sheet",
     "strongest_channel",
     "weight_change",
 ]
