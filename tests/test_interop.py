@@ -147,8 +147,8 @@ def test_an_unknown_kind_names_the_known_ones():
 def test_missing_and_unexpected_keys_are_named():
     state = small_state()
     del state["convA.norm.bias"]
-    state["kernel_kuramoto_l3"] = np.zeros((4, 6))
-    with pytest.raises(ValueError, match=r"missing convA\.norm\.bias; unexpected kernel_kuramoto_l3$"):
+    state["kernel_kuramoto_l5"] = np.zeros((4, 6))
+    with pytest.raises(ValueError, match=r"missing convA\.norm\.bias; unexpected kernel_kuramoto_l5$"):
         interop.from_torch("komplexnet", state)
 
 

@@ -103,7 +103,7 @@ def test_a_side_that_fails_ends_the_comparison(toys, monkeypatch):
     ("arguments", "said"),
     [
         ([], "required"),
-        (["waves"], "invalid choice: 'waves'"),
+        (["drums"], "invalid choice: 'drums'"),
         (["komplexnet", "--round=3"], "unrecognized arguments: --round=3"),
         (["komplexnet", "--rounds=0"], "must be at least 1, got 0"),
         (["komplexnet", "--batch_size=-4"], "must be at least 1, got -4"),
