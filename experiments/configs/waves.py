@@ -1,0 +1,137 @@
+"""The waves' experiments: a set and a scale, `mnist,cpu`; either may be left out."""
+
+from ml_collections import ConfigDict
+
+from experiments import engine
+
+_READOUTS = ("linear", "fft", "last", "mean", "max")
+_RECURRENT = (*(f"nwm_{how}" for how in _READOUTS), *(f"lstm_{how}" for how in _READOUTS))
+_CNNS = tuple(f"cnn_{depth}" for depth in (2, 4, 8, 16, 32))
+
+EXPERIMENTS = {
+    "tetrominoes": {},
+    "mnist": {
+        "data.set": "mnist",
+        "data.size": 56,
+        "data.validation_examples": 9000,
+        "data.test_examples": 10_000,
+        "train.num_examples": 51_000,
+    },
+    "multi_mnist": {
+        "seeds": 12,
+        "models": ("nwm_linear", "unet_2", "unet_3", "unet_4", "unet_5"),
+        "data.set": "multi_mnist",
+        "data.size": 128,
+        "data.num_objects": (1, 4),
+        "model.channels": 16,
+        "model.hidden": (32,) * 5,
+    },
+    # Its waves were analysed over 5 seeds.
+    "polygons": {
+        "seeds": 5,
+        "models": ("nwm_fft",),
+        "data.set": "polygons",
+        "data.size": 75,
+        "data.num_objects": (1, 2),
+        "model.num_steps": 500,
+        "model.memory": "checkpoint",
+    },
+}
+
+# Pictures of a quarter of the area.
+_SMALL = {"data.size": 32, "data.square": 3, "data.digit_size": 14, "data.radius": (6, 8)}
+
+SCALES = {
+    # The published one: 300 epochs.
+    "paper": {},
+    # What two CPU cores do in hours.
+    "cpu": _SMALL
+    | {
+        "seeds": 2,
+        "models": ("nwm_linear", "nwm_fft", "nwm_last", "lstm_linear", "cnn_2", "cnn_8"),
+        "data.validation_examples": 200,
+        "data.test_examples": 500,
+        "data.watched": 32,
+        "train.epochs": 12,
+        "train.num_examples": 3000,
+        "train.batch_size": 16,
+    },
+    # Minutes on two CPU cores, without any download.
+    "tetrominoes_smoke": _SMALL
+    | {
+        "models": ("nwm_linear", "lstm_linear", "cnn_8", "unet_3"),
+        "seeds": 2,
+        "data.validation_examples": 64,
+        "data.test_examples": 200,
+        "data.num_objects": (1, 3),
+        "data.watched": 16,
+        "model.hidden": (32, 32),
+        "train.epochs": 5,
+        "train.num_examples": 640,
+        "train.batch_size": 16,
+    },
+    # As small as goes through everything: for tests.
+    "smoke": {
+        "seeds": 2,
+        "data.source": "digits",
+        "data.size": 16,
+        "data.num_objects": (1, 1),
+        "data.square": 3,
+        "data.digit_size": 8,
+        "data.radius": (3, 4),
+        "data.validation_examples": 4,
+        "data.test_examples": 6,
+        "data.watched": 3,
+        "model.hidden": (16,),
+        "model.mid_channels": 2,
+        "model.num_steps": 6,
+        "model.lstm_steps": 4,
+        "model.cnn_bins": 3,
+        "train.epochs": 2,
+        "train.num_examples": 8,
+        "train.batch_size": 4,
+        "checkpoint_every": 3,
+        "log_every": 1,
+    },
+}
+
+VARIANTS = {**SCALES, **EXPERIMENTS}
+
+
+def get_config(variant: str = "tetrominoes_smoke") -> ConfigDict:
+    """The config of a variant; see `engine.base_config` for the entries that every experiment has."""
+    config = engine.base_config()
+    config.update(
+        ConfigDict({
+            "seeds": 10,
+            "models": (*_RECURRENT, *_CNNS),
+            "data": {
+                "set": "tetrominoes",
+                "source": "mnist",  # of the sets of digits
+                "dir": "",  # folder prepared by TFDS; "" is TFDS's own default
+                "size": 64,  # side of the pictures; the objects' sizes below
+                "num_objects": (1, 5),  # fewest and most a picture
+                "square": 7,  # of tetrominoes
+                "digit_size": 42,  # of multi-MNIST
+                "radius": (15, 20),  # of polygons
+                "validation_examples": 1000,
+                "test_examples": 1000,
+                "watched": 64,  # validation pictures whose wavelengths are measured every epoch
+            },
+            # Names as of `oscnets.models.WaveMachine`; num_steps, dt and what follows are of it alone.
+            "model": {
+                "channels": 2,
+                "hidden": (256, 256, 256),
+                "mid_channels": 16,
+                "lstm_steps": 20,
+                "cnn_bins": 49,
+                "num_steps": 100,
+                "dt": 0.1,
+                "omega_start": "default",
+                "implicit_damping": False,
+                "memory": "store",
+            },
+            "train": {"epochs": 300, "num_examples": 10_000, "batch_size": 64, "learning_rate": 1e-3},
+        })
+    )  # fmt: skip
+    return engine.variant(config, VARIANTS, variant)

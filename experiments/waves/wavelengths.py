@@ -1,0 +1,46 @@
+"""Do long waves come as the loss falls? Wavelengths over training, and their correlation with the loss."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.engine.results import Metrics, in_order, load_config, load_metrics
+
+
+class Course(NamedTuple):
+    """Of one model, after every epoch (E,), on the validation pictures."""
+
+    steps: np.ndarray  # (E,), training steps
+    shares: np.ndarray  # (S, E, len(LONG)), of wavelengths above each of LONG
+    losses: np.ndarray  # (S, E), nats
+    by_seed: np.ndarray  # (S,), correlation of the share above the last of LONG with the negative loss
+    of_means: float  # likewise of both averaged over seeds, as published
+
+
+def courses(workdir: Path) -> dict[str, Course]:
+    """Those of the models whose waves were measured over at least three epochs, by name."""
+    metrics = load_metrics(workdir)
+    found = {name: _course(metrics, name) for name in in_order(metrics, load_config(workdir)["config"]["models"])}
+    return {name: course for name, course in found.items() if course is not None}
+
+
+def _course(metrics: Metrics, model: str) -> Course | None:
+    measured = metrics[model].get("validation", {})
+    waves, losses = measured.get("long_waves"), measured.get("loss")
+    if not waves:
+        return None
+    steps = sorted(set.intersection(*(set(of_seed) for of_seed in waves.values())))
+    if len(steps) < 3:
+        return None
+    shares = np.array([[waves[seed][step] for step in steps] for seed in sorted(waves)])
+    loss = np.array([[float(losses[seed][step]) for step in steps] for seed in sorted(waves)])
+    by_seed = np.array([correlation(*pair) for pair in zip(shares[..., -1], -loss, strict=True)])
+    return Course(np.array(steps), shares, loss, by_seed, correlation(shares[..., -1].mean(0), -loss.mean(0)))
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's, of (E,) and (E,); NaN where one of them does not vary."""
+    first, second = first - first.mean(), second - second.mean()
+    size = np.sqrt((first**2).sum() * (second**2).sum())
+    return float((first * second).sum() / size) if size > 0 else np.nan
