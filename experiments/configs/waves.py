@@ -52,9 +52,9 @@ SCALES = {
         "data.validation_examples": 200,
         "data.test_examples": 500,
         "data.watched": 32,
-        "train.epochs": 12,
+        "train.epochs": 10,
         "train.num_examples": 3000,
-        "train.batch_size": 16,
+        "train.batch_size": 8,
     },
     # Minutes on two CPU cores, without any download.
     "tetrominoes_smoke": _SMALL
