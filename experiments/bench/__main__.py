@@ -4,11 +4,11 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import gaspnet, harness, komplexnet, waves
+from experiments.bench import gaspnet, harness, komplexnet, memory, waves
 
 SIZES = ("batch_size", "num_steps", "kernel_size", "size", "cases")  # what the steps' commands take, as far as they do
 
@@ -50,8 +50,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     ways.add_argument("--sizes", type=positive, nargs="+", default=[16, 32, 64, 128], help="of the image")
     ways.add_argument("--kernel_sizes", type=odd, nargs="+", default=[3, 5, 9, 13, 25])
     ways.add_argument("--batch_sizes", type=positive, nargs="+", default=[1, 16, 128])
-    ways.add_argument("--markdown", type=Path, help="write the table here too")
-    for command in (step, presentation, ripple, ways):
+    long = commands.add_parser("memory", help="gradients through long unrolls of waves", allow_abbrev=False)
+    long.add_argument("--num_steps", type=positive, nargs="+", default=[100, 500, 2000])
+    long.add_argument("--size", type=positive, default=56, help="of the image")
+    long.add_argument("--batch_size", type=positive, default=16)
+    for command in (ways, long):
+        command.add_argument("--markdown", type=Path, help="write the table here too")
+    for command in (step, presentation, ripple, ways, long):
         command.add_argument("--rounds", type=positive, default=5, help="turns of each side")
         command.add_argument("--json", type=Path, help="write the figures here too")
     return parser.parse_args(arguments)
@@ -63,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in filter(None, (options.json, getattr(options, "markdown", None))):
         if not path.parent.is_dir():  # said now, not after minutes of measuring
             sys.exit(f"cannot write {path}: there is no folder {path.parent}")
-    figures = run_coupling(options) if options.command == "coupling" else run_step(options)
+    run = {"coupling": run_coupling, "memory": run_memory}.get(options.command, run_step)
+    figures = run(options)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -106,17 +112,34 @@ def run_coupling(options: argparse.Namespace) -> dict[str, Any]:
     """Time the coupling's methods, print rows as they come and the table at the end."""
     from experiments.bench import coupling  # brings JAX, which the parent of a comparison does without
 
-    rows = []
-    for row in coupling.measure(options.sizes, options.kernel_sizes, options.batch_sizes, rounds=options.rounds):
-        print(row, file=sys.stderr, flush=True)
-        rows.append(row)
+    measured = coupling.measure(options.sizes, options.kernel_sizes, options.batch_sizes, rounds=options.rounds)
+    rows = show(measured, coupling.table, options.markdown)
     if not rows:
         sys.exit("nothing to measure: every kernel is larger than every image")
-    text = coupling.table(rows)
-    print(text)
-    if options.markdown:
-        options.markdown.write_text(text + "\n")
     return coupling.facts() | {"rows": rows}
+
+
+def run_memory(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure gradients through long unrolls, print rows as they come and the table at the end."""
+    sizes = {name: getattr(options, name) for name in ("size", "batch_size", "rounds")}
+    try:
+        return {"rows": show(memory.measure(options.num_steps, **sizes), memory.table, options.markdown)}
+    except harness.SideError as error:
+        sys.exit(str(error))
+
+
+def show(rows: Iterable[dict[str, Any]], table: Callable[[list], str], markdown: Path | None) -> list[dict[str, Any]]:
+    """Print rows as they come and the table at the end, if there are any; all rows."""
+    found = []
+    for row in rows:
+        print(row, file=sys.stderr, flush=True)
+        found.append(row)
+    if found:
+        text = table(found)
+        print(text)
+        if markdown:
+            markdown.write_text(text + "\n")
+    return found
 
 
 if __name__ == "__main__":

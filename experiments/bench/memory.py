@@ -1,0 +1,65 @@
+"""Memory and time of gradients through long unrolls of a Neural Wave Machine, by how they are taken.
+
+Every case runs in a process of its own, so that peak memory is its own. Timed is the gradient of the pixel loss with a
+linear readout, on one device.
+"""
+
+import itertools
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from experiments.bench import harness, waves
+
+SIDE = "experiments.bench.memory:gradient"
+WAYS = tuple(itertools.product(("store", "checkpoint", "reverse"), (False, True)))  # memory, stream
+
+
+def gradient(
+    *, memory: str, stream: bool, num_steps: int, size: int, batch_size: int
+) -> tuple[Callable[[], Any], dict[str, Any]]:
+    """The side of a case: what the compiler asks for temporaries, and whether steps are undone, are its facts."""
+    import jax
+    import jax.numpy as jnp
+
+    from experiments.bench.jax_waves import pixel_loss
+    from experiments.engine import mesh
+    from oscnets import models
+
+    mesh.configure_cpu_devices(1)
+    module = models.WaveMachine(num_steps=num_steps, memory=memory, stream=stream)
+    params = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, size, size, 1)))
+    batch = waves.scenes(batch_size, size)
+    loss = jax.grad(partial(pixel_loss, module), has_aux=True)
+    compiled = jax.jit(lambda params, batch: loss(params, batch, None)[0]).lower(params, batch).compile()
+    temporary = compiled.memory_analysis().temp_size_in_bytes
+    inverted = jax.jit(lambda params, batch: module.apply(params, batch["images"]).inverted)(params, batch)
+    facts = {"temporary_mb": temporary / 2**20, "undone": inverted is not None and bool(inverted)}
+    return lambda: jax.block_until_ready(compiled(params, batch)), facts
+
+
+def measure(lengths: Sequence[int], *, size: int, batch_size: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """Yield a row a case: memory, stream, num_steps, size, batch_size, seconds (the median over rounds), MiB."""
+    for num_steps, (memory, stream) in itertools.product(lengths, WAYS):
+        case = {"memory": memory, "stream": stream, "num_steps": num_steps, "size": size, "batch_size": batch_size}
+        with harness.Worker(SIDE, case) as worker:
+            seconds = harness.alternate({"": worker}, rounds)[""]
+            yield case | worker.ask("facts") | {"seconds": statistics.median(seconds)}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows in Markdown, a line a way of taking gradients, columns by number of steps."""
+    lengths = sorted({row["num_steps"] for row in rows})
+    head = ["gradients", "readout", *(f"T = {length:,}" for length in lengths)]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for memory, stream in WAYS:
+        cells = []
+        for length in lengths:
+            (row,) = (r for r in rows if (r["memory"], r["stream"], r["num_steps"]) == (memory, stream, length))
+            kept = "" if memory != "reverse" or row["undone"] else ", not undone"
+            cells.append(
+                f"{row['temporary_mb']:,.0f} MiB, peak {row['peak_rss_mb']:,.0f}, {row['seconds']:.2f} s{kept}"
+            )
+        lines.append("| " + " | ".join([memory, "summed up" if stream else "of all states", *cells]) + " |")
+    return "\n".join(lines)
