@@ -105,6 +105,11 @@ def describe(name: str, case: dict[str, Any]) -> str:
             f"{case['peer_images_per_second']:.1f} images/s, peak memory {peer['peak_rss_mb']:.0f} MB; "
             f"ratio {case['ratio']:.2f}"
         )
+    if plain := case.get("plain"):
+        lines.append(
+            f"  PyTorch as the equations read: {statistics.median(plain['milliseconds']):.0f} ms a step, "
+            f"{plain['images_per_second']:.1f} images/s; ratio {plain['ratio']:.2f}"
+        )
     return "\n".join(lines)
 
 

@@ -4,10 +4,12 @@ This is the parent's part: it starts the sides, checks that they compute the sam
 """
 
 import importlib.util
+import itertools
 import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from experiments.bench import harness
 
 JAX_SIDE = "experiments.bench.jax_komplexnet"
 TORCH_SIDE = "experiments.bench.torch_komplexnet"
-EVERYWHERE, PEER = "_all_devices", "_peer"  # what the workers' names end with
+PLAIN_SIDE = "experiments.bench.torch_komplexnet_plain"
+EVERYWHERE, PEER, PLAIN = "_all_devices", "_peer", "_plain"  # what the workers' names end with
 TOLERANCE = 1e-3
 SIZE = 32  # pixels
 
@@ -41,17 +44,26 @@ def scenes(batch_size: int, seed: int = 0) -> dict[str, np.ndarray]:
 def compare(*, rounds: int, peer: bool, **sizes: int) -> dict[str, dict[str, Any]]:
     """`measure` of this model without and with feedback; sizes: batch_size, num_steps, kernel_size."""
     models = {"komplexnet": {"feedback": False}, "komplexnet_feedback": {"feedback": True}}
-    return measure(models, JAX_SIDE, TORCH_SIDE, rounds=rounds, peer=peer, **sizes)
+    return measure(models, JAX_SIDE, TORCH_SIDE, PLAIN_SIDE, rounds=rounds, peer=peer, **sizes)
 
 
 def measure(
-    models: Mapping[str, Mapping[str, Any]], jax_side: str, torch_side: str, *, rounds: int, peer: bool, **sizes: int
+    models: Mapping[str, Mapping[str, Any]],
+    jax_side: str,
+    torch_side: str,
+    plain_side: str | None = None,
+    *,
+    rounds: int,
+    peer: bool,
+    **sizes: int,
 ) -> dict[str, dict[str, Any]]:
     """Time the sides of all models in turns.
 
     Args:
         models: what to call the cases of each model, and the options that are its own.
         jax_side, torch_side: modules with the sides.
+        plain_side: a second peer, PyTorch as the equations read where `torch_side` is written for speed; its figures
+            are a case's `plain`, with `images_per_second`, `ratio`, `milliseconds`.
         rounds: turns of each side, see `harness.alternate`.
         peer: whether to run PyTorch too; without it what would compare is None.
         **sizes: the options that all sides take, batch_size among them.
@@ -67,11 +79,11 @@ def measure(
     load = os.getloadavg()[0]
     if peer:
         require_torch()
-        for options in models.values():
-            check(f"{torch_side}:reference", f"{jax_side}:differences", **sizes, **options)
+        for side, options in itertools.product(filter(None, (torch_side, plain_side)), models.values()):
+            check(f"{side}:reference", f"{jax_side}:differences", **sizes, **options)
     workers = {}
     with ExitStack() as stack:
-        for name, (side, options) in _sides(models, jax_side, torch_side, peer).items():
+        for name, (side, options) in _sides(models, jax_side, torch_side, plain_side, peer).items():
             # One after the other, so that nothing else runs while a side compiles.
             worker = stack.enter_context(harness.Worker(side, sizes | options))
             if worker.ask("facts").get("devices") != 1 or not name.endswith(EVERYWHERE):
@@ -80,14 +92,23 @@ def measure(
         facts = {name: worker.ask("facts") for name, worker in workers.items()}
     cases = {}
     for name in seconds:
-        if not name.endswith(PEER):
-            other = name.removesuffix(EVERYWHERE) + PEER
-            about = facts.get(other, {})
-            cases[name] = harness.case(seconds[name], seconds.get(other), sizes, facts[name], about) | {"load": load}
+        if not name.endswith((PEER, PLAIN)):
+            other, plain = (name.removesuffix(EVERYWHERE) + end for end in (PEER, PLAIN))
+            against = partial(harness.case, seconds[name], sizes=sizes, facts=facts[name])
+            cases[name] = against(seconds.get(other), peer_facts=facts.get(other, {})) | {"load": load}
+            if plain in seconds:
+                figures = against(seconds[plain], peer_facts=facts[plain])
+                cases[name]["plain"] = {
+                    "images_per_second": figures["peer_images_per_second"],
+                    "milliseconds": figures["peer_milliseconds"],
+                    "ratio": figures["ratio"],
+                }
     return cases
 
 
-def _sides(models: Mapping[str, Mapping[str, Any]], jax_side: str, torch_side: str, peer: bool) -> dict[str, Any]:
+def _sides(
+    models: Mapping[str, Mapping[str, Any]], jax_side: str, torch_side: str, plain_side: str | None, peer: bool
+) -> dict[str, Any]:
     """Worker's name -> (side, its options)."""
     sides = {}
     for model, options in models.items():
@@ -95,6 +116,8 @@ def _sides(models: Mapping[str, Mapping[str, Any]], jax_side: str, torch_side: s
         sides[model + EVERYWHERE] = f"{jax_side}:train", {"all_devices": True, **options}
         if peer:
             sides[model + PEER] = f"{torch_side}:train", dict(options)
+        if peer and plain_side:
+            sides[model + PLAIN] = f"{plain_side}:train", dict(options)
     return sides
 
 

@@ -204,11 +204,11 @@ def train_step(model: KomplexNet, optimizer: torch.optim.Optimizer, batch: dict[
 
 
 def train(
-    *, batch_size: int, num_steps: int, kernel_size: int, feedback: bool = False
+    *, batch_size: int, num_steps: int, kernel_size: int, feedback: bool = False, network: type[KomplexNet] = KomplexNet
 ) -> tuple[Callable[[], float], dict[str, Any]]:
     """The side of a comparison: a training step on one batch, fresh phases every time."""
     device = _device()
-    model, batch = _setup(batch_size, kernel_size, feedback, device)
+    model, batch = _setup(network, batch_size, kernel_size, feedback, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def run() -> float:
@@ -219,10 +219,16 @@ def train(
 
 
 def reference(
-    *, path: str, batch_size: int, num_steps: int, kernel_size: int, feedback: bool = False
+    *,
+    path: str,
+    batch_size: int,
+    num_steps: int,
+    kernel_size: int,
+    feedback: bool = False,
+    network: type[KomplexNet] = KomplexNet,
 ) -> tuple[Callable[[], None], dict[str, Any]]:
     """Write weights, phases, loss and gradient to an npz file: state/KEY, phases, num_steps, loss, gradient/KEY."""
-    model, batch = _setup(batch_size, kernel_size, feedback, torch.device("cpu"))
+    model, batch = _setup(network, batch_size, kernel_size, feedback, torch.device("cpu"))
     value = loss(model, **batch, num_steps=num_steps, weight=1.0)
     value.backward()
     arrays = {f"state/{key}": tensor for key, tensor in model.state_dict().items()}
@@ -233,10 +239,10 @@ def reference(
 
 
 def _setup(
-    batch_size: int, kernel_size: int, feedback: bool, device: torch.device
+    network: type[KomplexNet], batch_size: int, kernel_size: int, feedback: bool, device: torch.device
 ) -> tuple[KomplexNet, dict[str, Tensor]]:
     torch.manual_seed(0)
-    model = KomplexNet(kernel_size=kernel_size, **(FEEDBACK if feedback else {})).to(device)
+    model = network(kernel_size=kernel_size, **(FEEDBACK if feedback else {})).to(device)
     arrays = {key: torch.from_numpy(array) for key, array in komplexnet.scenes(batch_size).items()}
     batch = {
         "images": arrays["images"].movedim(-1, 1).contiguous(),

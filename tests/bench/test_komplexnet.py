@@ -1,5 +1,6 @@
 """The comparison of training steps: both sides compute the same, the report has what it should, faults are told."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def toys(monkeypatch):
     """Both sides are toys, with or without PyTorch on the machine."""
     monkeypatch.setattr(komplexnet, "require_torch", lambda: None)
     monkeypatch.setattr(komplexnet, "TORCH_SIDE", "tests.bench.toy")
+    monkeypatch.setattr(komplexnet, "PLAIN_SIDE", "tests.bench.toy")
     monkeypatch.setattr(komplexnet, "JAX_SIDE", "tests.bench.toy")
 
 
@@ -33,6 +35,24 @@ def test_loss_and_gradients_are_those_of_pytorch_and_a_fault_is_seen(tmp_path):
     far = {name: value for name, value in facts["differences"].items() if not value < 1e-4}
     assert len(facts["differences"]) == 13
     assert list(far) == ["gradient of head/conv_shift"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra bench")
+@pytest.mark.parametrize("feedback", [False, True])
+def test_both_peers_compute_the_same(tmp_path, feedback):
+    from experiments.bench import torch_komplexnet, torch_komplexnet_plain
+
+    options = {"batch_size": 3, "num_steps": 4, "kernel_size": 5, "feedback": feedback}
+    arrays = []
+    for module in (torch_komplexnet, torch_komplexnet_plain):
+        path = tmp_path / f"{module.__name__}.npz"
+        module.reference(path=str(path), **options)
+        with np.load(path) as stored:
+            arrays.append(dict(stored))
+    fast, plain = arrays
+    assert fast.keys() == plain.keys()
+    for name in fast:
+        assert np.abs(fast[name] - plain[name]).max() <= 1e-4 * max(np.abs(fast[name]).max(), 1e-3), name
 
 
 def test_the_self_check_names_what_is_far():
@@ -61,10 +81,19 @@ def test_the_report_has_an_entry_a_case(toys, tmp_path, capsys):
         assert set(case) >= KEYS
         assert case["images_per_second"] > case["peer_images_per_second"] > 0
         assert case["ratio"] == pytest.approx(case["images_per_second"] / case["peer_images_per_second"])
-        assert len(case["milliseconds"]) == len(case["peer_milliseconds"]) == 2
+        assert len(case["milliseconds"]) == len(case["peer_milliseconds"]) == len(case["plain"]["milliseconds"]) == 2
+        assert case["plain"]["ratio"] > 1
     assert cases["komplexnet_all_devices"]["facts"]["devices"] == 2
     printed = capsys.readouterr().out
-    for word in ("ms a step", "images/s", "ratio", "compiled in 1.0 s", "peak memory", "threads"):
+    for word in (
+        "ms a step",
+        "images/s",
+        "ratio",
+        "as the equations read",
+        "compiled in 1.0 s",
+        "peak memory",
+        "threads",
+    ):
         assert word in printed
 
 
