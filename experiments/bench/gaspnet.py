@@ -8,6 +8,7 @@ from experiments.bench import komplexnet
 
 JAX_SIDE = "experiments.bench.jax_gaspnet"
 TORCH_SIDE = "experiments.bench.torch_gaspnet"
+PLAIN_SIDE = "experiments.bench.torch_gaspnet_plain"
 
 
 def scenes(batch_size: int) -> dict[str, np.ndarray]:
@@ -19,4 +20,4 @@ def scenes(batch_size: int) -> dict[str, np.ndarray]:
 
 def compare(*, rounds: int, peer: bool, **sizes: int) -> dict[str, dict[str, Any]]:
     """`komplexnet.measure` of this model; sizes: batch_size, num_steps."""
-    return komplexnet.measure({"gaspnet": {}}, JAX_SIDE, TORCH_SIDE, rounds=rounds, peer=peer, **sizes)
+    return komplexnet.measure({"gaspnet": {}}, JAX_SIDE, TORCH_SIDE, PLAIN_SIDE, rounds=rounds, peer=peer, **sizes)

@@ -59,7 +59,7 @@ class GASPnet(nn.Module):
 
     def forward(self, images: Tensor, phases: Tensor, num_steps: int = 6) -> Output:
         """Images (N, 1, 32, 32) and the phases to start from (N, 362)."""
-        first = _rest_of_block(self.blocks[0](images))
+        first = rest_of_block(self.blocks[0](images))
         activities = self.layers(first)
         logits = [activities[-1]]
         for _ in range(num_steps):
@@ -83,7 +83,7 @@ class GASPnet(nn.Module):
         """Activities of all layers given the first block's; without phases a plain pass."""
         activities, levels = [first], None if phases is None else self.levels(phases)
         for i in (1, 2):
-            activities.append(_rest_of_block(self.convolve(self.blocks[i], activities[-1], levels, i)))
+            activities.append(rest_of_block(self.convolve(self.blocks[i], activities[-1], levels, i)))
         flat = activities[-1].flatten(1)
         phase_in = None if phases is None else levels[2].flatten(1).repeat(1, CHANNELS[-1])
         hidden = F.relu(self.dense(self.hidden, flat, phase_in, levels and levels[3]))
@@ -114,7 +114,8 @@ class GASPnet(nn.Module):
         return [*(part.unflatten(1, (1, side, side)) for part, side in zip(parts, SIDES, strict=False)), *parts[3:]]
 
 
-def _rest_of_block(x: Tensor) -> Tensor:
+def rest_of_block(x: Tensor) -> Tensor:
+    """relu, max-pool, instance norm: (N, C, H, W) -> (N, C, H / 2, W / 2)."""
     return F.instance_norm(F.max_pool2d(F.relu(x), 2))
 
 
@@ -146,10 +147,12 @@ def train_step(model: GASPnet, optimizer: torch.optim.Optimizer, batch: dict[str
     return value.item()
 
 
-def train(*, batch_size: int, num_steps: int) -> tuple[Callable[[], float], dict[str, Any]]:
+def train(
+    *, batch_size: int, num_steps: int, network: type[GASPnet] = GASPnet
+) -> tuple[Callable[[], float], dict[str, Any]]:
     """The side of a comparison: a training step on one batch, fresh phases every time."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, batch = _setup(batch_size, device)
+    model, batch = _setup(network, batch_size, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4, weight_decay=1e-5)
 
     def run() -> float:
@@ -159,9 +162,11 @@ def train(*, batch_size: int, num_steps: int) -> tuple[Callable[[], float], dict
     return run, {"torch": torch.__version__, "device": str(device), "threads": torch.get_num_threads()}
 
 
-def reference(*, path: str, batch_size: int, num_steps: int) -> tuple[Callable[[], None], dict[str, Any]]:
+def reference(
+    *, path: str, batch_size: int, num_steps: int, network: type[GASPnet] = GASPnet
+) -> tuple[Callable[[], None], dict[str, Any]]:
     """Write weights, phases, logits, loss and gradient to an npz file: state/KEY, gradient/KEY and their names."""
-    model, batch = _setup(batch_size, torch.device("cpu"))
+    model, batch = _setup(network, batch_size, torch.device("cpu"))
     value = loss(model, **batch, num_steps=num_steps, weight=0.5)
     value.backward()
     arrays = {f"state/{key}": tensor.detach() for key, tensor in model.named_parameters()}
@@ -171,9 +176,9 @@ def reference(*, path: str, batch_size: int, num_steps: int) -> tuple[Callable[[
     return lambda: None, {"differences": {}}
 
 
-def _setup(batch_size: int, device: torch.device) -> tuple[GASPnet, dict[str, Tensor]]:
+def _setup(network: type[GASPnet], batch_size: int, device: torch.device) -> tuple[GASPnet, dict[str, Tensor]]:
     torch.manual_seed(0)
-    model = GASPnet().to(device)
+    model = network().to(device)
     arrays = {key: torch.from_numpy(array) for key, array in gaspnet.scenes(batch_size).items()}
     batch = {
         "images": arrays["images"].movedim(-1, 1).contiguous(),

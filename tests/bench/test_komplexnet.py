@@ -1,6 +1,5 @@
 """The comparison of training steps: both sides compute the same, the report has what it should, faults are told."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -35,24 +34,6 @@ def test_loss_and_gradients_are_those_of_pytorch_and_a_fault_is_seen(tmp_path):
     far = {name: value for name, value in facts["differences"].items() if not value < 1e-4}
     assert len(facts["differences"]) == 13
     assert list(far) == ["gradient of head/conv_shift"]
-
-
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra bench")
-@pytest.mark.parametrize("feedback", [False, True])
-def test_both_peers_compute_the_same(tmp_path, feedback):
-    from experiments.bench import torch_komplexnet, torch_komplexnet_plain
-
-    options = {"batch_size": 3, "num_steps": 4, "kernel_size": 5, "feedback": feedback}
-    arrays = []
-    for module in (torch_komplexnet, torch_komplexnet_plain):
-        path = tmp_path / f"{module.__name__}.npz"
-        module.reference(path=str(path), **options)
-        with np.load(path) as stored:
-            arrays.append(dict(stored))
-    fast, plain = arrays
-    assert fast.keys() == plain.keys()
-    for name in fast:
-        assert np.abs(fast[name] - plain[name]).max() <= 1e-4 * max(np.abs(fast[name]).max(), 1e-3), name
 
 
 def test_the_self_check_names_what_is_far():
