@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from oscnets.dynamics.coupling import rowwise
 from oscnets.phase import sincos
 
 Layers = Sequence[tuple[int, ...]]
@@ -205,11 +206,11 @@ def _hear(queries: Array, keys: Array, sent: Array, offset: Array | float) -> Ar
 def _hear_neighbours(queries: Array, keys: Array, field: Array, size: tuple[int, int]) -> Array:
     """sum_j <query_i, key_j> field_j over the nine positions around each of a layer, (..., H W, 2)."""
     around = jnp.concatenate([keys * field[..., :1], keys * field[..., 1:]], axis=-1)
-    around = around.reshape(*keys.shape[:-2], *size, -1)
-    for axis in (around.ndim - 3, around.ndim - 2):
-        padded = jnp.pad(around, [(1, 1) if i == axis else (0, 0) for i in range(around.ndim)])
-        length = around.shape[axis]
-        around = sum(jax.lax.slice_in_dim(padded, i, i + length, axis=axis) for i in range(3))
+    # Sums over three rows, then over three columns, as products: shifted copies would be moved many times.
+    near = (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 1 for n in size)
+    over_rows, over_columns = (jnp.asarray(x, keys.dtype) for x in near)
+    around = rowwise(over_rows, around.reshape(-1, size[0], size[1] * 2 * keys.shape[-1]))
+    around = rowwise(over_columns, around.reshape(-1, size[1], 2 * keys.shape[-1]))
     parts = jnp.split(around.reshape(*keys.shape[:-1], -1), 2, axis=-1)
     return jnp.stack([(queries * part).sum(-1) for part in parts], axis=-1)
 

@@ -164,8 +164,8 @@ def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
     return product.reshape(frequencies, 4 * kernel.shape[3], 4 * kernel.shape[2])
 
 
-def _rowwise(matrix: Array, x: Array) -> Array:
-    """matrix (p, n) times every x[i] (n, m): a batched product keeps the batch in front without a transposition."""
+def rowwise(matrix: Array, x: Array) -> Array:
+    """matrix (p, n) times every x[i] (n, m), for x (i, n, m): a batched product leaves i in front, untransposed."""
     matrix = jnp.broadcast_to(matrix, (x.shape[0], *matrix.shape))
     return lax.dot_general(matrix, x, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
 
@@ -177,7 +177,7 @@ def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
     x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, -1), precision=_HIGHEST)
     # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
     x = lax.optimization_barrier(x.reshape(frequencies, 2, width, channels * batch).transpose(0, 2, 1, 3))
-    x = _rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, width, -1))
+    x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, width, -1))
     return x.reshape(-1, 4 * channels, batch)
 
 
@@ -185,7 +185,7 @@ def _from_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
     """(F_h F_w, 4 C, N) -> (H, W, C, N) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
     channels, batch = x.shape[1] // 4, x.shape[2]
     frequencies, width = of_h.shape[1] // 2, len(of_w)
-    x = _rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], -1))
+    x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], -1))
     x = lax.optimization_barrier(x.reshape(frequencies, width, 2, channels * batch).transpose(0, 2, 1, 3))
     x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(2 * frequencies, -1), precision=_HIGHEST)
     return x.reshape(len(of_h), width, channels, batch)

@@ -18,7 +18,7 @@ from oscnets.dynamics import agreement, unroll
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops.complex import normalize
 from oscnets.ops.conv import inner_conv
-from oscnets.ops.phase_conv import modulate, phase_dense, tap_responses
+from oscnets.ops.phase_conv import inner_phase_dense, modulate, tap_responses
 
 Norm = Literal["last", "first"]
 KERNEL = (3, 3)
@@ -236,21 +236,11 @@ def _pass(
             ends = phases[level], _upsample(phases[level + 1])
             y = modulate(responses, *ends, kernel_size=KERNEL, strength=strength)
         activities.append(_rest_of_block(y, bias, norm))
-    flat, of_flat, of_hidden, of_output = activities[-1].reshape(-1, batch), None, None, None
-    if phases is not None:
-        *_, of_positions, of_hidden, of_output = phases
-        of_flat = jnp.tile(of_positions.reshape(-1, batch), (len(activities[-1]), 1))
-    hidden = nn.relu(_dense(flat, *weights.hidden, of_flat, of_hidden, strength))
-    return [*activities, hidden, _dense(hidden, *weights.output, of_hidden, of_output, strength)]
-
-
-def _dense(
-    x: Array, kernel: Array, bias: Array, phase_in: Array | None, phase_out: Array | None, strength: float
-) -> Array:
-    """(K, B) -> (J, B)."""
-    if phase_in is None:
-        return jnp.matmul(kernel.T, x, precision="highest") + bias[:, None]
-    return phase_dense(x.T, kernel, phase_in.T, phase_out.T, strength=strength, bias=bias).T
+    of_positions, of_hidden, of_output = (None, None, None) if phases is None else phases[-3:]
+    flat = activities[-1].reshape(len(activities[-1]), -1, batch)
+    of_flat = None if phases is None else of_positions.reshape(-1, batch)
+    hidden = nn.relu(inner_phase_dense(flat, *weights.hidden, of_flat, of_hidden, strength))
+    return [*activities, hidden, inner_phase_dense(hidden[None], *weights.output, of_hidden, of_output, strength)]
 
 
 def _rest_of_block(y: Array, bias: Array, norm: Norm) -> Array:

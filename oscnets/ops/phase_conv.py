@@ -116,6 +116,31 @@ def phase_dense(
     return _biased(_combine(parts, phase_out, strength), bias)
 
 
+def inner_phase_dense(
+    x: Array, kernel: Array, bias: Array, phase_in: Array | None, phase_out: Array | None, strength: Array | float
+) -> Array:
+    """`phase_dense` batch last, of positions whose channels share a phase.
+
+    Args:
+        x: (C, n, B), flattened channels first.
+        kernel: (C n, J).
+        bias: (J,).
+        phase_in, phase_out: (n, B) and (J, B) radians; None is the plain layer.
+        strength: alpha.
+
+    Returns:
+        (J, B).
+    """
+
+    def product(x: Array) -> Array:
+        return jnp.matmul(kernel.T, x.reshape(len(kernel), -1), precision="highest")
+
+    if phase_in is None:
+        return product(x) + bias[:, None]
+    sine, cosine = sincos(phase_in)
+    return _combine((product(x), product(x * cosine), product(x * sine)), phase_out, strength) + bias[:, None]
+
+
 def tap_responses(x: Array, kernel: Array) -> Array:
     """What each tap of a kernel adds to a convolution of stride 1, zero padded by half the kernel.
 
