@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from jax.sharding import SingleDeviceSharding
 
+from experiments.engine import hosts
 from experiments.engine.errors import CheckpointError
 from experiments.engine.workdir import write_atomically
 
@@ -25,9 +27,13 @@ _MANIFEST = "files.json"  # absent where a kill came between Orbax's commit and 
 
 
 def flatten(tree: Any) -> Leaves:
-    """A pytree of arrays -> numpy arrays by dotted path."""
+    """A pytree of arrays -> numpy arrays by dotted path; shapes with dtypes stay what they are."""
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in paths}
+    return {jax.tree_util.keystr(path, simple=True, separator="."): _on_host(leaf) for path, leaf in paths}
+
+
+def _on_host(leaf):
+    return leaf if isinstance(leaf, jax.ShapeDtypeStruct) else np.asarray(leaf)
 
 
 def unflatten(leaves: Leaves, like: Any) -> Any:
@@ -45,14 +51,21 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.directory = Path(directory).absolute()
         absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells every step of every save
-        self._manager = self._open()
+        hosts.on_first(self._open)
 
     def _open(self):
+        # Of several processes the first alone has checkpoints: Orbax must not wait for the others.
+        alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=_KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
+            max_to_keep=_KEEP,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            create=False,
+            **({} if hosts.count() == 1 else {"multiprocessing_options": alone}),
         )
         try:
-            return ocp.CheckpointManager(self.directory, options=options)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
         except OSError as error:
             raise CheckpointError(f"cannot use {self.directory} for checkpoints: {error}") from error
 
@@ -73,6 +86,9 @@ class Store:
             CheckpointError: it could not be written (a full disk, say). What was written of it is removed, and the
                 checkpoints before it are as they were.
         """
+        hosts.on_first(self._save, step, leaves, seconds)
+
+    def _save(self, step, leaves, seconds):
         if step in self.steps():
             return
         filled = {name: leaf for name, leaf in leaves.items() if leaf.size}  # Orbax refuses empty arrays
@@ -98,16 +114,25 @@ class Store:
         """The newest checkpoint that is whole, (step, leaves, seconds); None where there is no checkpoint at all.
 
         A damaged one is reported on stderr and in the log, moved aside (`damaged-STEP`), and the one before is tried.
+        The leading axis of all leaves, over the seeds, is as long as it was saved.
 
         Args:
-            like: arrays, or shapes with dtypes, that name the leaves expected.
+            like: arrays, or shapes with dtypes, that name the leaves expected; the length of the leading axis is open.
 
         Raises:
             CheckpointError: every checkpoint is damaged, or a whole one holds other leaves, shapes or dtypes.
         """
+        found = {}
+        told = hosts.on_first(lambda: self._restore(like, found))
+        return None if told is None else (told[0], hosts.arrays_on_first(lambda: found), told[1])
+
+    def _restore(self, like, found):
+        """Step and seconds; the leaves into `found`."""
         for step in self.steps():
             try:
-                return step, *self._read(step, like)
+                leaves, seconds = self._read(step, like)
+                found.update(leaves)
+                return step, seconds
             except _DamagedError as error:
                 self._set_aside(step, error)
         damaged = sorted(path.name for path in self.directory.glob("damaged-*"))
@@ -120,13 +145,14 @@ class Store:
 
     def close(self) -> None:
         """Release what Orbax holds."""
-        self._manager.close()
+        hosts.on_first(lambda: self._manager.close())
 
     def _read(self, step, like):
         self._verify_files(step)
         meta = self._fetch(step, meta=ocp.args.JsonRestore()).meta
-        if not {"leaves", "digest", "seconds"} <= meta.keys():
+        if not ({"leaves", "digest", "seconds"} <= meta.keys() and isinstance(meta["leaves"], dict)):
             raise _DamagedError("its description is incomplete")
+        like = _resized(like, meta["leaves"])
         _compare(meta["leaves"], _table(like), self.directory / str(step))
         device = SingleDeviceSharding(jax.local_devices()[0])
         target = {
@@ -168,7 +194,7 @@ class Store:
         print(f"WARNING: {message}", file=sys.stderr, flush=True)
         logging.getLogger(__name__).warning(message)
         self._manager.close()
-        self._manager = self._open()
+        self._open()
 
     def _discard(self, step):
         for path in self.directory.glob(f"{step}*"):
@@ -198,6 +224,17 @@ def _file_digests(folder):
 
 def _table(leaves):
     return {name: f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}" for name, leaf in leaves.items()}
+
+
+def _resized(like, stored):
+    """Structs of the leaves expected, with as many seeds as the stored table says in the first leaf they share."""
+    lengths = (re.match(r"\w+\[(\d+)", stored[name]) for name in sorted(like) if name in stored and like[name].ndim)
+    length = next((int(match[1]) for match in lengths if match), None)
+
+    def resize(leaf):
+        return leaf.shape if length is None or not leaf.ndim else (length, *leaf.shape[1:])
+
+    return {name: jax.ShapeDtypeStruct(resize(leaf), leaf.dtype) for name, leaf in like.items()}
 
 
 def _compare(stored, expected, place):

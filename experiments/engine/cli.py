@@ -3,6 +3,7 @@
 import datetime
 import importlib.util
 import inspect
+import os
 import re
 import shlex
 import sys
@@ -16,17 +17,20 @@ from ml_collections import ConfigDict, config_flags
 
 from experiments import hugepages
 from experiments.engine import config as config_lib
-from experiments.engine import mesh, workdir
+from experiments.engine import hosts, mesh, profile, workdir
 from experiments.engine.errors import Interrupted, RunError, UsageError
 
 _USAGE = """usage: python -m experiments.{name} --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
        python -m experiments.{name} --workdir=DIR --evaluate=SET[,SET ...]
        python -m experiments.{name} --workdir=DIR --report_only
+       ... --coordinator=HOST:PORT --num_processes=N --process_id=I, or --coordinator=auto
   --config       a Python file with get_config(), and which of its variants
   --workdir      where the run lives; the same command continues it (default: a new dated folder under runs/)
   --config.KEY   changes one entry of the config, for example --config.train.epochs=3
   --evaluate     measures the trained models of the workdir on more test sets, without training
-  --report_only  rebuilds the table and the figures from the workdir, without training"""
+  --report_only  rebuilds the table and the figures from the workdir, without training
+  --profile      traces some seconds of the training to DIR/profile and prints the share of time that devices idle
+  --coordinator  the same command in several processes makes one run; auto: as the cluster tells"""
 
 
 class Arguments(NamedTuple):
@@ -37,6 +41,8 @@ class Arguments(NamedTuple):
     workdir: Path
     report_only: bool
     evaluate: tuple[str, ...]  # names of test sets; () for a run that trains
+    profile: bool
+    processes: tuple[str | None, int | None, int | None]  # coordinator, their number, which this is
 
 
 def main(
@@ -44,6 +50,7 @@ def main(
     *,
     name: str,
     validate: Callable[[ConfigDict], None] | None = None,
+    may_change: Sequence[str] = config_lib.MAY_CHANGE,
     argv: Sequence[str] | None = None,
 ) -> int:
     """Run an experiment from the command line.
@@ -53,6 +60,7 @@ def main(
             measures what is trained on them and trains nothing.
         name: the experiment's name, as in `python -m experiments.NAME`.
         validate: raises ValueError with the value and what was expected where a config entry is out of range.
+        may_change: entries of the config that may differ when a run is continued.
         argv: arguments after the program's name; None = the process's own.
 
     Returns:
@@ -70,18 +78,23 @@ def main(
         if own and not arguments.report_only:
             hugepages.restart()
         mesh.configure_cpu_devices(arguments.config.cpu_devices)
-        _start(run_experiment, arguments, name, argv)
+        hosts.start(*arguments.processes)
+        _start(run_experiment, arguments, name, may_change, argv)
     except UsageError as error:
         return _complain(error, 2)
     except RunError as error:
         return _complain(error, 1)
     except Interrupted as error:
-        return _complain(f"{error}; the same command with --workdir={arguments.workdir} continues", 128 + error.signum)
+        status = 128 + error.signum
+        _complain(f"{error}; the same command with --workdir={arguments.workdir} continues", status)
+        if own:
+            os._exit(status)  # all is saved and closed; JAX would wait for what it computes still
+        return status
     except KeyboardInterrupt:
         return _complain("aborted", 130)
     except Exception:  # noqa: BLE001 - the last resort: all of the traceback, and the status that says "failed"
         traceback.print_exc()
-        return 1
+        return _ended(1)
     return 0
 
 
@@ -94,7 +107,11 @@ def parse(argv: Sequence[str], name: str) -> Arguments | None:
     config_path, rest = _take_config(argv)
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "", flag_values=values)
-    flags.DEFINE_boolean("report_only", False, "", flag_values=values)
+    for flag in ("report_only", "profile"):
+        flags.DEFINE_boolean(flag, False, "", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "", flag_values=values)
+    for flag in ("num_processes", "process_id"):
+        flags.DEFINE_integer(flag, None, "", flag_values=values)
     flags.DEFINE_string("evaluate", None, "", flag_values=values)
     flags.DEFINE_boolean("help", False, "", flag_values=values)
     config = load_config(config_path) if config_path is not None else None
@@ -194,11 +211,12 @@ def _resolve(config, config_path, values, name):
     if sets and values.report_only:
         raise UsageError("--evaluate and --report_only are two different things; give one")
     if later:
-        stored = config_lib.from_json(workdir.load(Path(values.workdir))["config"])
-        config = stored if config is None else config
+        stored = config_lib.with_defaults(workdir.load(Path(values.workdir)).get("config", {}))
+        config = config_lib.from_json(stored) if config is None else config
     chosen = (config_path or "").partition(":")[2]
     place = Path(values.workdir) if values.workdir else _dated(name, chosen)
-    return Arguments(config, chosen, place.absolute(), values.report_only, sets or ())
+    processes = values.coordinator, values.num_processes, values.process_id
+    return Arguments(config, chosen, place.absolute(), values.report_only, sets or (), values.profile, processes)
 
 
 def _dated(name, chosen):
@@ -215,17 +233,28 @@ def _check(config, validate):
             raise UsageError(str(error)) from error
 
 
-def _start(run_experiment, arguments, name, argv):
+def _start(run_experiment, arguments, name, may_change, argv):
     if arguments.report_only:
-        workdir.compare(arguments.workdir, arguments.config, name)
+        workdir.compare(arguments.workdir, arguments.config, name, may_change)
         run_experiment(arguments.config, arguments.workdir, report_only=True, evaluate=())
         return
     facts = {"variant": arguments.variant, "command": shlex.join(["python", "-m", f"experiments.{name}", *argv])}
-    with workdir.claim(arguments.workdir, arguments.config, name, **facts):
+    traces = arguments.workdir / "profile" if arguments.profile else None
+    with (
+        workdir.claim(arguments.workdir, arguments.config, name, may_change=may_change, **facts),
+        profile.requested(traces),
+    ):
         print(f"workdir: {arguments.workdir}", file=sys.stderr)
         run_experiment(arguments.config, arguments.workdir, report_only=False, evaluate=arguments.evaluate)
 
 
 def _complain(message, status):
     print(f"error: {message}" if status < 3 else str(message), file=sys.stderr, flush=True)
+    return _ended(status)
+
+
+def _ended(status):
+    # A process that failed alone must not wait for the others to end with it: its end is what tells them.
+    if status in (1, 2):
+        hosts.leave(status)
     return status

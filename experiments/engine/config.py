@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from experiments.engine import mesh
 from experiments.engine.errors import UsageError
 from experiments.engine.seeds import STRATEGIES
 
@@ -18,6 +19,7 @@ def base() -> ConfigDict:
     seed: first seed; the run trains seeds seed ... seed + seeds - 1.
     seed_strategy: "vmap" (all seeds in one call), "loop" (one after the other), or "auto" (by kind of device).
     cpu_devices: JAX devices to split the CPU into; 0 = one a usable core.
+    mesh: how seeds and batches share the devices: "auto" (seeds first, batches next), or sizes, "SEEDxDATA".
     checkpoint_every, log_every: training steps between checkpoints, and between training lines of metrics.jsonl.
     """
     return ConfigDict({
@@ -25,11 +27,16 @@ def base() -> ConfigDict:
         "seeds": 1,
         "seed_strategy": "auto",
         "cpu_devices": 0,
+        "mesh": "auto",
         "checkpoint_every": 100,
         "log_every": 20,
         "tensorboard": False,
         "train": {"epochs": 1, "num_examples": 1024, "batch_size": 128, "learning_rate": 1e-3},
     })  # fmt: skip
+
+
+# What may differ when a run is continued: where it runs, which changes numbers by rounding alone, and how many seeds.
+MAY_CHANGE = ("cpu_devices", "mesh", "seed_strategy", "seeds")
 
 
 def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], names: str | None) -> ConfigDict:
@@ -90,6 +97,17 @@ def from_json(stored: Mapping[str, Any]) -> ConfigDict:
     return ConfigDict(restore(stored)).lock()
 
 
+def with_defaults(stored: Mapping[str, Any], keys: Iterable[str] | None = None) -> dict[str, Any]:
+    """A config as JSON, of a run that began before `base` had all its entries: the new ones have their defaults.
+
+    Args:
+        stored: what config.json holds.
+        keys: entries that are wanted; None = all that lie at the top.
+    """
+    defaults = {key: value for key, value in to_json(base()).items() if not isinstance(value, dict)}
+    return {**{key: defaults[key] for key in (defaults if keys is None else keys) if key in defaults}, **stored}
+
+
 def check(config: ConfigDict) -> None:
     """Check the entries that the engine reads.
 
@@ -107,9 +125,12 @@ def check(config: ConfigDict) -> None:
     last = known["seed"] + known["seeds"] - 1
     if last >= 2**31:
         raise UsageError(f"config.seed={known['seed']}: the last seed must be below 2**31")
+    _require(known, "mesh", lambda value: isinstance(value, str), "a text such as 'auto' or '2x4'")
+    _require(known, "tensorboard", lambda value: isinstance(value, bool), "True or False")
+    mesh.parse_sizes(known["mesh"])
     _require(known, "seed_strategy", lambda value: value in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
     rate = known["train.learning_rate"]
-    if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
+    if isinstance(rate, bool) or not (isinstance(rate, int | float) and 0 < rate < math.inf):
         raise UsageError(f"config.train.learning_rate={rate!r}: expected a finite number > 0")
     if known["train.batch_size"] > known["train.num_examples"]:
         raise UsageError(

@@ -1,6 +1,7 @@
 """Evaluation of every seed on a split, and its lines in metrics.jsonl."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments.engine import log as log_lib
-from experiments.engine import seeds, steps
+from experiments.engine import mesh, seeds, steps
 from experiments.engine.seeds import Plan
 from experiments.engine.splits import TRAINING, num_examples
 from experiments.engine.task import PyTree, Task
@@ -25,14 +26,21 @@ class Evaluator:
         self._compiled: dict[Callable, Callable] = {}
 
     def __call__(
-        self, split: str, data: PyTree, groups: list[PyTree], check: Callable[[], None] = lambda: None
+        self, split: str, data: PyTree, groups: list[PyTree], wait: Callable[[Any], None] = lambda _: None
     ) -> Values:
         """Means over a split, (S,) or (S, T) by metric; arguments as for `evaluate`."""
-        special = self.task.evaluate_on is not None and split not in TRAINING
-        function = self.task.evaluate_on(split) if special else self.task.evaluate
+        function = self._function(split)
         if function not in self._compiled:
             self._compiled[function] = steps.make_evaluate(function, self.plan)
-        return means(evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, check))
+        return means(evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, wait))
+
+    def is_warm(self, split: str) -> bool:
+        """Whether measuring on a split needs no compilation."""
+        return self._function(split) in self._compiled
+
+    def _function(self, split):
+        special = self.task.evaluate_on is not None and split not in TRAINING
+        return self.task.evaluate_on(split) if special else self.task.evaluate
 
 
 def evaluate(
@@ -42,7 +50,7 @@ def evaluate(
     data: PyTree,
     split: str,
     batch_size: int,
-    check: Callable[[], None] = lambda: None,
+    wait: Callable[[Any], None] = lambda _: None,
 ) -> Values:
     """Values an example of every seed on a split.
 
@@ -54,7 +62,7 @@ def evaluate(
         split: its name, from which the examples' keys derive.
         batch_size: examples a call; a multiple of the mesh's data axis. The last batch is filled up with its last
             example, and what that gives is dropped.
-        check: called after every batch; may raise.
+        wait: called with what a batch gives, before that is read; may raise.
 
     Returns:
         (S, N) or (S, N, T) by metric.
@@ -65,14 +73,19 @@ def evaluate(
     parts, running = [], []
     for start in range(0, count, batch_size):
         indices = np.minimum(np.arange(start, start + batch_size, dtype=np.int32), count - 1)
-        batch = jax.device_put(jax.tree.map(lambda leaf, rows=indices: leaf[rows], data), over_data)
-        found = [compiled(*group, batch, number, indices) for group in zip(groups, seed_groups, strict=True)]
+        batch = mesh.place(jax.tree.map(lambda leaf, rows=indices: leaf[rows], data), over_data)
+        places = mesh.place(indices, over_data)
+        found = [compiled(*group, batch, number, places) for group in zip(groups, seed_groups, strict=True)]
         # Read what the batch before gave only now, so that the devices have work meanwhile.
-        parts += [plan.join(done) for done in running]
+        parts += [_read(plan, done, wait) for done in running]
         running = [found]
-        check()
-    parts += [plan.join(done) for done in running]
+    parts += [_read(plan, done, wait) for done in running]
     return {name: np.concatenate([part[name] for part in parts], axis=1)[:, :count] for name in parts[0]}
+
+
+def _read(plan, found, wait):
+    wait(found)
+    return plan.join(found)
 
 
 def means(values: Values) -> Values:

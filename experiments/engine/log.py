@@ -10,9 +10,13 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from experiments.engine import hosts
 from experiments.engine.errors import RunError, UsageError
+from experiments.engine.workdir import write_atomically
 
 Line = dict[str, Any]
+
+_KINDS = {"model": str, "seed": int, "step": int, "split": str, "name": str, "value": int | float | None}
 
 
 def line(model: str, seed: int, step: int, split: str, name: str, value: float) -> Line:
@@ -25,13 +29,16 @@ def line(model: str, seed: int, step: int, split: str, name: str, value: float) 
 class MetricsLog:
     """Appends to metrics.jsonl; a resumed run's file equals an uninterrupted one's.
 
+    Of several processes the first alone writes.
+
     Args:
         path: the file; made where it is missing. What a killed process left of its last line is removed.
         tensorboard: directory for TensorBoard events beside it, or None.
     """
 
     def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
-        self.path = Path(path)
+        self.path = Path(path) if hosts.is_first() else Path(os.devnull)
+        tensorboard = tensorboard if hosts.is_first() else None
         self._drop_partial_line()
         self._events = _event_writer(tensorboard) if tensorboard else None
         self._file = self._append()
@@ -55,15 +62,17 @@ class MetricsLog:
                 self._events.add_scalar(tag, entry["value"], entry["step"])
 
     def keep(self, wanted: Callable[[Line], bool]) -> None:
-        """Drop the lines that are not wanted, in one atomic replacement of the file."""
+        """Drop the lines that are not wanted, in one atomic replacement of the file.
+
+        Raises:
+            RunError: it could not be written; the file is as before.
+        """
         lines = read(self.path)
         kept = [entry for entry in lines if wanted(entry)]
         if len(kept) == len(lines):
             return
-        fresh = self.path.with_suffix(".tmp")
-        fresh.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        write_atomically(self.path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
         self._file.close()
-        os.replace(fresh, self.path)
         self._file = self._append()
 
     def close(self) -> None:
@@ -88,39 +97,42 @@ def read(path: Path) -> list[Line]:
     """The complete lines of a metrics.jsonl, [] where there is none.
 
     Raises:
-        RunError: a complete line is not JSON; names the line.
+        RunError: a complete line is no line of these; names it.
     """
     if not Path(path).exists():
         return []
-    text = Path(path).read_text()
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    try:
-        return [json.loads(entry) for entry in lines]
-    except json.JSONDecodeError as error:
-        bad = next(number for number, entry in enumerate(lines, 1) if not _is_json(entry))
-        raise RunError(f"{path}: line {bad} is damaged: {lines[bad - 1][:80]!r}") from error
+    data = Path(path).read_bytes()
+    found = []
+    for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            entry = json.loads(text)
+        except ValueError:
+            entry = None
+        if not _is_line(entry):
+            raise RunError(f"{path}: line {number} is damaged: {text[:80].decode(errors='replace')!r}")
+        found.append(entry)
+    return found
 
 
-def _is_json(text):
-    try:
-        json.loads(text)
-    except json.JSONDecodeError:
-        return False
-    return True
+def _is_line(entry):
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in _KINDS.items())
 
 
 def progress_bar(total: int, stream: TextIO | None = None) -> tqdm:
     """The run's one bar, in images; where stderr is no terminal it is drawn twice a minute only."""
     stream = stream or sys.stderr
     terminal = stream.isatty()
+    hidden = not hosts.is_first()
     return tqdm(
         total=total, unit="images", unit_scale=True, file=stream, dynamic_ncols=terminal, smoothing=0.1,
-        mininterval=0.5 if terminal else 30.0, miniters=1,
+        mininterval=0.5 if terminal else 30.0, miniters=1, disable=hidden,
     )  # fmt: skip
 
 
 def skip(bar: tqdm, images: int) -> None:
     """Advance the bar over what was done before, without counting it as speed."""
+    if bar.disable:
+        return
     bar.initial += images
     bar.last_print_n += images
     bar.n += images

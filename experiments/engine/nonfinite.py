@@ -23,3 +23,29 @@ def describe(tensors: dict[str, Any]) -> str:
         return "none of them when the step was repeated"
     more = ", ".join(names[1:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     return f"{names[0]} (then {more})" if more else names[0]
+
+
+def describe_update(batch: Any, params: Any, update: Any, index: int) -> str:
+    """`describe` of a training step that failed.
+
+    Args:
+        batch: of the seed.
+        params: before the step, (S, ...) each.
+        update: what the step gave, a `steps.Update` with gradients, as numpy arrays with a leading seed axis.
+        index: of the seed.
+    """
+
+    def of_seed(tree):
+        return jax.tree.map(lambda leaf: leaf[index], tree)
+
+    loss = update.scalars["loss"][index]
+    scalars = {name: value for name, value in update.scalars.items() if name != "loss"}
+    return describe({
+        "batch": batch,
+        "params": of_seed(params),
+        "loss": loss,
+        # With a finite loss, one that is not finite is merely undefined.
+        "scalars": {} if np.isfinite(loss) else of_seed(scalars),
+        "gradients": of_seed(update.gradients),
+        "new params": of_seed(update.params),
+    })  # fmt: skip

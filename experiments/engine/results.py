@@ -24,6 +24,7 @@ _TIMED = re.compile(r"(?P<name>.+)@(?P<step>[1-9]\d*)")
 def load_metrics(workdir: str | Path) -> Metrics:
     """The metrics of a run, lines "accuracy@1" ... "accuracy@T" gathered into one array (T,) "accuracy".
 
+    Of the seeds that config.json names, where it does: a run may have been continued with fewer.
     Where a line was written twice the later one holds; a last line broken off is left out; null and absent steps of the
     dynamics are NaN. A name with and without "@" for the same measurement keeps the one over time.
     Values that a run found undefined are not in the file, so that their seed, or the metric itself, is absent.
@@ -39,7 +40,10 @@ def load_metrics(workdir: str | Path) -> Metrics:
         raise UsageError(f"no metrics.jsonl in {Path(workdir)}: has the run been started?")
     timed: dict[tuple, dict[int, float]] = {}
     metrics: Metrics = {}
+    wanted = _seeds(load_config(workdir).get("config"))
     for entry in log.read(path):
+        if wanted is not None and entry["seed"] not in wanted:
+            continue
         model, split, seed, step = (entry[key] for key in ("model", "split", "seed", "step"))
         match = _TIMED.fullmatch(entry["name"])
         name, value = (match["name"] if match else entry["name"]), np.array(entry["value"], dtype=np.float64)
@@ -88,12 +92,18 @@ def in_order(names: Iterable[str], first: Sequence[str] = ()) -> list[str]:
     return [name for name in first if name in names] + [name for name in names if name not in first]
 
 
+def _seeds(settings: Any) -> range | None:
+    """The seeds that a config names, if it does."""
+    found = [settings.get(key) for key in ("seed", "seeds")] if isinstance(settings, dict) else []
+    return range(found[0], sum(found)) if found and all(isinstance(number, int) for number in found) else None
+
+
 def _object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
         found = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path} must hold an object, got a {type(found).__name__}")

@@ -5,14 +5,15 @@ import io
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.engine import evaluate, log, seeds, steps
+from experiments.engine import evaluate, hosts, log, seeds
 from experiments.engine import workdir as workdir_lib
 from experiments.engine.checkpoint import Store
 from experiments.engine.errors import Interrupted, RunError, UsageError
@@ -20,7 +21,7 @@ from experiments.engine.progress import Progress
 from experiments.engine.splits import TRAINING, Splits, loading, num_examples
 from experiments.engine.stop import Stop
 from experiments.engine.task import PyTree, Task
-from experiments.engine.train import Recorder, Trainer, TrainState, restore, start_state
+from experiments.engine.train import Found, Recorder, Trainer, TrainState, restore
 
 
 class Trained(NamedTuple):
@@ -82,7 +83,7 @@ def run(
 
 
 def _run_models(config, workdir, tasks, data, samples, train):
-    done = {name: Progress.read(workdir, name) for name in tasks}
+    done = {name: Progress.read(workdir, name, config.seeds) for name in tasks}
     waiting = [name for name in tasks if done[name] is None or done[name].missing(data[name].tests)]
     if not train:
         untrained = [name for name in waiting if done[name] is None]
@@ -96,25 +97,21 @@ def _run_models(config, workdir, tasks, data, samples, train):
     if waiting:
         workdir_lib.note(workdir, models=list(tasks))
         _run_waiting(config, workdir, {name: tasks[name] for name in waiting}, data, samples, done)
-        spent = [progress for name in tasks if (progress := Progress.read(workdir, name))]
+        spent = [progress for name in tasks if (progress := Progress.read(workdir, name, config.seeds))]
         workdir_lib.note(workdir, wall_seconds=round(sum(progress.seconds for progress in spent), 1))
 
 
 def _run_waiting(config, workdir, tasks, data, samples, done):
-    plan = seeds.make_plan(config.seed, config.seeds, config.train.batch_size, config.seed_strategy)
     to_train = [name for name in tasks if done[name] is None]
     images = _images_an_epoch(config, data[to_train[0]]) if to_train else 0
     events = workdir / "tensorboard" if config.tensorboard else None
     metrics = log.MetricsLog(workdir / "metrics.jsonl", events)
     with Stop() as stop, log.progress_bar(images * config.train.epochs * config.seeds * len(to_train)) as bar:
+        recorder = Recorder(metrics, bar, stop)
         try:
             for name, task in tasks.items():
                 task = task if isinstance(task, Task) else task()
-                with contextlib.closing(Store(workdir / "checkpoints" / name)) as store:
-                    recorder = Recorder(metrics, bar, stop)
-                    _run_one(
-                        _Model(name, task, data[name], config, plan, store, recorder, workdir), samples, done[name]
-                    )
+                _run_one(_Model(name, task, data[name], config, recorder, workdir), samples, done[name])
         finally:
             metrics.close()
 
@@ -126,54 +123,100 @@ class _Model(NamedTuple):
     task: Task
     data: Splits
     config: ConfigDict
-    plan: seeds.Plan
-    store: Store
     recorder: Recorder
     workdir: Path
+
+    def plan(self, first: int, count: int) -> seeds.Plan:
+        """For some of the run's seeds."""
+        config = self.config
+        return seeds.make_plan(first, count, config.train.batch_size, config.seed_strategy, mesh=config.mesh)
 
 
 def _run_one(model: _Model, samples: Samples | None, done: Progress | None) -> None:
     """Train unless that is done; measure what is missing, noting each split when its lines are safe."""
+    plan = model.plan(model.config.seed, model.config.seeds)
+    measure = evaluate.Evaluator(model.task, plan, model.config.train.batch_size)
     if done is None:
         _images_an_epoch(model.config, model.data)
-        trainer = Trainer(*model[:-1])
-        state, measure, seconds = trainer.run(), trainer.measure, trainer.seconds
-        done = Progress(trainer.step, seconds, {})
+        state, initial, trainers = _train(model)
+        if len(trainers) == 1:
+            measure = trainers[0].measure
+        done = Progress(trainers[0].step, sum(trainer.seconds for trainer in trainers), {}, model.config.seeds)
         if samples is not None:
             model.recorder.stop.check()
-            _sample(model, state, trainer.initial_params(), samples)
+            _sample(model, state, initial, samples)
         done.write(model.workdir, model.name)
     else:
-        state, measure = _restored(model), evaluate.Evaluator(model.task, model.plan, model.config.train.batch_size)
+        state = _restored(model)
     metrics, bar, stop = model.recorder
-    best, missing = model.plan.split(state.best_params), done.missing(model.data.tests)
+    best, missing = plan.split(state.best_params), done.missing(model.data.tests)
     metrics.keep(lambda entry: entry["model"] != model.name or entry["split"] not in missing)
     for split in missing:
         bar.set_description(f"{model.name} on {split}")
         began = time.monotonic()
-        found = measure(split, model.data[split], best, stop.check)
-        lines = evaluate.metric_lines(model.name, model.plan, state.best_step, split, found)
+        found = measure(split, model.data[split], best, stop.wait)
+        lines = evaluate.metric_lines(model.name, plan, state.best_step, split, found)
         metrics.write(lines)
         done = done.with_split(split, len(lines), time.monotonic() - began)
         done.write(model.workdir, model.name)
 
 
+def _cohorts(model: _Model) -> Iterator[tuple[int, int, Store, Found | None]]:
+    """The seeds that are trained together, with their store and what it holds: first seed, number of them, ...
+
+    They are one cohort, unless a run is continued with more seeds than it had: those that are new then begin from the
+    start, in a store of their own (checkpoints/NAME/seedFIRST). With fewer the first ones are kept.
+    """
+    first, left = model.config.seed, model.config.seeds
+    folder = model.workdir / "checkpoints" / model.name
+    place = folder
+    while left:
+        with contextlib.closing(Store(place)) as store:
+            found = restore(store, model.task)
+            count = left if found is None else min(left, len(found.state.best_step))
+            yield first, count, store, None if found is None else found.first(count)
+        first, left = first + count, left - count
+        place = folder / f"seed{first}"
+
+
+def _train(model: _Model) -> tuple[TrainState, PyTree, list[Trainer]]:
+    """Train every cohort; the state of all seeds, their initial parameters, and who trained them."""
+    parts = model.name, model.task, model.data, model.config
+    states, initial, trainers = [], [], []
+    for first, count, store, found in _cohorts(model):
+        trainer = Trainer(*parts, model.plan(first, count), store, model.recorder, found)
+        states.append(trainer.run())
+        initial.append(trainer.initial_params())
+        trainers.append(trainer)
+    return _joined(states), _joined(initial), trainers
+
+
 def _restored(model: _Model) -> TrainState:
-    initialize = steps.make_initialize(model.task, model.plan)
-    live = [initialize(seed) for seed in model.plan.split(model.plan.seeds)]
-    found = restore(model.store, start_state(model.plan, live))
-    if found is None:
-        raise RunError(f"model {model.name}: its training was finished, but {model.store.directory} has no checkpoint")
-    return found[1]
+    """The state of all seeds of a model whose training is finished."""
+    states = []
+    for _, _, store, found in _cohorts(model):
+        if found is None:
+            raise RunError(f"model {model.name}: its training was finished, but {store.directory} has no checkpoint")
+        states.append(found.state)
+    return _joined(states)
+
+
+def _joined(trees: list[PyTree]) -> PyTree:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
 
 
 def _sample(model: _Model, state: TrainState, initial: PyTree, samples: Samples) -> None:
-    trained = Trained(model.name, model.task, state.best_params, initial, state.best_step, model.plan.seeds)
-    content = io.BytesIO()
-    np.savez_compressed(content, **samples(trained, model.data))
-    folder = model.workdir / "samples"
-    folder.mkdir(exist_ok=True)
-    workdir_lib.write_atomically(folder / f"{model.name}.npz", content.getvalue())
+    numbers = np.arange(model.config.seed, model.config.seed + model.config.seeds, dtype=np.int32)
+    trained = Trained(model.name, model.task, state.best_params, initial, state.best_step, numbers)
+
+    def keep():
+        content = io.BytesIO()
+        np.savez_compressed(content, **samples(trained, model.data))
+        folder = model.workdir / "samples"
+        folder.mkdir(exist_ok=True)
+        workdir_lib.write_atomically(folder / f"{model.name}.npz", content.getvalue())
+
+    hosts.on_first(keep)
 
 
 def _images_an_epoch(config: ConfigDict, data: Splits) -> int:
@@ -187,7 +230,10 @@ def _images_an_epoch(config: ConfigDict, data: Splits) -> int:
 def _report(workdir, options):
     from experiments.engine import report  # matplotlib is slow to import and only needed here
 
-    report.build(workdir, **options)
+    def build():
+        report.build(workdir, **options)
+
+    hosts.on_first(build)
 
 
 def _report_interrupted(workdir, options, error):

@@ -19,7 +19,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import hugepages
-from experiments.engine import cli, log
+from experiments.engine import cli, hosts, log
+from experiments.engine import config as config_lib
 from experiments.engine import workdir as workdir_lib
 from experiments.engine.errors import RunError, UsageError
 from experiments.engine.splits import Splits
@@ -35,6 +36,10 @@ _USAGE = """usage: python -m experiments.{name} --config=FILE[:VARIANT] [--workd
   --together     how many of them are proposed, and trained, at once
   --config.KEY   changes one entry of the config, for example --config.train.epochs=3
   --report_only  rebuilds tables, figure and best config from the workdir"""
+
+
+# Trials of one search have the same seeds.
+_MAY_CHANGE = tuple(key for key in config_lib.MAY_CHANGE if key != "seeds")
 
 
 class Space(NamedTuple):
@@ -119,7 +124,7 @@ def main(
         hugepages.restart()
     command = shlex.join(["python", "-m", f"experiments.{name}", *argv])
     start = partial(_start, make_problem, name, given, *counts, command)
-    return cli.main(start, name=name, validate=validate, argv=rest)
+    return cli.main(start, name=name, validate=validate, may_change=_MAY_CHANGE, argv=rest)
 
 
 def run(
@@ -256,6 +261,8 @@ def _compare(workdir, stored, present):
 
 
 def _start(make_problem, name, given, trials, together, command, config, workdir, *, report_only, evaluate):
+    if hosts.count() > 1:
+        raise UsageError("a search runs in one process")
     if evaluate:
         raise UsageError("a search measures nothing but validation data: --evaluate is for trained models")
     try:

@@ -5,7 +5,7 @@ on the number of devices, or on where a run was resumed.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -83,20 +83,28 @@ class Plan(NamedTuple):
         sharding = NamedSharding(self.mesh, P("seed"))
         tree = jax.tree.map(np.asarray, tree)
         starts = range(0, len(self.seeds), self.group)
-        return [jax.device_put(jax.tree.map(lambda x, a=a: x[a : a + self.group], tree), sharding) for a in starts]
+        return [mesh_lib.place(jax.tree.map(lambda x, a=a: x[a : a + self.group], tree), sharding) for a in starts]
 
     def join(self, groups: list[Any]) -> Any:
         """The inverse of `split`, as numpy arrays."""
-        return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *groups)
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *mesh_lib.fetch(groups))
 
 
-def make_plan(first_seed: int, num_seeds: int, batch_size: int, strategy: str, devices=None) -> Plan:
+def make_plan(
+    first_seed: int,
+    num_seeds: int,
+    batch_size: int,
+    strategy: str,
+    devices: Sequence[jax.Device] | None = None,
+    mesh: str = "auto",
+) -> Plan:
     """Plan seeds first_seed ... first_seed + num_seeds - 1.
 
     "vmap" serves all of them in one call, "loop" as many as the mesh has places on its seed axis, one group after the
-    other; "auto" chooses by kind of device. Results agree to float tolerance.
+    other; "auto" chooses by kind of device. Results agree to float tolerance. For `devices` and `mesh` see
+    `mesh.make_mesh`.
     """
-    mesh = mesh_lib.make_mesh(num_seeds, batch_size, devices)
+    mesh = mesh_lib.make_mesh(num_seeds, batch_size, devices, mesh)
     if strategy == "auto":
         strategy = _AUTO.get(mesh.devices.flat[0].platform, "vmap")
     group = {"vmap": num_seeds, "loop": mesh.shape["seed"]}[strategy]

@@ -35,6 +35,16 @@ def make_initialize(task: Task, plan: Plan) -> Callable[[Array], tuple[PyTree, P
     return seeds.spread(initialize, plan, (P("seed"),), P("seed"))
 
 
+def state_shapes(task: Task) -> tuple[PyTree, PyTree]:
+    """Shapes and dtypes of (params, optimizer state) of one seed, with its leading axis (1, ...); compiles nothing."""
+
+    def initialize(seed):
+        params = task.init(seeds.init_key(seed))
+        return jax.tree.map(lambda leaf: leaf[None], (params, task.optimizer.init(params)))
+
+    return jax.eval_shape(initialize, jax.ShapeDtypeStruct((), np.int32))
+
+
 def make_order(plan: Plan, num_examples: int) -> Callable[[Array, np.int32], Array]:
     """Compile (seeds (G,), epoch) -> the order of the examples in that epoch (G, num_examples)."""
 
@@ -50,6 +60,42 @@ def make_step(task: Task, plan: Plan, batch_size: int, *, keep_gradients: bool =
     The batch is rows order[start : start + batch_size] of the data, cut over the mesh's data axis; gradients, loss and
     scalars are averaged over it. `ok` tells whether loss, gradients and new parameters are all finite.
     """
+    return seeds.spread(_step(task, plan, batch_size, keep_gradients), plan, _STEP_SPECS, P("seed"))
+
+
+def make_steps(task: Task, plan: Plan, batch_size: int, limit: int) -> Callable[..., Update]:
+    """Compile many training steps in one call: (params, opt_state, seeds, order, data, step, start, count) -> Update.
+
+    The first step is that of `make_step`, and every one after it goes on where the one before ended. `ok` and the
+    scalars are (G, limit), the first `count` of which are meant; there are no gradients. The number of steps is no part
+    of the program, so that steps cut into calls in any way give the same bits.
+
+    Args:
+        task, plan, batch_size: as for `make_step`.
+        limit: the largest `count`.
+    """
+    one = _step(task, plan, batch_size, False)
+
+    def several(params, opt_state, seed, order, data, step, start, count):
+        def advance(i, carry):
+            state, seen = carry
+            update = one(*state, seed, order, data, step + i, start + i * batch_size)
+            return update[:2], jax.tree.map(lambda all_, new: all_.at[i].set(new), seen, update[2:4])
+
+        shapes = jax.eval_shape(one, params, opt_state, seed, order, data, step, start)[2:4]
+        empty = jax.tree.map(lambda leaf: jnp.zeros((limit, *leaf.shape), leaf.dtype), shapes)
+        state, seen = jax.lax.fori_loop(0, count, advance, ((params, opt_state), empty))
+        return Update(*state, *seen, None)
+
+    return seeds.spread(several, plan, (*_STEP_SPECS, P()), P("seed"))
+
+
+# Of (params, opt_state, seeds, order, data, step, start). No buffer is donated: the state before the steps is kept
+# until they are known to be finite.
+_STEP_SPECS = (P("seed"), P("seed"), P("seed"), P("seed"), P(), P(), P())
+
+
+def _step(task, plan, batch_size, keep_gradients):
     local = batch_size // plan.mesh.shape["data"]
 
     def step_one(params, opt_state, seed, order, data, step, start):
@@ -64,9 +110,7 @@ def make_step(task: Task, plan: Plan, batch_size: int, *, keep_gradients: bool =
         ok = _all_finite((loss, gradients, params))
         return Update(params, opt_state, ok, {**scalars, "loss": loss}, gradients if keep_gradients else None)
 
-    specs = (P("seed"), P("seed"), P("seed"), P("seed"), P(), P(), P())
-    # The buffers are not donated: the state before a step is kept until that step is known to be finite.
-    return seeds.spread(step_one, plan, specs, P("seed"))
+    return step_one
 
 
 def make_evaluate(evaluate: Callable[..., dict[str, Array]], plan: Plan) -> Callable[..., dict[str, Array]]:

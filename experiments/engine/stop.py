@@ -1,11 +1,18 @@
-"""Signals that ask the run to end: noted, so that the loop can finish its step and save."""
+"""Signals that ask the run to end: noted, so that the loop can save and leave."""
 
 import signal
 import sys
 import threading
+import time
 from types import TracebackType
+from typing import Any
 
+import jax
+
+from experiments.engine import hosts
 from experiments.engine.errors import Interrupted
+
+_LONGEST_NAP = 0.01  # seconds between two looks at what is being computed
 
 
 class Stop:
@@ -31,14 +38,27 @@ class Stop:
         self._signum = signum
         for number in self._before:
             signal.signal(number, signal.SIG_DFL)
-        print("\nstopping after this step and saving; once more aborts at once", file=sys.stderr, flush=True)
+        print("\nsaving and stopping; once more aborts at once", file=sys.stderr, flush=True)
 
     @property
-    def requested(self) -> bool:
-        """Whether a signal has come."""
-        return self._signum is not None
+    def signum(self) -> int | None:
+        """The signal that has come to this process, if one has."""
+        return self._signum
 
     def check(self) -> None:
-        """Raise Interrupted if a signal has come."""
-        if self._signum is not None:
-            raise Interrupted(self._signum)
+        """Raise Interrupted if a signal has come, to any process: all of them must come to this call together."""
+        signum = int(hosts.agree([self._signum or 0]).max())
+        if signum:
+            raise Interrupted(signum)
+
+    def wait(self, arrays: Any) -> None:
+        """Wait until arrays are computed; raise Interrupted as soon as a signal has come.
+
+        With several processes a signal is heeded before the wait only, where all of them can agree on it.
+        """
+        self.check()
+        nap = 1e-4
+        while hosts.count() == 1 and not all(leaf.is_ready() for leaf in jax.tree.leaves(arrays)):
+            time.sleep(nap)
+            nap = min(2 * nap, _LONGEST_NAP)
+            self.check()

@@ -9,9 +9,9 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from experiments.engine import checkpoint, evaluate, mesh, nonfinite, steps
+from experiments.engine import checkpoint, evaluate, mesh, nonfinite, pace, profile, steps
 from experiments.engine import log as log_lib
-from experiments.engine.errors import NonFiniteError, RunError
+from experiments.engine.errors import Interrupted, NonFiniteError, RunError
 from experiments.engine.seeds import Plan
 from experiments.engine.splits import TRAINING, num_examples
 from experiments.engine.stop import Stop
@@ -28,20 +28,28 @@ class TrainState(NamedTuple):
     best_step: np.ndarray
 
 
-def start_state(plan: Plan, live: list[tuple[PyTree, PyTree]]) -> TrainState:
-    """The state before any training, from what `steps.make_initialize` gives a group."""
-    params, opt_state = plan.join(live)
-    count = len(plan.seeds)
-    return TrainState(params, opt_state, params, np.full(count, -np.inf, np.float32), np.zeros(count, np.int32))
+class Found(NamedTuple):
+    """What a store held."""
+
+    step: int
+    state: TrainState
+    seconds: float
+
+    def first(self, count: int) -> "Found":
+        """With the first of its seeds only."""
+        return self._replace(state=jax.tree.map(lambda leaf: leaf[:count], self.state))
 
 
-def restore(store: checkpoint.Store, start: TrainState) -> tuple[int, TrainState, float] | None:
-    """Step, state and seconds of the newest checkpoint that can be read; None where there is none yet."""
-    found = store.restore(checkpoint.flatten(start))
+def restore(store: checkpoint.Store, task: Task) -> Found | None:
+    """The newest checkpoint of a task that can be read, with as many seeds as it has; None where there is none yet."""
+    params, opt_state = steps.state_shapes(task)
+    per_seed = (jax.ShapeDtypeStruct((1,), dtype) for dtype in (np.float32, np.int32))
+    like = TrainState(params, opt_state, params, *per_seed)
+    found = store.restore(checkpoint.flatten(like))
     if found is None:
         return None
     step, leaves, seconds = found
-    return step, TrainState(*checkpoint.unflatten(leaves, start)), seconds
+    return Found(step, TrainState(*checkpoint.unflatten(leaves, like)), seconds)
 
 
 class Recorder(NamedTuple):
@@ -53,9 +61,10 @@ class Recorder(NamedTuple):
 
 
 class _Pending(NamedTuple):
-    """A step under way: what it started from and what it will give, a group an entry."""
+    """Steps under way: what they started from and what they will give, a group an entry."""
 
     step: int
+    count: int
     before: list[Any]
     orders: list[jax.Array]
     updates: list[steps.Update]
@@ -70,8 +79,9 @@ class Trainer:
         data: splits of numpy arrays, "train" and "validation" among them.
         config: checked (`config.check`).
         plan: how the seeds share the devices.
-        store: the model's checkpoints.
+        store: the checkpoints of these seeds.
         recorder: log, bar and stop.
+        found: what `restore` found in the store, for as many seeds as the plan has.
     """
 
     def __init__(
@@ -83,6 +93,7 @@ class Trainer:
         plan: Plan,
         store: checkpoint.Store,
         recorder: Recorder,
+        found: Found | None = None,
     ) -> None:
         self.name, self.task, self.data, self.config = name, task, data, config
         self.plan, self.store = plan, store
@@ -92,12 +103,13 @@ class Trainer:
         self.steps_per_epoch = count // self.batch_size
         self.total_steps = self.steps_per_epoch * config.train.epochs
         self.images_per_step = self.batch_size * len(plan.seeds)
-        self.step = 0
+        self.step, self._found = 0, found
         self._seeds = plan.split(plan.seeds)
         self._train = mesh.replicate(plan.mesh, data["train"])
         self._initialize = steps.make_initialize(task, plan)
         self._order = steps.make_order(plan, count)
-        self._update = steps.make_step(task, plan, self.batch_size)
+        self._pace = pace.Pace(min(self.steps_per_epoch, pace.LIMIT))
+        self._update = steps.make_steps(task, plan, self.batch_size, self._pace.limit)
         self.measure = evaluate.Evaluator(task, plan, self.batch_size)
         self._pending: _Pending | None = None
         self._began = time.monotonic()
@@ -107,12 +119,16 @@ class Trainer:
 
         Raises:
             NonFiniteError: a loss, gradient or parameter stopped being finite; the state before is checkpointed.
-            CheckpointError: a checkpoint cannot be written, or none can be read.
-            Interrupted: a signal came; the state is checkpointed.
+            CheckpointError: a checkpoint cannot be written.
+            Interrupted: a signal came; the newest state that is known to be finite is checkpointed.
         """
-        self._restore()
-        while self.step < self.total_steps:
-            self._epoch()
+        self._start()
+        try:
+            while self.step < self.total_steps:
+                self._epoch()
+        except Interrupted:
+            self._save()
+            raise
         return self._state()
 
     def initial_params(self) -> PyTree:
@@ -121,107 +137,137 @@ class Trainer:
 
     @property
     def seconds(self) -> float:
-        """Time spent on this model, over all the runs that brought it here (what a kill undid is not counted)."""
+        """Time spent on these seeds, over all the runs that brought them here (what a kill undid is not counted)."""
         return time.monotonic() - self._began
 
-    def _restore(self):
-        self._live = [self._initialize(seed) for seed in self._seeds]
-        state = start_state(self.plan, self._live)
-        found = restore(self.store, state)
-        if found is not None:
-            self.step, state, seconds = found
+    def _start(self):
+        if self._found is None:
+            self._live = [self._initialize(seed) for seed in self._seeds]
+            params = self.plan.join([params for params, _ in self._live])
+            count = len(self.plan.seeds)
+            self._best = params, np.full(count, -np.inf, np.float32), np.zeros(count, np.int32)
+        else:
+            self.step, state, seconds = self._found
             self._began -= seconds
             self._live = self.plan.split((state.params, state.opt_state))
-        self._best = state[2:]
-        self.log.keep(lambda entry: entry["model"] != self.name or self._is_past(entry))
+            self._best = state[2:]
+        self._safe = self.step, self._live
+        self.log.keep(lambda entry: not self._is_mine(entry) or self._is_past(entry))
         log_lib.skip(self.bar, self.step * self.images_per_step)
+
+    def _is_mine(self, entry):
+        return entry["model"] == self.name and entry["seed"] in self.plan.seeds
 
     def _is_past(self, entry):
         return entry["split"] in TRAINING and entry["step"] <= self.step
 
     def _state(self):
-        return TrainState(*self.plan.join(self._live), *self._best)
+        return TrainState(*self.plan.join(self._safe[1]), *self._best)
 
     def _save(self):
-        self.store.save(self.step, checkpoint.flatten(self._state()), self.seconds)
+        self.store.save(self._safe[0], checkpoint.flatten(self._state()), self.seconds)
 
     def _epoch(self):
         """From the present step to the end of its epoch, validation and checkpoint included."""
         epoch = self.step // self.steps_per_epoch
+        end, every = (epoch + 1) * self.steps_per_epoch, self.config.checkpoint_every
         self.bar.set_description(f"{self.name} {epoch + 1}/{self.config.train.epochs}", refresh=False)
         orders = [self._order(seed, np.int32(epoch)) for seed in self._seeds]
-        while self.step < (epoch + 1) * self.steps_per_epoch:
-            self._dispatch(orders)
-            last = self.step == (epoch + 1) * self.steps_per_epoch
-            if last or self.stop.requested or self.step % self.config.checkpoint_every == 0:
+        while self.step < end:
+            self.stop.check()
+            self._dispatch(orders, min(end, (self.step // every + 1) * every) - self.step)
+            if self.step == end:
+                self._finish_epoch()
+            elif self.step % every == 0:
                 self._settle()
-                if last:
-                    self._validate()
                 self._save()
-                self.stop.check()
 
-    def _dispatch(self, orders):
-        """Start one step of every group, then read what the step before gave: the devices never wait for the host."""
-        before = self._live
-        updates = self._call(self._update, self.step, before, orders)
+    def _dispatch(self, orders, at_most):
+        """Start some steps of every group, then read what those before gave: the devices never wait for the host."""
+        before, count = self._live, self._pace.next(at_most)
+        updates = self._call(self._update, self.step, before, orders, np.int32(count))
         self._live = [(update.params, update.opt_state) for update in updates]
         self._settle()
-        self._pending = _Pending(self.step, before, orders, updates)
-        self.step += 1
+        self._pending = _Pending(self.step, count, before, orders, updates)
+        self.step += count
 
-    def _call(self, update, step, live, orders):
+    def _call(self, update, step, live, orders, *count):
         start = np.int32(step % self.steps_per_epoch * self.batch_size)
         return [
-            update(*state, seed, order, self._train, np.int32(step), start)
+            update(*state, seed, order, self._train, np.int32(step), start, *count)
             for state, seed, order in zip(live, self._seeds, orders, strict=True)
         ]
 
-    def _settle(self):
-        """Wait for the step under way, if there is one; is it finite, and what does it log?"""
+    def _settle(self, *, safe: bool = True):
+        """Wait for the steps under way, if there are any; are they finite, and what do they log?
+
+        Args:
+            safe: whether the state they give is one to go on from.
+        """
         if self._pending is None:
             return
-        pending, self._pending = self._pending, None
+        pending = self._pending
+        self.stop.wait([update.ok for update in pending.updates])
+        self._pending = None
         ok, scalars = self.plan.join([(update.ok, update.scalars) for update in pending.updates])
-        if not ok.all():
-            self._give_up(pending, int(np.argmin(ok)))
-        done = pending.step + 1
-        if done % self.config.log_every == 0:
-            self._write(done, "train", scalars)
-        shown = {name: f"{np.mean(value):.4g}" for name, value in scalars.items() if not np.isnan(value).all()}
-        self.bar.set_postfix(shown, refresh=False)
-        self.bar.update(self.images_per_step)
+        good = ok[:, : pending.count].all(0)
+        self._record(pending.step, int(good.argmin()) if not good.all() else pending.count, scalars)
+        if not good.all():
+            self._give_up(pending, int(good.argmin()), ok)
+        self._pace.settled(pending.count)
+        if (trace := profile.current()) is not None:
+            trace.settled()
+        if safe:
+            self._safe = pending.step + pending.count, [update[:2] for update in pending.updates]
 
-    def _give_up(self, pending, index):
-        """Save the state before the step that failed, and say which tensor of which seed it was."""
-        self._live, self.step = pending.before, pending.step
+    def _record(self, step, count, scalars):
+        """Log the first `count` of some steps, from `step` on; scalars (S, steps)."""
+        for index in range(count):
+            if (step + index + 1) % self.config.log_every == 0:
+                self._write(step + index + 1, "train", {name: array[:, index] for name, array in scalars.items()})
+        if count:
+            last = {name: array[:, count - 1] for name, array in scalars.items()}
+            shown = {name: f"{np.mean(value):.4g}" for name, value in last.items() if not np.isnan(value).all()}
+            self.bar.set_postfix(shown, refresh=False)
+            self.bar.update(count * self.images_per_step)
+
+    def _give_up(self, pending, number, ok):
+        """Save the state before the step that failed, the `number`-th of these, and say which tensor it was."""
+        step, before = pending.step + number, pending.before
+        if number:
+            again = self._call(self._update, pending.step, before, pending.orders, np.int32(number))
+            before = [update[:2] for update in again]
+        self._safe = step, before
         self._save()
-        again = steps.make_step(self.task, self.plan, self.batch_size, keep_gradients=True)
-        updates = self.plan.join(self._call(again, pending.step, pending.before, pending.orders))
-        params = self.plan.join(pending.before)[0]
+        single = steps.make_step(self.task, self.plan, self.batch_size, keep_gradients=True)
+        update = self.plan.join(self._call(single, step, before, pending.orders))
+        index = int(np.argmin(ok[:, number]))
         order = self.plan.join(pending.orders)[index]
-        start = pending.step % self.steps_per_epoch * self.batch_size
-        rows = order[start : start + self.batch_size]
-        loss = updates.scalars.pop("loss")
-        tensors = {
-            "batch": jax.tree.map(lambda leaf: np.asarray(leaf)[rows], self.data["train"]),
-            "params": _of_seed(params, index),
-            "loss": loss[index],
-            # With a finite loss, one that is not finite is merely undefined.
-            "scalars": {} if np.isfinite(loss[index]) else _of_seed(updates.scalars, index),
-            "gradients": _of_seed(updates.gradients, index),
-            "new params": _of_seed(updates.params, index),
-        }
+        start = step % self.steps_per_epoch * self.batch_size
+        batch = jax.tree.map(lambda leaf: np.asarray(leaf)[order[start : start + self.batch_size]], self.data["train"])
+        named = nonfinite.describe_update(batch, self.plan.join(before)[0], update, index)
         raise NonFiniteError(
-            f"model {self.name}, seed {self.plan.seeds[index]}, step {pending.step + 1}: not finite; first "
-            f"tensor: {nonfinite.describe(tensors)}. The state before it is checkpoint {self.step} in "
-            f"{self.store.directory}"
+            f"model {self.name}, seed {self.plan.seeds[index]}, step {step + 1}: not finite; first tensor: {named}. "
+            f"The state before it is checkpoint {step} in {self.store.directory}"
         )
 
+    def _finish_epoch(self):
+        """Validate and save. Until then the steps just done do not count: a run stopped here does them again."""
+        self._settle(safe=False)
+        if (trace := profile.current()) is not None:
+            trace.stop()
+        if self._safe[0] and not self.measure.is_warm("validation"):
+            self._save()  # to compile takes longer than a run that is told to stop may be given
+        self._validate()
+        self._safe = self.step, self._live
+        self._save()
+
     def _validate(self):
-        found = self.measure("validation", self.data["validation"], [params for params, _ in self._live])
+        params = [params for params, _ in self._live]
+        found = self.measure("validation", self.data["validation"], params, self.stop.wait)
         self._write(self.step, "validation", found)
         score = self._score(found)
-        params = self.plan.join([params for params, _ in self._live])
+        params = self.plan.join(params)
         best_params, best_score, best_step = self._best
         better = score > best_score
 
@@ -245,7 +291,3 @@ class Trainer:
         if np.isnan(values).any():
             raise RunError(f"model {self.name}, step {self.step}: score {name!r} is undefined on the validation split")
         return -values if self.task.score.startswith("-") else values
-
-
-def _of_seed(tree, index):
-    return jax.tree.map(lambda leaf: leaf[index], tree)

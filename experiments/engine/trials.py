@@ -104,7 +104,7 @@ class Trials:
             raise UsageError(f"config.train.batch_size={batch_size}: expected at most the {count} examples")
         self.steps_per_epoch = count // batch_size
         self.total_steps = self.steps_per_epoch * config.train.epochs
-        plan = seeds.make_plan(config.seed, together * config.seeds, batch_size, config.seed_strategy)
+        plan = seeds.make_plan(config.seed, together * config.seeds, batch_size, config.seed_strategy, mesh=config.mesh)
         self._plan = plan._replace(seeds=np.tile(plan.seeds[: config.seeds], together))
         self._train = mesh.replicate(plan.mesh, data["train"])
         self._by_shape: dict[tuple, _Compiled] = {}
@@ -184,7 +184,9 @@ class Trials:
     def _score(self, compiled, plan, member, name):
         size = self.config.train.batch_size
         split = self.data["validation"], "validation"
-        found = evaluate.means(evaluate.evaluate(compiled.evaluate, plan, [member], *split, size, self.check))
+        found = evaluate.means(
+            evaluate.evaluate(compiled.evaluate, plan, [member], *split, size, lambda _: self.check())
+        )
         if name not in found:
             raise RunError(f"score {name!r} is not among the metrics of the task: {', '.join(found)}")
         return found[name].reshape(plan.group, -1)[:, -1]

@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments.engine import config as config_lib
+from experiments.engine import hosts
 from experiments.engine.errors import RunError, UsageError
 
 _PACKAGES = ("oscnets", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -28,40 +29,53 @@ def environment() -> dict[str, Any]:
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    devices = jax.local_devices()
+    devices = jax.devices()
     device = {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
     return {"versions": versions, "device": device, "commit": _commit()}
 
 
 @contextlib.contextmanager
-def claim(workdir: Path, config: ConfigDict, experiment: str, **facts: Any) -> Iterator[None]:
+def claim(
+    workdir: Path, config: ConfigDict, experiment: str, *, may_change: Sequence[str] = (), **facts: Any
+) -> Iterator[None]:
     """Make a workdir this run's own: create it, lock it, and write or compare its config.json.
+
+    Of several processes the first does so, for all of them.
 
     Args:
         workdir: the folder.
         config: must equal the one the workdir was started with.
         experiment: likewise.
+        may_change: entries of the config that may differ; config.json then tells the new ones.
         facts: what else config.json should tell of the run's start; not compared.
 
     Raises:
         UsageError: it cannot be written, another run holds it, or it belongs to another config or experiment.
     """
-    workdir = Path(workdir)
+    with contextlib.ExitStack() as held:
+        hosts.on_first(lambda: _claim(held, Path(workdir), config, experiment, may_change, facts))
+        yield
+
+
+def _claim(held, workdir, config, experiment, may_change, facts):
     with _usable(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         lock = open(workdir / ".lock", "a")  # noqa: SIM115 - closed below, and by the system should we be killed
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"workdir {workdir}: another run is using it") from error
-        present = {"experiment": experiment, **facts, "config": config_lib.to_json(config), **environment()}
-        if (workdir / "config.json").exists():
-            compare(workdir, config, experiment)
-            _warn_of_changes(load(workdir), present, workdir)
-        else:
-            _start(workdir, present)
-        yield
+    held.enter_context(lock)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(f"workdir {workdir}: another run is using it") from error
+    present = {"experiment": experiment, **facts, "config": config_lib.to_json(config), **environment()}
+    if not (workdir / "config.json").exists():
+        _start(workdir, present)
+        return
+    changed = compare(workdir, config, experiment, may_change)
+    _warn_of_changes(load(workdir), present, workdir)
+    if changed:
+        told = ", ".join(f"config{key} {old}, now {new}" for key, old, new in changed)
+        print(f"WARNING: workdir {workdir} was started with {told}", file=sys.stderr)
+        write_atomically(workdir / "config.json", _encode({**load(workdir), "config": present["config"]}))
 
 
 def load(workdir: Path) -> dict[str, Any]:
@@ -72,9 +86,12 @@ def load(workdir: Path) -> dict[str, Any]:
     """
     path = Path(workdir) / "config.json"
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UsageError(f"workdir {workdir}: cannot read config.json: {error}") from error
+    if not (isinstance(found, dict) and isinstance(found.get("config", {}), dict)):
+        raise UsageError(f"workdir {workdir}: its config.json does not hold a config")
+    return found
 
 
 def _start(workdir, present):
@@ -86,24 +103,38 @@ def _start(workdir, present):
 
 def note(workdir: Path, **facts: Any) -> None:
     """Add to config.json what is known only later; it is not compared."""
-    write_atomically(Path(workdir) / "config.json", _encode({**load(workdir), **facts}))
+    path = Path(workdir) / "config.json"
+    hosts.on_first(lambda: write_atomically(path, _encode({**load(workdir), **facts})))
 
 
-def compare(workdir: Path, config: ConfigDict, experiment: str) -> None:
+def compare(
+    workdir: Path, config: ConfigDict, experiment: str, may_change: Sequence[str] = ()
+) -> list[tuple[str, Any, Any]]:
     """Refuse a workdir of another experiment or config, with the differences.
+
+    A config written before the engine had all the entries of today has their defaults.
+
+    Returns:
+        The differences in entries that may change, as `differences` gives them.
 
     Raises:
         UsageError: it belongs to another one, or its config.json cannot be read.
     """
     stored, present = load(workdir), {"experiment": experiment, "config": config_lib.to_json(config)}
+    started = config_lib.with_defaults(stored.get("config", {}), present["config"])
+    before = {"experiment": stored.get("experiment"), "config": started}
+    changed = []
     for part in present:
-        different = differences(stored.get(part), present[part])
+        different = differences(before[part], present[part])
+        changed += [found for found in different if found[0].removeprefix(".") in may_change]
+        different = [found for found in different if found[0].removeprefix(".") not in may_change]
         if different:
             raise UsageError(
                 f"workdir {workdir} belongs to another {part}:\n"
                 + "\n".join(f"  {part}{key}: {old} there, {new} here" for key, old, new in different)
                 + "\nchoose another --workdir, or the flags it was started with"
             )
+    return changed
 
 
 def _warn_of_changes(stored, present, workdir):

@@ -52,7 +52,7 @@ CONFIG = {
     "command": "python -m experiments.blinking --config=blinking.py:quick",
     "config": {
         "models": ["still", "moving"],
-        "seed": 7,
+        "seed": 0,
         "seeds": 3,
         "train": {"epochs": 2, "num_examples": 640, "batch_size": 64},
     },

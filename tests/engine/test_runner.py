@@ -104,10 +104,10 @@ def test_a_workdir_of_another_config_is_refused_with_the_difference(done, capsys
 def test_lost_metrics_are_measured_again(done, tmp_path):
     (done / "metrics.jsonl").rename(tmp_path / "kept")
     try:
-        assert Progress.read(done, "plain").missing(["test", "noise"]) == ["test", "noise"]
+        assert Progress.read(done, "plain", 2).missing(["test", "noise"]) == ["test", "noise"]
     finally:
         (tmp_path / "kept").rename(done / "metrics.jsonl")
-    assert Progress.read(done, "plain").missing(["test", "noise", "other"]) == ["other"]
+    assert Progress.read(done, "plain", 2).missing(["test", "noise", "other"]) == ["other"]
 
 
 def test_more_test_sets_are_measured_without_training(done, tmp_path, capsys):

@@ -18,7 +18,7 @@ from experiments.engine import log
 from experiments.engine.checkpoint import Store
 from experiments.engine.seeds import make_plan
 from experiments.engine.stop import Stop
-from experiments.engine.train import Recorder, Trainer
+from experiments.engine.train import Recorder, Trainer, restore
 
 CLASSES, SIZE = 3, 8
 
@@ -74,7 +74,8 @@ def make_task(widths, learning_rate, noise=0.3):
 
 def make_tasks(config):
     rate = config.train.learning_rate
-    return {"plain": make_task((), rate), "deep": lambda: make_task((config.hidden,), rate)}
+    tasks = {"plain": make_task((), rate), "deep": lambda: make_task((config.hidden,), rate)}
+    return {name: tasks[name] for name in config.models}
 
 
 def splits(config, more=()):
@@ -110,7 +111,7 @@ def trainer(workdir, task, data, *, seed=0, seeds=2, strategy="vmap", devices=No
     store = Store(workdir / "m")
     closing = contextlib.closing(metrics), contextlib.closing(store)
     with closing[0], closing[1], Stop() as stop, log.progress_bar(1, io.StringIO()) as bar:
-        yield Trainer("m", task, data, config, plan, store, Recorder(metrics, bar, stop))
+        yield Trainer("m", task, data, config, plan, store, Recorder(metrics, bar, stop), restore(store, task))
 
 
 def validate(config):

@@ -1,0 +1,116 @@
+"""`--profile`: some seconds of the training as a trace, and the share of that time in which the devices idle."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments.engine import hosts
+
+_SKIPPED = 2  # calls: the first ones compile
+_SECONDS = 5.0
+# What a CPU device's own thread does while a program runs on it. Devices of other kinds have planes of their own.
+_CPU_LINE, _CPU_EVENT = "tf_XLAPjRtCpuClient", "ThunkExecutor::Execute (wait for completion)"
+
+Spans = list[tuple[float, float]]
+
+
+class Profile:
+    """Traces the calls of a training, from the third on, for five seconds or to the end of the epoch; once.
+
+    Args:
+        directory: where the trace is written, for TensorBoard or Perfetto.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._calls, self._since, self._done = 0, None, False
+
+    def settled(self) -> None:
+        """To be called after every call whose results have been read."""
+        self._calls += 1
+        if self._since is not None and time.monotonic() - self._since > _SECONDS:
+            self.stop()
+        elif self._since is None and not self._done and self._calls == _SKIPPED:
+            options = jax.profiler.ProfileOptions()
+            options.python_tracer_level = 0  # it would slow down what is measured
+            jax.profiler.start_trace(str(self.directory), profiler_options=options)
+            self._since = time.monotonic()
+
+    def stop(self) -> None:
+        """Write the trace, if one has been begun, and say how idle the devices were."""
+        if self._since is None:
+            return
+        jax.profiler.stop_trace()
+        self._since, self._done = None, True
+        newest = max(self.directory.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
+        share, seconds = idle_share(jax.profiler.ProfileData.from_file(str(newest)))
+        told = f"devices idle {share:.1%} of {seconds:.2f} s" if seconds else "the trace shows no device at work"
+        print(f"\nprofile: {told}; trace in {newest.parent}", file=sys.stderr)
+
+
+_current: Profile | None = None
+
+
+@contextlib.contextmanager
+def requested(directory: Path | None) -> Iterator[None]:
+    """While entered, `current` gives a profile that writes to the directory; None where that is None."""
+    global _current
+    _current = Profile(directory) if directory is not None and hosts.is_first() else None
+    try:
+        yield
+        if _current is not None and not _current._done:
+            print("profile: there was too little training to trace", file=sys.stderr)
+    finally:
+        _current = None
+
+
+def current() -> Profile | None:
+    """What the command line asked for."""
+    return _current
+
+
+def idle_share(trace: Any) -> tuple[float, float]:
+    """The share of time in which the devices run nothing, and the seconds from the first thing run to the last.
+
+    Args:
+        trace: a `jax.profiler.ProfileData`, or what has its planes, lines and events.
+    """
+    by_device = list(filter(None, (_merged(spans) for spans in _device_spans(trace))))
+    if not by_device:
+        return 1.0, 0.0
+    whole = max(spans[-1][1] for spans in by_device) - min(spans[0][0] for spans in by_device)
+    busy = sum(end - start for spans in by_device for start, end in spans)
+    return 1 - busy / (whole * len(by_device)), whole / 1e9
+
+
+def _device_spans(trace: Any) -> Iterator[Spans]:
+    """Spans [ns] in which something runs, a list a device."""
+    planes = list(trace.planes)
+    devices = [plane for plane in planes if plane.name.startswith("/device:") and list(plane.lines)]
+    if devices:
+        for plane in devices:
+            yield [_span(event) for line in plane.lines for event in line.events]
+        return
+    for plane in planes:
+        for line in plane.lines:
+            if line.name.startswith(_CPU_LINE):
+                yield [_span(event) for event in line.events if event.name == _CPU_EVENT]
+
+
+def _span(event):
+    return event.start_ns, event.start_ns + event.duration_ns
+
+
+def _merged(spans: Iterable[tuple[float, float]]) -> Spans:
+    merged: Spans = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged

@@ -1,0 +1,185 @@
+"""Sweeps: many runs of one experiment, each in a folder of its own, and one report of all of them.
+
+A point is a config and the entries of it that are changed. It is run by the experiment's own command, in a process of
+its own, so that a point that fails or is killed harms no other, and the same sweep continues wherever it was stopped.
+Array jobs take a share each: `--shard=I/N`.
+"""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.engine import sweep_report
+from experiments.engine.errors import Interrupted, RunError, UsageError
+from experiments.engine.stop import Stop
+from experiments.engine.workdir import differences, write_atomically
+
+_ROOT = Path(__file__).parents[2]
+
+
+class Point(NamedTuple):
+    """One run of a sweep."""
+
+    config: str  # FILE[:VARIANT]
+    changes: Mapping[str, str]  # entry -> value, as on a command line
+
+    @property
+    def name(self) -> str:
+        """The name of its folder: what it changes, in characters that any file system takes."""
+        variant = self.config.partition(":")[2] or Path(self.config.partition(":")[0]).stem
+        parts = [variant, *(f"{key}={value}" for key, value in self.changes.items())]
+        return re.sub(r"[^\w.=+-]+", "_", ",".join(parts)).strip("_")
+
+
+def points(configs: Sequence[str], grid: Mapping[str, Sequence[str]]) -> list[Point]:
+    """Every config with every combination of the grid's values; the last entry of the grid varies fastest.
+
+    Raises:
+        UsageError: there is none, or two of them would share a folder.
+    """
+    found = [
+        Point(config, dict(zip(grid, values, strict=True)))
+        for config in configs
+        for values in itertools.product(*grid.values())
+    ]
+    names = [point.name for point in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not found or twice:
+        raise UsageError(f"the sweep has {f'{twice[0]} twice' if twice else 'no points'}")
+    return found
+
+
+def parse_grid(words: Sequence[str]) -> dict[str, list[str]]:
+    """Entry -> values, from words KEY=VALUE,VALUE,...; commas inside brackets or quotes are part of a value.
+
+    Raises:
+        UsageError: a word is of another form, or an entry is given twice.
+    """
+    grid: dict[str, list[str]] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        values = split_values(text)
+        if not (re.fullmatch(r"\w+(\.\w+)*", key) and equals and all(values)):
+            raise UsageError(f"--grid={word}: expected KEY=VALUE,VALUE,...")
+        if key in grid:
+            raise UsageError(f"--grid={key} is given twice")
+        if len(set(values)) < len(values):
+            raise UsageError(f"--grid={word}: a value is there twice")
+        grid[key] = values
+    return grid
+
+
+def split_values(text: str) -> list[str]:
+    """A text cut at its commas, but for those inside brackets or quotes."""
+    parts = re.findall(r"""(?:\([^()]*\)|\[[^\[\]]*\]|'[^']*'|"[^"]*"|[^,])+|(?<=,)(?=,|$)|^$""", text)
+    return [part.strip() for part in parts]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """(I, N) from "I/N", 0 <= I < N.
+
+    Raises:
+        UsageError: it is of another form.
+    """
+    match = re.fullmatch(r"(\d+)/([1-9]\d*)", text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise UsageError(f"--shard={text}: expected I/N with I from 0 to N - 1")
+    return int(match[1]), int(match[2])
+
+
+def run(
+    experiment: str,
+    chosen: Sequence[Point],
+    workdir: Path,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    arguments: Sequence[str] = (),
+    report_only: bool = False,
+) -> list[str]:
+    """Run a shard's points one after the other and report on all that there is of the sweep.
+
+    Args:
+        experiment: NAME of `python -m NAME`.
+        chosen: all points of the sweep.
+        workdir: the sweep's folder: sweep.json says what it is, runs/POINT is the workdir of a point.
+        shard: (i, n): every n-th point from the i-th on.
+        arguments: what else every run's command line has.
+        report_only: run nothing.
+
+    Returns:
+        The points of the shard that failed.
+
+    Raises:
+        UsageError: the workdir belongs to another sweep, or cannot be written.
+        Interrupted: a signal came; the run under way has saved its state.
+    """
+    claim(workdir, experiment, chosen, arguments)
+    failed = []
+    try:
+        if not report_only:
+            failed = _run_points(experiment, list(chosen)[shard[0] :: shard[1]], workdir, arguments)
+    finally:
+        sweep_report.build(workdir, experiment, chosen)
+    return failed
+
+
+def claim(workdir: Path, experiment: str, chosen: Sequence[Point], arguments: Sequence[str]) -> None:
+    """Write sweep.json, or compare it with one that is there; shards may do so at the same time."""
+    present: dict[str, Any] = {
+        "experiment": experiment,
+        "arguments": list(arguments),
+        "points": {point.name: [point.config, dict(point.changes)] for point in chosen},
+    }
+    path = workdir / "sweep.json"
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_atomically(path, (json.dumps(present, indent=1) + "\n").encode())
+        stored = json.loads(path.read_text())
+    except (OSError, ValueError, RunError) as error:
+        raise UsageError(f"workdir {workdir}: {error}") from error
+    if different := differences(stored, json.loads(json.dumps(present))):
+        key, old, new = different[0]
+        raise UsageError(
+            f"workdir {workdir} belongs to another sweep: {key.removeprefix('.')} is {old} there, {new} here; choose "
+            "another --workdir, or the flags it was started with"
+        )
+
+
+def _run_points(experiment, chosen, workdir, arguments):
+    failed = []
+    with Stop() as stop:
+        for number, point in enumerate(chosen, 1):
+            print(f"{number}/{len(chosen)} {point.name}", file=sys.stderr, flush=True)
+            command = [sys.executable, "-m", experiment, f"--config={point.config}"]
+            command += [f"--workdir={workdir / 'runs' / point.name}", *arguments]
+            command += [f"--config.{key}={value}" for key, value in point.changes.items()]
+            status = _wait(command, stop)
+            # Not `stop.check`: this process starts no JAX, which might take a GPU's memory from the runs.
+            if stop.signum is not None:
+                raise Interrupted(stop.signum)
+            if status:
+                failed.append(point.name)
+                print(f"WARNING: {point.name} ended with status {status}", file=sys.stderr, flush=True)
+    return failed
+
+
+def _wait(command, stop):
+    """The exit status of a run; a signal that comes to this process is passed on once, and the run saves its state."""
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))}
+    # A session of its own: Ctrl-C in a terminal would reach the run too, and a second signal would abort it.
+    with subprocess.Popen(command, env=here, start_new_session=True) as process:
+        told = False
+        while True:
+            try:
+                return process.wait(timeout=0.2)
+            except subprocess.TimeoutExpired:
+                if stop.signum is not None and not told:
+                    told = True
+                    process.send_signal(stop.signum)
