@@ -8,7 +8,7 @@ from scipy import ndimage
 from experiments.engine.results import in_order, load_config
 from experiments.waves import names, wavelengths
 from experiments.waves.samples import EDGES
-from experiments.waves.tasks import LONG
+from experiments.waves.tasks import LONG, REPORTED
 from oscnets import analysis, plotting
 from oscnets.plotting.canvas import new_figure, show_picture
 from oscnets.plotting.colours import MODEL_COLOURS
@@ -100,28 +100,29 @@ def _draw_spectra(figures: Path, name: str, arrays: dict[str, np.ndarray], class
 
 
 def _draw_course(figures: Path, name: str, course: wavelengths.Course, arrays: dict[str, np.ndarray]) -> None:
-    """waves_MODEL.png: wavelengths before and after, their shares over training, and the share against the loss."""
+    """waves_MODEL.png: wavelengths before and after, their shares over training, and how these go with the loss."""
     figure = new_figure(12.5, 3.6)
     before, during, against = figure.subplots(1, 3)
     for when, colour in (("before", "0.6"), ("after", MODEL_COLOURS[0])):
         if f"wavelengths/{when}" in arrays:
             density = arrays[f"wavelengths/{when}"] / np.diff(EDGES)
             before.stairs(density, EDGES, color=colour, lw=1.6, label=f"{when} training, first seed")
-    before.axvline(LONG[-1], color="0.45", ls="--", lw=1.0)
-    before.set(xscale="log", yscale="log", xlabel="wavelength (pixels)", ylabel="share a pixel")
-    shares = {f"above {limit:g} px": course.shares[..., i] for i, limit in reversed(list(enumerate(LONG)))}
+    before.set(yscale="log", xlabel="wavelength (pixels; the last: all above)", ylabel="share a pixel")
+    shares = {f"above {limit:g} px": course.shares[..., i] for i, limit in enumerate(LONG) if limit in REPORTED}
     places = dict.fromkeys(shares, course.steps)
     plotting.curves(shares, positions=places, xlabel="training step", ylabel="share of wavelengths", axes=during)
-    for seed, (share, loss) in enumerate(zip(course.shares[..., -1], course.losses, strict=True)):
-        colour = MODEL_COLOURS[seed % len(MODEL_COLOURS)]
-        against.plot(share, -loss, "o-", color=colour, ms=3, lw=0.6, label=f"r = {course.by_seed[seed]:.2f}")
-    against.set(xlabel=f"share above {LONG[-1]:g} px", ylabel="negative loss (nats)")
-    against.set_title(f"means over seeds: r = {course.of_means:.3f}", fontsize=10)
-    before.legend(frameon=False, fontsize=8)
-    against.legend(frameon=False, fontsize=8)
-    for axes in (before, against):
+    for seed, values in enumerate(course.by_seed):
+        against.plot(LONG, values, "o-", color="0.7", ms=3, lw=0.8, label="each seed" if seed == 0 else None)
+    against.plot(LONG, course.of_means, "o-", color=MODEL_COLOURS[0], label="of the means over seeds")
+    against.set(xlabel="limit (pixels)", ylabel="correlation of share and negative loss", ylim=(-1.05, 1.05))
+    against.axhline(0, color="0.45", lw=0.8)
+    for axes, ticks in ((before, (2, 4, 8, 16, 32, 64)), (against, (2, 4, 8, 16))):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, map(str, ticks))
+        axes.legend(frameon=False, fontsize=8)
         axes.grid(color="0.9", lw=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
+    before.axvline(LONG[-1], color="0.45", ls="--", lw=1.0)
     figure.suptitle(f"{name}: wavelengths over training, a point an epoch")
     plotting.save(figure, figures / f"waves_{name}.png")

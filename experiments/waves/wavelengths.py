@@ -14,8 +14,8 @@ class Course(NamedTuple):
     steps: np.ndarray  # (E,), training steps
     shares: np.ndarray  # (S, E, len(LONG)), of wavelengths above each of LONG
     losses: np.ndarray  # (S, E), nats
-    by_seed: np.ndarray  # (S,), correlation of the share above the last of LONG with the negative loss
-    of_means: float  # likewise of both averaged over seeds, as published
+    by_seed: np.ndarray  # (S, len(LONG)), correlation over epochs of each share with the negative loss
+    of_means: np.ndarray  # (len(LONG),), likewise of both averaged over seeds, as published
 
 
 def courses(workdir: Path) -> dict[str, Course]:
@@ -35,12 +35,13 @@ def _course(metrics: Metrics, model: str) -> Course | None:
         return None
     shares = np.array([[waves[seed][step] for step in steps] for seed in sorted(waves)])
     loss = np.array([[float(losses[seed][step]) for step in steps] for seed in sorted(waves)])
-    by_seed = np.array([correlation(*pair) for pair in zip(shares[..., -1], -loss, strict=True)])
-    return Course(np.array(steps), shares, loss, by_seed, correlation(shares[..., -1].mean(0), -loss.mean(0)))
+    by_seed = np.stack([correlation(*pair) for pair in zip(shares, -loss, strict=True)])
+    return Course(np.array(steps), shares, loss, by_seed, correlation(shares.mean(0), -loss.mean(0)))
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's, of (E,) and (E,); NaN where one of them does not vary."""
-    first, second = first - first.mean(), second - second.mean()
-    size = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / size) if size > 0 else np.nan
+def correlation(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Pearson's, of each column of (E, L) with (E,): (L,). NaN where one of them varies by rounding errors alone."""
+    shares, values = shares - shares.mean(0), values - values.mean()
+    sizes = np.sqrt((shares**2).sum(0) * (values**2).sum())
+    moves = (np.abs(shares).max(0) > 1e-5) & (sizes > 0)
+    return np.where(moves, values @ shares / np.where(moves, sizes, 1), np.nan)
