@@ -88,6 +88,7 @@ def main(
         status = 128 + error.signum
         _complain(f"{error}; the same command with --workdir={arguments.workdir} continues", status)
         if own:
+            sys.stdout.flush()
             os._exit(status)  # all is saved and closed; JAX would wait for what it computes still
         return status
     except KeyboardInterrupt:
