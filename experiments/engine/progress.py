@@ -26,7 +26,7 @@ class Progress(NamedTuple):
     seeds: int | None = None
 
     @classmethod
-    def read(cls, workdir: Path, name: str, seeds: int) -> "Progress | None":
+    def read(cls, workdir: Path, name: str, seeds: int = 1) -> "Progress | None":
         """Of a model; None while it is in training, of any of so many seeds.
 
         A split whose lines are not all there any more is not listed.
