@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         size = page.write(arguments.folders, out)
     except (RunError, UsageError) as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, RunError) else 2
     print(f"{out}: {size / 1e6:.1f} MB")
     return 0

@@ -48,7 +48,7 @@ def kind(verdict: str) -> str:
     """What a verdict begins with: "reproduced" alone is yes, "not" is no, all else is in part."""
     said = re.sub(r"[*_`]", "", verdict).strip().lower()
     bold = _BOLD.match(verdict.strip())
-    qualified = re.search(r"\b(in part|partly|direction|but|not)\b", bold[1].lower()) if bold else None
+    qualified = re.search(r"\b(in part|partly|where|only|direction|but|not)\b", bold[1].lower()) if bold else None
     if said.startswith("reproduced") and not qualified:
         return "yes"
     return "no" if said.startswith(("not ", "no ", "failed")) else "part"

@@ -30,6 +30,7 @@ def test_claims_of_a_results_folder():
         ("**reproduced**: but for noise 0.3", "yes"),
         ("reproduced", "yes"),
         ("**reproduced in part**", "part"),
+        ("**reproduced where the CNN is local**: 2 layers see 5 pixels", "part"),
         ("**close, not on par**", "part"),
         ("**Not reproduced**", "no"),
         ("not tested", "no"),
@@ -159,7 +160,7 @@ def test_the_command(tmp_path, capsys):
     assert main([str(folder)]) == 0
     assert capsys.readouterr().out.startswith(f"{folder / 'report.html'}: 0.")
     assert main([str(tmp_path / "absent")]) == 2
-    assert f"ERROR: no folder {tmp_path / 'absent'}" in capsys.readouterr().err
+    assert f"error: no folder {tmp_path / 'absent'}" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="nor a table of claims: is it a run"):
         runs.read(tmp_path / "empty")
