@@ -32,6 +32,7 @@ RULES = {
     "oscnets.metrics": Rule(("oscnets.phase",), PURE),
     "oscnets.analysis": Rule(("oscnets.phase",), PURE),
     "oscnets.interop": Rule((*BELOW_MODELS, "oscnets.models"), (*PURE, "flax")),
+    "oscnets.weights": Rule(("oscnets.models",), (*PURE, "flax")),
     "oscnets.plotting": Rule(("oscnets.phase", "oscnets.stats"), PURE, deferred=("matplotlib",)),
     "oscnets.stats": Rule((), ("numpy", "scipy")),  # jax brings scipy along
     "data_gen": Rule((), None),

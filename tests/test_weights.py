@@ -1,0 +1,76 @@
+"""Networks that come with the package, and how they get there."""
+
+import json
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import oscnets
+from data_gen import multi_mnist, sources
+from experiments import engine, export
+from experiments.waves.main import run
+from oscnets import losses, weights
+from oscnets.models import random_phases
+
+FOLDER = Path(weights.__file__).parent
+CONFIG = "--config=experiments/configs/waves.py:smoke"
+
+
+def test_what_is_there():
+    assert "komplexnet" in weights.available()
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.npz")) < 3e6
+    with pytest.raises(ValueError, match=r"no network 'complexnet': expected one of .*komplexnet"):
+        oscnets.pretrained("complexnet")
+
+
+@pytest.mark.parametrize("name", weights.available())
+def test_each_fits_its_module_and_says_where_it_comes_from(name):
+    module, variables, facts = oscnets.pretrained(name)
+    assert facts["command"].startswith(f"python -m experiments.{facts['experiment']} --config=")
+    assert re.fullmatch("[0-9a-f]{40}", facts["commit"])
+    assert facts["step"] > 0
+    assert 0 < facts["score"]["test"]["accuracy"] < 1
+    assert isinstance(facts["seed"], int)
+    assert type(module).__name__ == facts["module"]
+    assert all(leaf.dtype == jnp.float32 and jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
+    assert export.attributes(module) == {
+        key: tuple(value) if isinstance(value, list) else value for key, value in facts["attributes"].items()
+    }
+
+
+def test_komplexnet_synchronizes_digits_that_it_was_not_trained_on():
+    module, variables, _ = oscnets.pretrained("komplexnet")
+    scenes = multi_mnist.generate(sources.load("digits", "test"), seed=0, num_examples=16)
+    start = random_phases(jax.random.key(0), (16, 32, 32, module.channels))
+    out = jax.jit(module.apply)(variables, jnp.asarray(scenes.images), phases0=start)
+    loss = [losses.cluster_synchrony(out.trajectory[t], scenes.masks, out.amplitude).mean() for t in (0, -1)]
+    assert loss[0] > 0.5
+    assert loss[1] < 0.1
+
+
+def test_a_run_is_exported_and_loaded(tmp_path, capsys):
+    arguments = [CONFIG, "--config.models=('cnn_2',)", "--config.train.epochs=1"]
+    assert engine.main(run, name="waves", argv=[*arguments, f"--workdir={tmp_path / 'run'}"]) == 0
+    flags = [f"--workdir={tmp_path / 'run'}", f"--out={tmp_path}", "--model=cnn_2"]
+    assert export.main([*flags, "--seed=1", "--name=small"]) == 0
+    assert "small.npz: 0." in capsys.readouterr().out
+    module, variables, facts = weights.load(tmp_path, "small")
+    assert (module.depth, module.hidden, facts["seed"]) == (2, (16,), 1)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    (loss,) = [e["value"] for e in lines if (e["split"], e["name"], e["seed"]) == ("test", "loss", 1)]
+    np.testing.assert_allclose(facts["score"]["test"]["loss"], loss, atol=1e-5)
+    assert module.apply(variables, jnp.zeros((1, 16, 16, 3))).logits.shape == (1, 16, 16, 6)
+    for wrong, told in (
+        (["--model=cnn_3"], "no model 'cnn_3'"),
+        (["--seed=7"], "no seed 7 in"),
+        ([f"--workdir={tmp_path}"], "no run in"),
+    ):
+        assert export.main([*flags, *wrong]) == 2
+        assert told in capsys.readouterr().err
+    (tmp_path / "run" / "checkpoints" / "cnn_2" / "done.json").unlink()
+    assert export.main(flags) == 2
+    assert "is still in training" in capsys.readouterr().err
