@@ -41,6 +41,11 @@ class _Plan(NamedTuple):
 class Prepared:
     """A kernel made ready for images of one size by `prepare`; a pytree."""
 
+    weights: Array
+    transposed: Array | None
+    uniform: Array
+    plan: _Plan
+
     def __init__(self, weights: Array, transposed: Array | None, uniform: Array, plan: _Plan):
         self.weights, self.transposed, self.uniform, self.plan = weights, transposed, uniform, plan
 

@@ -60,7 +60,6 @@ def unroll(
     return state, stacked
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def sum_over(
     fn: Callable[[PyTree, PyTree, PyTree], tuple[Array, PyTree]], shared: PyTree, xs: PyTree, data: PyTree = ()
 ) -> tuple[Array, PyTree]:
@@ -78,7 +77,11 @@ def sum_over(
     Returns:
         The sum, and the auxiliary values stacked along time; these carry no gradient.
     """
+    return _sum_over(fn, shared, xs, data)
 
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _sum_over(fn, shared, xs, data):
     def body(total, x):
         value, aux = fn(shared, *x)
         return total + value, aux
@@ -113,4 +116,4 @@ def _sum_over_backward(fn, residuals, cotangents):
     return *scaled, jax.tree.map(_no_gradient, data)
 
 
-sum_over.defvjp(_sum_over_forward, _sum_over_backward)
+_sum_over.defvjp(_sum_over_forward, _sum_over_backward)

@@ -8,7 +8,7 @@ from flax.linen import initializers
 from jax import Array
 
 # PyTorch's default for convolutions and dense layers: uniform within +-1 / sqrt(fan_in).
-torch_uniform = initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+torch_uniform: initializers.Initializer = initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def torch_bias(kernel_shape: tuple[int, ...]) -> Callable[..., Array]:

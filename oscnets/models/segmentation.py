@@ -101,7 +101,9 @@ class PixelClassifier(nn.Module):
     def setup(self) -> None:
         """Declare the parameters."""
         sizes = (self.features, *self.hidden, self.num_classes)
-        self.layers = [affine(self, f"{i}", shape) for i, shape in enumerate(pairwise(sizes))]
+        self.layers: list[tuple[Array, Array]] = [
+            affine(self, f"{i}", shape) for i, shape in enumerate(pairwise(sizes))
+        ]
 
     def __call__(self, x: Array) -> Array:
         """Features (F, P) -> logits (K, P)."""
@@ -139,10 +141,10 @@ class SeriesClassifier(nn.Module):
         """Declare the parameters."""
         bins = num_bins(self.how, self.length)
         if self.how == "linear":
-            self.time_kernel = self.param("time_kernel", torch_uniform, (self.length, bins))
+            self.time_kernel: Array | None = self.param("time_kernel", torch_uniform, (self.length, bins))
         else:
             self.time_kernel = None
-        self.classifier = PixelClassifier(bins * self.channels, self.hidden, self.num_classes)
+        self.classifier: PixelClassifier = PixelClassifier(bins * self.channels, self.hidden, self.num_classes)
 
     def declare(self) -> None:
         """Make all parameters exist, without running anything."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +33,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def show_picture(axes: Axes, picture: NDArray, title: str) -> None:
+def show_picture(axes: Axes, picture: NDArray[Any], title: str) -> None:
     """Draw (H, W) or (H, W, 1) in grey or (H, W, 3) in colour, values in [0, 1], without ticks."""
     picture = picture[..., 0] if picture.ndim == 3 and picture.shape[-1] == 1 else picture
     axes.imshow(np.clip(picture, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -41,7 +41,7 @@ def show_picture(axes: Axes, picture: NDArray, title: str) -> None:
     axes.set_title(title, fontsize=9)
 
 
-def check_rank(name: str, array: ArrayLike, rank: int) -> NDArray:
+def check_rank(name: str, array: ArrayLike, rank: int) -> NDArray[Any]:
     """`array` as NumPy's; raises ValueError where it has not `rank` axes."""
     array = np.asarray(array)
     if array.ndim != rank:

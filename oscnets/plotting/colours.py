@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,7 +76,7 @@ def mask_image(masks: ArrayLike) -> NDArray[np.float64]:
     return picture
 
 
-def strongest_channel(phases: ArrayLike, amplitude: ArrayLike) -> tuple[NDArray, NDArray]:
+def strongest_channel(phases: ArrayLike, amplitude: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Phase and amplitude (..., H, W) of each pixel's channel of largest amplitude, from (..., H, W, C)."""
     phases, amplitude = np.broadcast_arrays(np.asarray(phases), np.asarray(amplitude))
     best = amplitude.argmax(axis=-1)[..., None]
