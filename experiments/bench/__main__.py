@@ -51,7 +51,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     ways.add_argument("--kernel_sizes", type=odd, nargs="+", default=[3, 5, 9, 13, 25])
     ways.add_argument("--batch_sizes", type=positive, nargs="+", default=[1, 16, 128])
     long = commands.add_parser("memory", help="gradients through long unrolls of waves", allow_abbrev=False)
-    long.add_argument("--num_steps", type=positive, nargs="+", default=[100, 500, 2000])
+    long.add_argument("--num_steps", type=positive, nargs="+", default=[1, 100, 500, 2000])
     long.add_argument("--size", type=positive, default=56, help="of the image")
     long.add_argument("--batch_size", type=positive, default=16)
     for command in (ways, long):
