@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import gaspnet, harness, komplexnet, memory, waves
+from experiments.bench import gaspnet, harness, komplexnet, memory, scaling, seeds, waves
 
 SIZES = ("batch_size", "num_steps", "kernel_size", "size", "cases")  # what the steps' commands take, as far as they do
 
@@ -54,9 +54,20 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     long.add_argument("--num_steps", type=positive, nargs="+", default=[1, 100, 500, 2000])
     long.add_argument("--size", type=positive, default=56, help="of the image")
     long.add_argument("--batch_size", type=positive, default=16)
-    for command in (ways, long):
+    many = commands.add_parser("seeds", help="seeds at once: seeds a second, memory a seed", allow_abbrev=False)
+    many.add_argument("--counts", type=positive, nargs="+", default=[1, 4, 16, 50], help="of seeds")
+    many.add_argument("--ways", choices=seeds.WAYS, nargs="+", default=list(seeds.WAYS))
+    many.add_argument("--model", choices=seeds.MODELS, default="komplexnet")
+    many.add_argument("--batch_size", type=positive, default=32)
+    many.add_argument("--size", type=positive, default=32, help="of the image")
+    grown = commands.add_parser("scaling", help="throughput over image size and over T", allow_abbrev=False)
+    grown.add_argument("--models", choices=scaling.DEFAULTS, nargs="+", default=list(scaling.DEFAULTS))
+    grown.add_argument("--sizes", type=positive, nargs="*", default=[32, 64, 128, 256], help="of the image")
+    grown.add_argument("--num_steps", type=positive, nargs="*", default=[5, 15, 50, 150], help="of the dynamics")
+    grown.add_argument("--batch_size", type=positive, default=4)
+    for command in (ways, long, many, grown):
         command.add_argument("--markdown", type=Path, help="write the table here too")
-    for command in (step, presentation, ripple, ways, long):
+    for command in (step, presentation, ripple, ways, long, many, grown):
         command.add_argument("--rounds", type=positive, default=5, help="turns of each side")
         command.add_argument("--json", type=Path, help="write the figures here too")
     return parser.parse_args(arguments)
@@ -68,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in filter(None, (options.json, getattr(options, "markdown", None))):
         if not path.parent.is_dir():  # said now, not after minutes of measuring
             sys.exit(f"cannot write {path}: there is no folder {path.parent}")
-    run = {"coupling": run_coupling, "memory": run_memory}.get(options.command, run_step)
+    runs = {"coupling": run_coupling, "memory": run_memory, "seeds": run_seeds, "scaling": run_scaling}
+    run = runs.get(options.command, run_step)
     figures = run(options)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -131,6 +143,22 @@ def run_memory(options: argparse.Namespace) -> dict[str, Any]:
         return {"rows": show(memory.measure(options.num_steps, **sizes), memory.table, options.markdown)}
     except harness.SideError as error:
         sys.exit(str(error))
+
+
+def run_seeds(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure many seeds at once, print rows as they come and the table at the end."""
+    settings = {name: getattr(options, name) for name in ("model", "batch_size", "size", "rounds")}
+    try:
+        return {"rows": show(seeds.measure(options.counts, options.ways, **settings), seeds.table, options.markdown)}
+    except harness.SideError as error:
+        sys.exit(str(error))
+
+
+def run_scaling(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure throughput over sizes and steps, print rows as they come and the table at the end."""
+    settings = {name: getattr(options, name) for name in ("batch_size", "rounds")}
+    measured = scaling.measure(options.models, options.sizes, options.num_steps, **settings)
+    return {"rows": show(measured, scaling.table, options.markdown)}
 
 
 def show(rows: Iterable[dict[str, Any]], table: Callable[[list], str], markdown: Path | None) -> list[dict[str, Any]]:

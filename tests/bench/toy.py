@@ -73,3 +73,8 @@ def far(**_):
     """Differs in one gradient, and came to NaN in another."""
     found = {"loss": 1e-6, "gradient of a/kernel": 0.25, "gradient of b": float("nan"), "gradient of c": 0.0}
     return lambda: None, {"differences": found}
+
+
+def dying(**_):
+    """Is killed while it is built, as for want of memory."""
+    os.kill(os.getpid(), 9)
