@@ -73,9 +73,13 @@ def _sum(boundary: Boundary, field: Array, kernel: Array) -> Array:
     """
     taps_h, taps_w, c_in, c_out = kernel.shape
     rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
-    matrix = kernel.transpose(1, 3, 0, 2).reshape(taps_w * c_out, taps_h * c_in)
-    products = jnp.matmul(matrix, rows, precision=_HIGHEST).reshape(taps_w, c_out, *field.shape[1:])
+    products = jnp.matmul(_matrix(kernel), rows, precision=_HIGHEST).reshape(taps_w, c_out, *field.shape[1:])
     return sum(_shifts(products[d], taps_w, 2, boundary)[d] for d in range(taps_w))
+
+
+def _matrix(kernel: Array) -> Array:
+    """(kh, kw, C_in, C_out) -> (kw C_out, kh C_in)."""
+    return kernel.transpose(1, 3, 0, 2).reshape(kernel.shape[1] * kernel.shape[3], -1)
 
 
 def _extend(x: Array, radius: int, axis: int, boundary: Boundary) -> Array:
@@ -100,12 +104,16 @@ def _sum_forward(boundary, field, kernel):
 
 
 def _sum_backward(boundary, residuals, cotangent):
-    """The field's gradient is the same sum with the kernel turned around; the kernel's is one product of all pixels."""
+    """Columns of the cotangent are gathered once, for both gradients.
+
+    The kernel's is a product over all pixels, the field's one whose results are shifted by rows and added.
+    """
     field, kernel = residuals
     taps_h, taps_w, c_in, c_out = kernel.shape
-    of_field = _sum(boundary, cotangent, kernel[::-1, ::-1].swapaxes(2, 3))
     rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
     columns = jnp.concatenate(_shifts(cotangent, taps_w, 2, boundary)[::-1]).reshape(taps_w * c_out, -1)
+    products = jnp.matmul(_matrix(kernel).T, columns, precision=_HIGHEST).reshape(taps_h, *field.shape)
+    of_field = sum(_shifts(products[d], taps_h, 1, boundary)[taps_h - 1 - d] for d in range(taps_h))
     product = lax.dot_general(rows, columns, (((1,), (1,)), ((), ())), precision=_HIGHEST)
     return of_field, product.reshape(taps_h, c_in, taps_w, c_out).transpose(0, 2, 1, 3)
 
