@@ -112,7 +112,7 @@ number, size, batch = (8, 16, 4) if SMOKE else (600, 24, 16)
 pieces = tetrominoes.generate(seed=0, num_examples=number, num_pieces=(1, 1 if SMOKE else 2), size=size, square=3)
 tests = tetrominoes.generate(seed=1, num_examples=8, num_pieces=(1, 1 if SMOKE else 2), size=size, square=3)
 model = WaveMachine(num_classes=6, num_steps=10 if SMOKE else 60, hidden=(32, 32), mid_channels=8)
-variables = model.init(jax.random.key(0), tests.images[:1])
+variables = jax.jit(model.init)(jax.random.key(0), tests.images[:1])
 cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 optimizer = optax.adam(5e-3)
 
