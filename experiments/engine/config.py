@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments.engine import mesh
-from experiments.engine.errors import UsageError
+from experiments.engine.errors import RunError, UsageError
 from experiments.engine.seeds import STRATEGIES
 
 
@@ -87,14 +87,17 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
 
 
 def from_json(stored: Mapping[str, Any]) -> ConfigDict:
-    """The config that `to_json` gave (lists become tuples), locked."""
+    """The config that `to_json` gave (lists become tuples), locked; a RunError for what cannot be one."""
 
     def restore(value):
         if isinstance(value, Mapping):
             return {key: restore(entry) for key, entry in value.items()}
         return tuple(restore(entry) for entry in value) if isinstance(value, list) else value
 
-    return ConfigDict(restore(stored)).lock()
+    try:
+        return ConfigDict(restore(stored)).lock()
+    except ValueError as error:  # a key with a dot
+        raise RunError(f"the stored config is damaged: {error}") from error
 
 
 def with_defaults(stored: Mapping[str, Any], keys: Iterable[str] | None = None) -> dict[str, Any]:

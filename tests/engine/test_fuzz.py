@@ -16,9 +16,10 @@ from tests.engine import toy, toy_config
 FILE = "--config=tests/engine/toy_config.py"
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
+names = st.text(st.characters(exclude_characters="."), max_size=8)  # a ConfigDict refuses others itself
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=6,
 )
 entries = st.sampled_from(sorted(config.leaves(toy_config.get_config())))
@@ -129,3 +130,8 @@ def test_orders_and_batches_of_any_size_take_every_example_once(count, batch, mo
 def test_a_toy_config_is_right():
     config.check(toy_config.get_config())
     toy.validate(toy_config.get_config())
+
+
+def test_a_stored_config_with_a_key_that_no_config_has():
+    with pytest.raises(RunError, match=r"stored config is damaged: .* dots in field names"):
+        config.from_json({"train": {"a.b": 1}})
