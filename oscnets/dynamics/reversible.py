@@ -113,13 +113,7 @@ def _retake(plan: Plan, residuals: PyTree, cotangents: PyTree):
 
 
 def _undo(plan: Plan, residuals: PyTree, cotangents: PyTree):
-    (
-        params,
-        weights,
-        _,
-        last,
-        acc,
-    ) = residuals
+    params, weights, _, last, acc = residuals
     of_last, of_observed = cotangents
 
     def observed(weights: PyTree, state: PyTree, t: Array) -> Array:

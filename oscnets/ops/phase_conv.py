@@ -72,7 +72,9 @@ def phase_conv(
     if _is_zero(strength):
         return _biased(conv(batch).reshape(*lead, *size, -1), bias)
     sine, cosine = (part.reshape(*batch.shape[:3], 1) for part in sincos(phase_in))
-    parts = conv(_joined(jnp.concatenate, batch, cosine, sine)).reshape(3, *lead, *size, -1)
+    # Stored before they are joined, because XLA would make all three for each element.
+    thrice = jnp.concatenate(lax.optimization_barrier((batch, batch * cosine, batch * sine)))
+    parts = conv(thrice).reshape(3, *lead, *size, -1)
     return _biased(_combine(parts, phase_out[..., None], strength), bias)
 
 
@@ -111,9 +113,8 @@ def phase_dense(
         raise ValueError(f"phase_in and phase_out must be {expected}, got {phase_in.shape} and {phase_out.shape}")
     if _is_zero(strength):
         return _biased(jnp.matmul(x, kernel, precision="highest"), bias)
-    sine, cosine = sincos(phase_in)
-    parts = jnp.matmul(_joined(jnp.stack, x, cosine, sine), kernel, precision="highest")
-    return _biased(_combine(parts, phase_out, strength), bias)
+    product = lambda x: jnp.matmul(x, kernel, precision="highest")  # noqa: E731
+    return _biased(_modulated(product, x, phase_in, phase_out, strength), bias)
 
 
 def inner_phase_dense(
@@ -137,8 +138,7 @@ def inner_phase_dense(
 
     if phase_in is None:
         return product(x) + bias[:, None]
-    sine, cosine = sincos(phase_in)
-    return _combine((product(x), product(x * cosine), product(x * sine)), phase_out, strength) + bias[:, None]
+    return _modulated(product, x, phase_in, phase_out, strength) + bias[:, None]
 
 
 def tap_responses(x: Array, kernel: Array) -> Array:
@@ -213,9 +213,12 @@ def _shifts(x: Array, taps_h: int, taps_w: int) -> Array:
     return jnp.stack([padded[:, i : i + height, j : j + width] for i in range(taps_h) for j in range(taps_w)])
 
 
-def _joined(join: Callable[[tuple[Array, ...]], Array], x: Array, cosine: Array, sine: Array) -> Array:
-    """x, x cosine and x sine. Stored before they are joined, because XLA would make all three for each element."""
-    return join(lax.optimization_barrier((x, x * cosine, x * sine)))
+def _modulated(
+    product: Callable[[Array], Array], x: Array, phase_in: Array, phase_out: Array, strength: Array | float
+) -> Array:
+    """Equation 2 without its bias, by the plain layer's product."""
+    sine, cosine = sincos(phase_in)
+    return _combine((product(x), product(x * cosine), product(x * sine)), phase_out, strength)
 
 
 def _combine(parts: Array, phase_out: Array, strength: Array | float) -> Array:
