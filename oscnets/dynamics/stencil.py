@@ -104,11 +104,16 @@ def _sum_forward(boundary, field, kernel):
 
 
 def _sum_backward(boundary, residuals, cotangent):
-    """Columns of the cotangent are gathered once, for both gradients.
+    return stencil_gradients(*residuals, cotangent, boundary=boundary)
 
-    The kernel's is a product over all pixels, the field's one whose results are shifted by rows and added.
+
+def stencil_gradients(field: Array, kernel: Array, cotangent: Array, *, boundary: Boundary) -> tuple[Array, Array]:
+    """Gradients of `stencil_sum` in the field and in the kernel.
+
+    Args:
+        field, kernel, boundary: as there.
+        cotangent: the gradient in its result, (C_out, H, W, N).
     """
-    field, kernel = residuals
     taps_h, taps_w, c_in, c_out = kernel.shape
     rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
     columns = jnp.concatenate(_shifts(cotangent, taps_w, 2, boundary)[::-1]).reshape(taps_w * c_out, -1)

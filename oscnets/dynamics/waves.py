@@ -15,12 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.ad_checkpoint import checkpoint_name
 
 from oscnets.dynamics.reversible import Plan, Reader, unroll_read, unroll_reversible
 from oscnets.dynamics.stencil import Boundary, check_boundary, from_inner, stencil_sum, to_inner
-
-Params = tuple[Array, Array, Array, Array]  # kernel, omega, damping, dt
+from oscnets.dynamics.stored import Params, advance, stored_run
 
 # The membrane
 
@@ -280,28 +278,7 @@ def oscillator_trajectory(
 
 def inner_step(params: Params, state: tuple[Array, Array], *, implicit_damping: bool) -> tuple[Array, Array]:
     """`oscillator_step` in the inner layout (C, H, W, N)."""
-    (kernel, omega, damping, dt), (position, velocity) = params, state
-    pull = _tanh(stencil_sum(position, kernel, boundary="periodic"))
-    force = pull - omega * position
-    if implicit_damping:
-        velocity = (velocity + dt * force) / (1 + dt * damping)
-    else:
-        velocity = velocity + dt * (force - damping * velocity)
-    return position + dt * velocity, velocity
-
-
-@jax.custom_vjp
-def _tanh(x: Array) -> Array:
-    """tanh, whose gradient comes from the value that a checkpoint's policy may store under the name "pull"."""
-    return jnp.tanh(x)
-
-
-def _tanh_forward(x):
-    y = checkpoint_name(jnp.tanh(x), "pull")
-    return y, y
-
-
-_tanh.defvjp(_tanh_forward, lambda y, cotangent: (cotangent * (1 - y * y),))
+    return advance(params, state, implicit_damping=implicit_damping)[0]
 
 
 def reverse_inner_step(params: Params, state: tuple[Array, Array], *, implicit_damping: bool) -> tuple[Array, Array]:
@@ -358,9 +335,9 @@ def inner_trajectory(
     step, invert = (partial(fn, implicit_damping=implicit_damping) for fn in (inner_step, reverse_inner_step))
     plan = Plan(step, invert, operator.itemgetter(0), num_steps, reader)
     if not reversible:
-        if checkpoint_every is None:  # What gradients need beside the states is the one thing costly to compute.
-            only_pull = jax.checkpoint_policies.save_only_these_names("pull")
-            plan = plan._replace(step=jax.checkpoint(step, prevent_cse=False, policy=only_pull))
+        if checkpoint_every is None and reader is None:
+            last, positions = stored_run(num_steps, implicit_damping, params, state)
+            return Trajectory(*last, positions, None)
         last, observed = unroll_read(plan, params, state, weights, checkpoint_every=checkpoint_every)
         return Trajectory(*last, observed, None)
     _, _, damping, dt = params
