@@ -7,6 +7,7 @@ inner layout is (C, H, W, N), channels first and batch last: a product over chan
 pixels, and neighbours lie whole rows of the batch apart.
 """
 
+import math
 from functools import partial
 from typing import Literal, get_args
 
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 Boundary = Literal["clamped", "periodic"]
+Taps = tuple[int, int]  # along rows and columns
 
 _HIGHEST = lax.Precision.HIGHEST
 
@@ -66,20 +68,46 @@ def stencil_sum(field: Array, kernel: Array, *, boundary: Boundary) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _sum(boundary: Boundary, field: Array, kernel: Array) -> Array:
-    """Rows are gathered, one product multiplies them for every column tap, and its results are shifted and added.
+    """Neighbours along some axes are gathered, one product multiplies them, its results are shifted and added.
 
     A fused sum over single taps took a tenth to a half more CPU time in the gradient of a run of oscillators of two
     channels, and was left out.
     """
-    taps_h, taps_w, c_in, c_out = kernel.shape
-    rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
-    products = jnp.matmul(_matrix(kernel), rows, precision=_HIGHEST).reshape(taps_w, c_out, *field.shape[1:])
-    return sum(_shifts(products[d], taps_w, 2, boundary)[d] for d in range(taps_w))
+    gathered, scattered = _split(kernel.shape)
+    neighbours = _gather(field, gathered, boundary).reshape(-1, field[0].size)
+    products = jnp.matmul(_matrix(kernel), neighbours, precision=_HIGHEST)
+    return _scatter(products.reshape(-1, *field.shape[1:]), scattered, boundary)
+
+
+def _split(shape: tuple[int, ...]) -> tuple[Taps, Taps]:
+    """Taps (rows, columns) to gather before the product, and to add after it: the way that moves the least numbers."""
+    height, width, c_in, c_out = shape
+    ways = (((height, 1), (1, width)), ((height, width), (1, 1)), ((1, 1), (height, width)))
+    return min(ways, key=lambda way: math.prod(way[0]) * c_in + math.prod(way[1]) * c_out)
 
 
 def _matrix(kernel: Array) -> Array:
-    """(kh, kw, C_in, C_out) -> (kw C_out, kh C_in)."""
-    return kernel.transpose(1, 3, 0, 2).reshape(kernel.shape[1] * kernel.shape[3], -1)
+    """(kh, kw, C_in, C_out) -> (added taps and C_out, gathered taps and C_in)."""
+    gathered, scattered = _split(kernel.shape)
+    pairs = [n for pair in zip(gathered, scattered, strict=True) for n in pair]
+    order = kernel.reshape(*pairs, *kernel.shape[2:]).transpose(1, 3, 5, 0, 2, 4)
+    return order.reshape(math.prod(order.shape[:3]), -1)
+
+
+def _gather(x: Array, taps: Taps, boundary: Boundary, order: int = 1) -> Array:
+    """(C, H, W, N) -> (taps_h taps_w C, H, W, N): x[y + d - radius] for every tap d, from the last one on if -1."""
+    for axis in (2, 1):
+        x = jnp.concatenate(_shifts(x, taps[axis - 1], axis, boundary)[::order])
+    return x
+
+
+def _scatter(x: Array, taps: Taps, boundary: Boundary, order: int = 1) -> Array:
+    """(taps_h taps_w C, H, W, N) -> (C, H, W, N): the sum over taps d of x_d[y + d - radius], in reverse if -1."""
+    for axis in (1, 2):
+        n = taps[axis - 1]
+        parts = x.reshape(n, -1, *x.shape[1:])
+        x = sum(_shifts(parts[d], n, axis, boundary)[::order][d] for d in range(n))
+    return x
 
 
 def _extend(x: Array, radius: int, axis: int, boundary: Boundary) -> Array:
@@ -114,13 +142,14 @@ def stencil_gradients(field: Array, kernel: Array, cotangent: Array, *, boundary
         field, kernel, boundary: as there.
         cotangent: the gradient in its result, (C_out, H, W, N).
     """
-    taps_h, taps_w, c_in, c_out = kernel.shape
-    rows = jnp.concatenate(_shifts(field, taps_h, 1, boundary)).reshape(taps_h * c_in, -1)
-    columns = jnp.concatenate(_shifts(cotangent, taps_w, 2, boundary)[::-1]).reshape(taps_w * c_out, -1)
-    products = jnp.matmul(_matrix(kernel).T, columns, precision=_HIGHEST).reshape(taps_h, *field.shape)
-    of_field = sum(_shifts(products[d], taps_h, 1, boundary)[taps_h - 1 - d] for d in range(taps_h))
-    product = lax.dot_general(rows, columns, (((1,), (1,)), ((), ())), precision=_HIGHEST)
-    return of_field, product.reshape(taps_h, c_in, taps_w, c_out).transpose(0, 2, 1, 3)
+    gathered, scattered = _split(kernel.shape)
+    neighbours = _gather(field, gathered, boundary).reshape(-1, field[0].size)
+    cotangents = _gather(cotangent, scattered, boundary, -1).reshape(-1, field[0].size)
+    products = jnp.matmul(_matrix(kernel).T, cotangents, precision=_HIGHEST)
+    of_field = _scatter(products.reshape(-1, *field.shape[1:]), gathered, boundary, -1)
+    product = lax.dot_general(neighbours, cotangents, (((1,), (1,)), ((), ())), precision=_HIGHEST)
+    product = product.reshape(*gathered, kernel.shape[2], *scattered, kernel.shape[3])
+    return of_field, product.transpose(0, 3, 1, 4, 2, 5).reshape(kernel.shape)
 
 
 _sum.defvjp(_sum_forward, _sum_backward)
