@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import oscnets
-from data_gen import multi_mnist, sources
+from data_gen import multi_mnist, sources, tetrominoes
 from experiments import engine, export
 from experiments.waves.main import run
-from oscnets import losses, weights
+from oscnets import losses, metrics, weights
 from oscnets.models import random_phases
 
 FOLDER = Path(weights.__file__).parent
@@ -21,7 +21,7 @@ CONFIG = "--config=experiments/configs/waves.py:smoke"
 
 
 def test_what_is_there():
-    assert "komplexnet" in weights.available()
+    assert {"komplexnet", "wave_machine"} <= {*weights.available()}
     assert sum(path.stat().st_size for path in FOLDER.glob("*.npz")) < 3e6
     with pytest.raises(ValueError, match=r"no network 'complexnet': expected one of .*komplexnet"):
         oscnets.pretrained("complexnet")
@@ -50,6 +50,15 @@ def test_komplexnet_synchronizes_digits_that_it_was_not_trained_on():
     loss = [losses.cluster_synchrony(out.trajectory[t], scenes.masks, out.amplitude).mean() for t in (0, -1)]
     assert loss[0] > 0.5
     assert loss[1] < 0.1
+
+
+def test_wave_machine_segments_pieces_that_it_was_not_trained_on():
+    module, variables, _ = oscnets.pretrained("wave_machine")
+    scenes = tetrominoes.generate(seed=7, num_examples=8, size=32, square=3, num_pieces=(1, 5))
+    logits = jax.jit(module.apply)(variables, jnp.asarray(scenes.images)).logits
+    scores = metrics.foreground_scores(logits, jnp.asarray(scenes.labels))
+    assert scores["accuracy"].mean() > 0.9
+    assert scores["iou"].mean() > 0.85
 
 
 def test_a_run_is_exported_and_loaded(tmp_path, capsys):
