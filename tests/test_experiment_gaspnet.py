@@ -36,7 +36,7 @@ def test_the_paper():
     for config in (digits, overlay):
         assert (config.seeds, config.train.epochs, config.train.batch_size) == (10, 25, 32)
         assert (config.train.learning_rate, config.train.weight_decay) == (5e-4, 1e-5)
-        assert (config.model.num_steps, config.model.dense_gain, config.model.channels) == (6, 100, (26, 30, 32))
+        assert (config.model.num_steps, config.model.dense_gain, config.model.channels) == (6, 0.01, (26, 30, 32))
     constants = ("strength", "dim", "rate", "offset", "neighbour_gain", "start")
     assert [digits.model[name] for name in constants] == [1, 32, 1, -0.9, 5, "normal"]
     assert [overlay.model[name] for name in constants] == [0.8, 16, 4, -0.7, 1, "learned"]
@@ -49,9 +49,9 @@ def test_the_paper():
     ("entry", "value"),
     [
         ("models", ()),
-        ("models", ("gaspnet+divide+divide",)),
+        ("models", ("gaspnet+amplify+amplify",)),
         ("models", ("gaspnet+nothing",)),
-        ("models", ("baseline+divide",)),
+        ("models", ("baseline+amplify",)),
         ("tests", ("gauss0.1",)),
         ("tests", ("salt_pepper1.5",)),
         ("data.source", "cifar10"),
@@ -87,10 +87,10 @@ def test_test_sets_that_the_scenes_do_not_have(name, scenes):
 def test_changes_of_a_model():
     config = configs.get_config("multi_mnist")
     expected = {
-        "gaspnet": (-0.9, 100, 5, 0.5),
-        "gaspnet+weaken+divide": (0.9, 0.01, 5, 0.5),
+        "gaspnet": (-0.9, 0.01, 5, 0.5),
+        "gaspnet+weaken+amplify": (0.9, 100, 5, 0.5),
         "gaspnet+no_location": (0, 1, 1, 0.5),
-        "gaspnet+no_synchrony": (-0.9, 100, 5, 0),
+        "gaspnet+no_synchrony": (-0.9, 0.01, 5, 0),
     }
     for name, values in expected.items():
         model, weight = names.changed(config, name)

@@ -44,7 +44,7 @@ class GASPnet(nn.Module):
         rate: float = 1.0,
         neighbour_gain: float = 5.0,
         offset: float = -0.9,
-        dense_gain: float = 100.0,
+        dense_gain: float = 0.01,
     ):
         super().__init__()
         self.strength, self.rate, self.offset = strength, rate, offset

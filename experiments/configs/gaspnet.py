@@ -31,19 +31,20 @@ EXPERIMENTS = {
     # alpha = 0 in the test is the metric plain_accuracy of every model: the pass that nothing modulates.
     "ablations": {"models": ("gaspnet", "gaspnet+no_synchrony", "gaspnet+no_location", "baseline")},
     # What the paper's formulas say of offset and gain of the dense nodes, and what its words do.
-    "readings": {"models": ("gaspnet", "gaspnet+weaken", "gaspnet+divide", "gaspnet+weaken+divide", "baseline")},
+    "readings": {"models": ("gaspnet", "gaspnet+weaken", "gaspnet+amplify", "gaspnet+weaken+amplify", "baseline")},
 }
 
 SCALES = {
     # The published one: 10 seeds, 25 epochs.
     "paper": {},
-    # What two CPU cores do in hours.
+    # What two CPU cores do in hours: 10,000 updates a seed.
     "cpu": {
         "seeds": 3,
         "data.validation_examples": 2000,
         "data.test_examples": 2000,
         "train.epochs": 4,
         "train.num_examples": 20_000,
+        "train.batch_size": 8,
     },
     # Minutes on two CPU cores, without any download.
     "digits": {
@@ -54,7 +55,7 @@ SCALES = {
         "data.test_examples": 1000,
         "train.epochs": 4,
         "train.num_examples": 8000,
-        "train.learning_rate": 2e-3,
+        "train.batch_size": 8,
     },
     # An item of the offline digits over textures, likewise.
     "textures": _OVERLAY
@@ -66,7 +67,7 @@ SCALES = {
         "data.test_examples": 1000,
         "train.epochs": 4,
         "train.num_examples": 8000,
-        "train.learning_rate": 2e-3,
+        "train.batch_size": 8,
     },
     # As small as goes through everything: for tests.
     "smoke": {
@@ -114,7 +115,7 @@ def get_config(variant: str = "digits") -> ConfigDict:
                 "rate": 1.0,
                 "neighbour_gain": 5.0,
                 "offset": -0.9,
-                "dense_gain": 100.0,
+                "dense_gain": 0.01,
                 "dense_maps": "layer",
                 "start": "normal",
                 "input_phases": False,

@@ -1,6 +1,6 @@
 """What models and test sets are called.
 
-A model is `baseline`, or `gaspnet`, alone or with changes: `gaspnet+no_synchrony`, `gaspnet+weaken+divide`.
+A model is `baseline`, or `gaspnet`, alone or with changes: `gaspnet+no_synchrony`, `gaspnet+weaken+amplify`.
 
 A test set is `test`; or on scenes of digits the same spoilt, `gaussian0.35` (standard deviation) or `salt_pepper0.1`
 (share of pixels); or on overlays `item20`, with items of another size.
@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 # formulas say one thing and its words another.
 CHANGES = {
     "weaken": "the offset takes the other sign",
-    "divide": "the dense nodes are divided by their gain",
+    "amplify": "the dense nodes have the reciprocal gain",
     "no_synchrony": "no synchrony loss (omega = 0)",
     "no_location": "neither gains nor offset (kappa = 1, epsilon = 0, tau = 1)",
     "node_maps": "a query and a key map for each dense node",
@@ -53,7 +53,7 @@ def changed(config: ConfigDict, name: str) -> tuple[dict, float]:
     for change in changes(name):
         if change == "weaken":
             settings["offset"] *= -1
-        elif change == "divide":
+        elif change == "amplify":
             settings["dense_gain"] = 1 / settings["dense_gain"]
         elif change == "no_synchrony":
             weight = 0.0

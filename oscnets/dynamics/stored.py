@@ -30,9 +30,13 @@ def advance(params: Params, state: State, *, implicit_damping: bool) -> tuple[St
     return (position + dt * velocity, velocity), pull
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def stored_run(num_steps: int, implicit_damping: bool, params: Params, state: State) -> tuple[State, Array]:
+def stored_run(params: Params, state: State, *, num_steps: int, implicit_damping: bool) -> tuple[State, Array]:
     """`num_steps` >= 1 of `advance`: the last state, and the positions after every step, time first."""
+    return _stored_run(num_steps, implicit_damping, params, state)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _stored_run(num_steps: int, implicit_damping: bool, params: Params, state: State) -> tuple[State, Array]:
     return _run(num_steps, implicit_damping, params, state)[:2]
 
 
@@ -132,4 +136,4 @@ def _like(gradient: Array, x: Array) -> Array:
     return gradient.sum(axes, keepdims=True)
 
 
-stored_run.defvjp(_forward, _backward)
+_stored_run.defvjp(_forward, _backward)

@@ -336,7 +336,7 @@ def inner_trajectory(
     plan = Plan(step, invert, operator.itemgetter(0), num_steps, reader)
     if not reversible:
         if checkpoint_every is None and reader is None:
-            last, positions = stored_run(num_steps, implicit_damping, params, state)
+            last, positions = stored_run(params, state, num_steps=num_steps, implicit_damping=implicit_damping)
             return Trajectory(*last, positions, None)
         last, observed = unroll_read(plan, params, state, weights, checkpoint_every=checkpoint_every)
         return Trajectory(*last, observed, None)

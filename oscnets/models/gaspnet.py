@@ -82,9 +82,9 @@ class GASPnet(nn.Module):
         dim: D of queries and keys.
         strength: alpha in [0, 1], of the modulation of every layer with phases at both ends.
         rate: lambda, of `agreement.attention_step`.
-        neighbour_gain, offset, dense_gain: tau, epsilon and kappa, see `agreement.Gains`. The paper prints an offset
-            of -0.9 for a term that it says weakens distant pairs (0.9 would), and a division by kappa (a gain of
-            1 / kappa) for what it says amplifies the dense nodes.
+        neighbour_gain, offset, dense_gain: tau, epsilon and the gain of pairs with a dense node, see `agreement.Gains`.
+            By default as the paper prints its formulas: an offset of -0.9, though it says that the term weakens distant
+            pairs (0.9 would), and a division by kappa = 100, though it says that this amplifies the dense nodes.
         dense_maps: "layer": a dense layer has one query and one key vector, which the activity of each node scales;
             "node": each node has its own.
         start: "normal": the phases start at standard normal numbers, another draw each call; "learned": at learned
@@ -103,7 +103,7 @@ class GASPnet(nn.Module):
     rate: float = 1.0
     neighbour_gain: float = 5.0
     offset: float = -0.9
-    dense_gain: float = 100.0
+    dense_gain: float = 0.01
     dense_maps: Literal["layer", "node"] = "layer"
     start: Literal["normal", "learned"] = "normal"
     input_phases: bool = False
