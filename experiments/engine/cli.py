@@ -17,7 +17,7 @@ from ml_collections import ConfigDict, config_flags
 
 from experiments import hugepages
 from experiments.engine import config as config_lib
-from experiments.engine import hosts, mesh, profile, workdir
+from experiments.engine import hosts, mesh, profile, stop, workdir
 from experiments.engine.errors import Interrupted, RunError, UsageError
 
 _USAGE = """usage: python -m experiments.{name} --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
@@ -52,6 +52,7 @@ def main(
     validate: Callable[[ConfigDict], None] | None = None,
     may_change: Sequence[str] = config_lib.MAY_CHANGE,
     argv: Sequence[str] | None = None,
+    own: bool | None = None,
 ) -> int:
     """Run an experiment from the command line.
 
@@ -62,13 +63,15 @@ def main(
         validate: raises ValueError with the value and what was expected where a config entry is out of range.
         may_change: entries of the config that may differ when a run is continued.
         argv: arguments after the program's name; None = the process's own.
+        own: whether the process is there for this run alone, so that it may be started anew and ended at once; None =
+            where `argv` is.
 
     Returns:
         The exit status: 0 done, 1 failed, 2 unusable command, config or workdir, 130 and 143 stopped by a signal (the
         same command continues).
     """
-    own = argv is None
-    argv = sys.argv[1:] if own else list(argv)
+    own = argv is None if own is None else own
+    argv = sys.argv[1:] if argv is None else list(argv)
     try:
         arguments = parse(argv, name)
         if arguments is None:
@@ -79,14 +82,15 @@ def main(
             hugepages.restart()
         mesh.configure_cpu_devices(arguments.config.cpu_devices)
         hosts.start(*arguments.processes)
-        _start(run_experiment, arguments, name, may_change, argv)
+        with stop.enforced(arguments.workdir if own else None):
+            _start(run_experiment, arguments, name, may_change, argv)
     except UsageError as error:
         return _complain(error, 2)
     except RunError as error:
         return _complain(error, 1)
     except Interrupted as error:
         status = 128 + error.signum
-        _complain(f"{error}; the same command with --workdir={arguments.workdir} continues", status)
+        _complain(error.advice(arguments.workdir), status)
         if own:
             sys.stdout.flush()
             os._exit(status)  # all is saved and closed; JAX would wait for what it computes still

@@ -1,5 +1,7 @@
 """What stops a run, and the exit status each means."""
 
+from pathlib import Path
+
 
 class UsageError(Exception):
     """The command, the config or the workdir cannot be used as given: one line to the user, exit status 2."""
@@ -18,8 +20,12 @@ class NonFiniteError(RunError):
 
 
 class Interrupted(Exception):
-    """The run was asked to stop by a signal and has saved its state: exit status 128 + signum."""
+    """The run was asked to stop by a signal; what was done until then is kept: exit status 128 + signum."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by signal {signum}")
         self.signum = signum
+
+    def advice(self, workdir: Path) -> str:
+        """What happened, and how to go on."""
+        return f"{self}; the same command with --workdir={workdir} continues"

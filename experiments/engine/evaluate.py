@@ -34,10 +34,6 @@ class Evaluator:
             self._compiled[function] = steps.make_evaluate(function, self.plan)
         return means(evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, wait))
 
-    def is_warm(self, split: str) -> bool:
-        """Whether measuring on a split needs no compilation."""
-        return self._function(split) in self._compiled
-
     def _function(self, split):
         special = self.task.evaluate_on is not None and split not in TRAINING
         return self.task.evaluate_on(split) if special else self.task.evaluate

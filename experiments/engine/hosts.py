@@ -113,6 +113,11 @@ def agree(values: list[int]) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(np.array(values, np.int32)))
 
 
+def from_first(number: int) -> int:
+    """A number of the first process on all of them, which must come to this call in the same order."""
+    return int(agree([number])[0, 0])
+
+
 def _from_first(content: bytes) -> bytes:
     from jax.experimental import multihost_utils
 

@@ -21,12 +21,19 @@ class Pace:
 
     def next(self, at_most: int) -> int:
         """Steps that the next call should make; several processes agree on what the first one says."""
-        return min(int(hosts.agree([self._length])[0, 0]), at_most)
+        return min(hosts.from_first(self._length), at_most)
 
-    def settled(self, count: int) -> None:
-        """To be called when a call of `count` steps has ended."""
+    def settled(self, count: int, began: float) -> float:
+        """To be called when a call has ended; the seconds that it took.
+
+        Args:
+            count: steps that it made.
+            began: when it was started [s], which may have been before the one before it ended (`time.monotonic`).
+        """
         now = time.monotonic()
-        if self._last is not None:
-            fitting = _SECONDS * count / max(now - self._last, 1e-9)
+        seconds = now - (began if self._last is None else max(began, self._last))
+        if self._last is not None:  # the first one compiles
+            fitting = _SECONDS * count / max(seconds, 1e-9)
             self._length = int(max(1, min(fitting, 2 * self._length, self.limit)))
         self._last = now
+        return seconds

@@ -48,7 +48,7 @@ class Profile:
         jax.profiler.stop_trace()
         self._since, self._done = None, True
         newest = max(self.directory.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
-        share, seconds = idle_share(jax.profiler.ProfileData.from_file(str(newest)))
+        share, seconds = idle_share(jax.profiler.ProfileData.from_file(str(newest)), jax.local_device_count())
         told = f"devices idle {share:.1%} of {seconds:.2f} s" if seconds else "the trace shows no device at work"
         print(f"\nprofile: {told}; trace in {newest.parent}", file=sys.stderr)
 
@@ -74,28 +74,25 @@ def current() -> Profile | None:
     return _current
 
 
-def idle_share(trace: Any) -> tuple[float, float]:
+def idle_share(trace: Any, cpus: int) -> tuple[float, float]:
     """The share of time in which the devices run nothing, and the seconds from the first thing run to the last.
 
     Args:
         trace: a `jax.profiler.ProfileData`, or what has its planes, lines and events.
+        cpus: number of devices that share the threads of the CPU, where there are no others.
     """
-    by_device = list(filter(None, (_merged(spans) for spans in _device_spans(trace))))
-    if not by_device:
+    devices = [plane for plane in trace.planes if plane.name.startswith("/device:") and list(plane.lines)]
+    found = ([_span(event) for line in plane.lines for event in line.events] for plane in devices)
+    spans = list(filter(None, map(_merged, found if devices else _cpu_spans(trace.planes))))
+    if not spans:
         return 1.0, 0.0
-    whole = max(spans[-1][1] for spans in by_device) - min(spans[0][0] for spans in by_device)
-    busy = sum(end - start for spans in by_device for start, end in spans)
-    return 1 - busy / (whole * len(by_device)), whole / 1e9
+    whole = max(each[-1][1] for each in spans) - min(each[0][0] for each in spans)
+    busy = sum(end - start for each in spans for start, end in each)
+    return 1 - busy / (whole * (len(spans) if devices else cpus)), whole / 1e9
 
 
-def _device_spans(trace: Any) -> Iterator[Spans]:
-    """Spans [ns] in which something runs, a list a device."""
-    planes = list(trace.planes)
-    devices = [plane for plane in planes if plane.name.startswith("/device:") and list(plane.lines)]
-    if devices:
-        for plane in devices:
-            yield [_span(event) for line in plane.lines for event in line.events]
-        return
+def _cpu_spans(planes: Iterable[Any]) -> Iterator[Spans]:
+    """Spans [ns] in which something runs, a list a thread; a device's calls are on any of them."""
     for plane in planes:
         for line in plane.lines:
             if line.name.startswith(_CPU_LINE):

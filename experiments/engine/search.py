@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import hugepages
 from experiments.engine import cli, hosts, log
 from experiments.engine import config as config_lib
 from experiments.engine import workdir as workdir_lib
@@ -120,11 +119,9 @@ def main(
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if own:
-        hugepages.restart()
     command = shlex.join(["python", "-m", f"experiments.{name}", *argv])
     start = partial(_start, make_problem, name, given, *counts, command)
-    return cli.main(start, name=name, validate=validate, may_change=_MAY_CHANGE, argv=rest)
+    return cli.main(start, name=name, validate=validate, may_change=_MAY_CHANGE, argv=rest, own=own)
 
 
 def run(

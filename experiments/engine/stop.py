@@ -1,9 +1,14 @@
-"""Signals that ask the run to end: noted, so that the loop can save and leave."""
+"""Signals that ask the run to end: noted, so that the loop can save and leave, and enforced where it cannot look."""
 
+import contextlib
+import os
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,25 +17,38 @@ import jax
 from experiments.engine import hosts
 from experiments.engine.errors import Interrupted
 
+_SIGNALS = signal.SIGINT, signal.SIGTERM
 _LONGEST_NAP = 0.01  # seconds between two looks at what is being computed
+_PATIENCE = 6.0  # seconds from a signal to the end, should the loop not see it
+LONG = _PATIENCE / 2  # seconds: work that takes longer may be cut off, so that what it starts from must be saved
 
 
 class Stop:
-    """While entered, the first SIGINT or SIGTERM is noted for the loop to see; the second one kills as usual."""
+    """While entered, the first SIGINT or SIGTERM is noted for the loop to see; the second one kills as usual.
+
+    Attributes:
+        saving: a lock, to be held while files are written that belong together.
+    """
 
     def __init__(self) -> None:
+        self.saving = threading.Lock()
         self._signum: int | None = None
         self._before: dict[int, object] = {}
+        self._enforcer: _Enforcer | None = None
 
     def __enter__(self) -> "Stop":
         # Only the main thread may set handlers; elsewhere (a notebook's worker) signals are not ours to take.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+            if _enforced is not None:
+                self._enforcer = _Enforcer(_enforced, self.saving)
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._enforcer is not None:
+            self._enforcer.close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -62,3 +80,63 @@ class Stop:
             time.sleep(nap)
             nap = min(2 * nap, _LONGEST_NAP)
             self.check()
+
+
+_enforced: Path | None = None
+
+
+@contextlib.contextmanager
+def enforced(workdir: Path | None) -> Iterator[None]:
+    """While entered, a signal that a `Stop` notes ends the process within seconds, with the status that it stands for.
+
+    Python runs handlers between steps of its own alone. A process that compiles a program, or waits for room to start
+    one, would not end before it is done with that.
+
+    Args:
+        workdir: of the run that the process is for, to be named as it ends; None: it may not be ended.
+    """
+    global _enforced
+    _enforced = workdir
+    try:
+        yield
+    finally:
+        _enforced = None
+
+
+class _Enforcer:
+    """A thread that learns of signals by the number that the system's own handler writes to a socket at once."""
+
+    def __init__(self, workdir: Path, saving: threading.Lock) -> None:
+        self._workdir, self._saving = workdir, saving
+        self._near, self._far = socket.socketpair()
+        self._far.setblocking(False)
+        self._former = signal.set_wakeup_fd(self._far.fileno(), warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._enforce, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let the process live."""
+        signal.set_wakeup_fd(self._former)
+        self._far.close()
+        self._thread.join()
+        self._near.close()
+
+    def _enforce(self):
+        signum = self._next()
+        if signum is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            signum = self._next(time.monotonic() + _PATIENCE)
+        if signum is None:
+            return
+        with self._saving:
+            print(f"\n{Interrupted(signum).advice(self._workdir)}", file=sys.stderr, flush=True)
+            os._exit(128 + signum)
+
+    def _next(self, deadline=None):
+        """The next signal that asks for an end; None when the socket is closed."""
+        while True:
+            self._near.settimeout(None if deadline is None else max(deadline - time.monotonic(), 1e-3))
+            number = self._near.recv(1)
+            if not number or number[0] in _SIGNALS:
+                return number[0] if number else None

@@ -1,5 +1,6 @@
 """Training of one model: every seed of it, on every device, from its newest checkpoint to its last epoch."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,12 +10,12 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from experiments.engine import checkpoint, evaluate, mesh, nonfinite, pace, profile, steps
+from experiments.engine import checkpoint, evaluate, hosts, mesh, nonfinite, pace, profile, steps
 from experiments.engine import log as log_lib
 from experiments.engine.errors import Interrupted, NonFiniteError, RunError
 from experiments.engine.seeds import Plan
 from experiments.engine.splits import TRAINING, num_examples
-from experiments.engine.stop import Stop
+from experiments.engine.stop import LONG, Stop
 from experiments.engine.task import PyTree, Task
 
 
@@ -61,8 +62,9 @@ class Recorder(NamedTuple):
 
 
 class _Pending(NamedTuple):
-    """Steps under way: what they started from and what they will give, a group an entry."""
+    """Steps under way: when and from what they started, and what they will give, a group an entry."""
 
+    began: float  # `time.monotonic`
     step: int
     count: int
     before: list[Any]
@@ -112,6 +114,8 @@ class Trainer:
         self._update = steps.make_steps(task, plan, self.batch_size, self._pace.limit)
         self.measure = evaluate.Evaluator(task, plan, self.batch_size)
         self._pending: _Pending | None = None
+        self._validation_seconds = math.inf  # of the last one; the first one compiles
+        self._saved: int | None = None  # the step of the newest checkpoint
         self._began = time.monotonic()
 
     def run(self) -> TrainState:
@@ -148,6 +152,7 @@ class Trainer:
             self._best = params, np.full(count, -np.inf, np.float32), np.zeros(count, np.int32)
         else:
             self.step, state, seconds = self._found
+            self._saved = self.step
             self._began -= seconds
             self._live = self.plan.split((state.params, state.opt_state))
             self._best = state[2:]
@@ -165,7 +170,10 @@ class Trainer:
         return TrainState(*self.plan.join(self._safe[1]), *self._best)
 
     def _save(self):
-        self.store.save(self._safe[0], checkpoint.flatten(self._state()), self.seconds)
+        if self._saved != self._safe[0]:
+            with self.stop.saving:
+                self.store.save(self._safe[0], checkpoint.flatten(self._state()), self.seconds)
+            self._saved = self._safe[0]
 
     def _epoch(self):
         """From the present step to the end of its epoch, validation and checkpoint included."""
@@ -184,11 +192,11 @@ class Trainer:
 
     def _dispatch(self, orders, at_most):
         """Start some steps of every group, then read what those before gave: the devices never wait for the host."""
-        before, count = self._live, self._pace.next(at_most)
+        before, count, began = self._live, self._pace.next(at_most), time.monotonic()
         updates = self._call(self._update, self.step, before, orders, np.int32(count))
         self._live = [(update.params, update.opt_state) for update in updates]
         self._settle()
-        self._pending = _Pending(self.step, count, before, orders, updates)
+        self._pending = _Pending(began, self.step, count, before, orders, updates)
         self.step += count
 
     def _call(self, update, step, live, orders, *count):
@@ -214,11 +222,13 @@ class Trainer:
         self._record(pending.step, int(good.argmin()) if not good.all() else pending.count, scalars)
         if not good.all():
             self._give_up(pending, int(good.argmin()), ok)
-        self._pace.settled(pending.count)
+        seconds = self._pace.settled(pending.count, pending.began)
         if (trace := profile.current()) is not None:
             trace.settled()
         if safe:
             self._safe = pending.step + pending.count, [update[:2] for update in pending.updates]
+            if _is_long(seconds):
+                self._save()
 
     def _record(self, step, count, scalars):
         """Log the first `count` of some steps, from `step` on; scalars (S, steps)."""
@@ -256,9 +266,11 @@ class Trainer:
         self._settle(safe=False)
         if (trace := profile.current()) is not None:
             trace.stop()
-        if self._safe[0] and not self.measure.is_warm("validation"):
-            self._save()  # to compile takes longer than a run that is told to stop may be given
+        if self._safe[0] and _is_long(self._validation_seconds):
+            self._save()
+        began = time.monotonic()
         self._validate()
+        self._validation_seconds = time.monotonic() - began
         self._safe = self.step, self._live
         self._save()
 
@@ -291,3 +303,8 @@ class Trainer:
         if np.isnan(values).any():
             raise RunError(f"model {self.name}, step {self.step}: score {name!r} is undefined on the validation split")
         return -values if self.task.score.startswith("-") else values
+
+
+def _is_long(seconds):
+    """Whether work may be cut off by a signal, so that the state before it is to be kept first."""
+    return bool(hosts.from_first(seconds > LONG))

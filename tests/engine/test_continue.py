@@ -15,14 +15,14 @@ CONFIG = ["--config=tests/engine/toy_config.py:tiny", "--config.models=('deep',)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick(request):
-    """No report, which is slow, and programs that compile for longer than they run."""
-    jax.config.update("jax_disable_most_optimizations", True)
+def quick(request, tmp_path_factory):
+    """No report, which is slow, and programs that compile for longer than they run, and many of them are alike."""
+    toy.compile_quickly(tmp_path_factory.mktemp("cache"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "_report", lambda *_: None)
         patch.chdir(request.config.rootpath)
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    toy.compile_quickly(None)
 
 
 def train(place, *arguments):
@@ -156,8 +156,7 @@ def test_a_process_without_part_in_the_mesh_is_an_error():
         mesh.make_mesh(1, 3, [Device(0), Device(1)])
 
 
-@pytest.mark.parametrize("counts", [(7,), (1,) * 7, (3, 4), (5, 1, 1)])
-def test_steps_in_one_call_or_in_many_give_the_same_bits(counts):
+def test_steps_in_one_call_or_in_many_give_the_same_bits():
     """Of two seeds on two devices, two devices a seed; the numbers also are those of single steps."""
     task, plan = toy.make_task((4,), 0.05), seeds.make_plan(0, 2, 8, "vmap", jax.devices())
     data = toy.make_data(toy.trainer_config(num_examples=64))["train"]
@@ -175,6 +174,7 @@ def test_steps_in_one_call_or_in_many_give_the_same_bits(counts):
         return *(np.asarray(leaf) for leaf in jax.tree.leaves(state)), np.concatenate(losses, axis=1)
 
     many = steps.make_steps(task, plan, 8, 7)
-    found, single = run(many, counts, np.int32), run(steps.make_step(task, plan, 8), (1,) * 7)
-    assert all((a == b).all() for a, b in zip(found, run(many, (2, 5), np.int32), strict=True))
-    assert all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(found, single, strict=True))
+    at_once, single = run(many, (7,), np.int32), run(steps.make_step(task, plan, 8), (1,) * 7)
+    assert all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(at_once, single, strict=True))
+    for counts in ((1,) * 7, (3, 4), (5, 1, 1)):
+        assert all((a == b).all() for a, b in zip(at_once, run(many, counts, np.int32), strict=True)), counts

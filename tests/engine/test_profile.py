@@ -33,21 +33,23 @@ CLIENT = "tf_XLAPjRtCpuClient"
 
 
 @pytest.mark.parametrize(
-    ("planes", "share", "seconds"),
+    ("planes", "cpus", "share", "seconds"),
     [
-        ({"host": {CLIENT + "/1": [(0, 40), (60, 100)]}}, 0.2, 0.1),
+        ({"host": {CLIENT + "/1": [(0, 40), (60, 100)]}}, 1, 0.2, 0.1),
         # Of two devices one idles for half of the time; what overlaps counts once.
-        ({"host": {CLIENT + "/1": [(0, 60), (50, 100)], CLIENT + "/2": [(0, 50)]}}, 0.25, 0.1),
+        ({"host": {CLIENT + "/1": [(0, 60), (50, 100)], CLIENT + "/2": [(0, 50)]}}, 2, 0.25, 0.1),
+        # Two devices on three threads, which take turns.
+        ({"host": {CLIENT + "/1": [(0, 100)], CLIENT + "/2": [(0, 40)], CLIENT + "/3": [(50, 90)]}}, 2, 0.1, 0.1),
         # Other threads and other events do not count.
-        ({"host": {CLIENT + "/1": [(0, 10), (30, 40), (10, 30, "all-reduce")], "python": [(0, 900)]}}, 0.5, 0.04),
+        ({"host": {CLIENT + "/1": [(0, 10), (30, 40), (10, 30, "all-reduce")], "python": [(0, 900)]}}, 1, 0.5, 0.04),
         # Devices with planes of their own: whatever any of their streams runs, and no thread of the host.
         ({"/device:GPU:0": {"a": [(0, 20, "x")], "b": [(10, 30, "y"), (90, 100, "z")]},
-          "host": {CLIENT: [(0, 100)]}}, 0.6, 0.1),
-        ({"host": {"python": [(0, 9)]}}, 1.0, 0.0),
+          "host": {CLIENT: [(0, 100)]}}, 4, 0.6, 0.1),
+        ({"host": {"python": [(0, 9)]}}, 1, 1.0, 0.0),
     ],
 )  # fmt: skip
-def test_idle_share(planes, share, seconds):
-    assert profile.idle_share(trace(planes)) == (pytest.approx(share), pytest.approx(seconds))
+def test_idle_share(planes, cpus, share, seconds):
+    assert profile.idle_share(trace(planes), cpus) == (pytest.approx(share), pytest.approx(seconds))
 
 
 def test_calls_are_traced_from_the_third_on(tmp_path, capsys):

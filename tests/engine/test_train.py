@@ -1,5 +1,7 @@
 """Training, seeds, devices and evaluation, beside plain loops that do the same."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,17 +9,17 @@ import optax
 import pytest
 
 from experiments import engine
-from experiments.engine import checkpoint, evaluate, log, mesh, seeds, steps
+from experiments.engine import checkpoint, evaluate, log, mesh, pace, seeds, steps, train
 from experiments.engine.errors import Interrupted, NonFiniteError, RunError
 from tests.engine import toy
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """These programs compile for longer than they run."""
-    jax.config.update("jax_disable_most_optimizations", True)
+def quick_compilation(tmp_path_factory):
+    """These programs compile for longer than they run, and many are alike."""
+    toy.compile_quickly(tmp_path_factory.mktemp("cache"))
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    toy.compile_quickly(None)
 
 
 DATA = toy.make_data(toy.trainer_config(num_examples=44))
@@ -253,3 +255,35 @@ def test_a_stop_in_an_epoch_is_saved_at_once_and_continued(tmp_path, three):
     state, lines = finish(tmp_path, seeds=3, devices=jax.devices()[:1])
     assert lines == three[1]
     assert all((a == b).all() for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(three[0]), strict=True))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """[seconds], which only the test moves."""
+    now = [0.0]
+    for module in (train, pace):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+@pytest.mark.parametrize(("call", "validation", "kept"), [(1, 1, [4, 5]), (1, 9, [4, 5, 9]), (9, 1, [7, 8, 9])])
+def test_what_takes_long_starts_from_a_checkpoint(tmp_path, monkeypatch, clock, call, validation, kept):
+    """Calls of one step, of so many seconds; the second validation never ends. The first one compiles."""
+    with toy.trainer(tmp_path, TASK, DATA, seeds=3, devices=jax.devices()[:1]) as trainer:
+        monkeypatch.setattr(trainer._pace, "next", lambda at_most: 1)
+        record, validate = trainer._record, trainer._validate
+
+        def record_and_wait(*args):
+            clock[0] += call
+            record(*args)
+
+        def validate_and_wait():
+            if trainer.step == 10:
+                raise KeyboardInterrupt
+            validate()
+            clock[0] += validation
+
+        trainer._record, trainer._validate = record_and_wait, validate_and_wait
+        with pytest.raises(KeyboardInterrupt):
+            trainer.run()
+        assert sorted(trainer.store.steps()) == kept

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import engine
 from experiments.engine import log
@@ -93,6 +94,14 @@ def samples(trained, data):
 def run(config, workdir, report_only=False, evaluate=()):
     options = {"report_only": report_only, "train": not evaluate, "chance": {"accuracy": 1 / CLASSES}}
     engine.run(config, workdir, make_tasks(config), lambda _: splits(config, evaluate), samples=samples, **options)
+
+
+def compile_quickly(cache):
+    """Leave most optimizations out, and keep programs in a folder; None: as usual again."""
+    jax.config.update("jax_disable_most_optimizations", cache is not None)
+    jax.config.update("jax_compilation_cache_dir", None if cache is None else str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0 if cache is None else 0.0)
+    compilation_cache.reset_cache()
 
 
 def trainer_config(**train):
