@@ -267,7 +267,8 @@ class Downloadable:
     def __init__(self, root, error=None):
         self.data_dir, self.root, self.error = str(root / "mnist" / "3.0.1"), root, error
 
-    def download_and_prepare(self):
+    def download_and_prepare(self, download_config):
+        assert download_config.force_checksums_validation
         if self.error:
             raise self.error
         write_tfds(self.root, "mnist", {"train": 4, "test": 2})
@@ -295,11 +296,50 @@ def test_a_failed_download_names_its_cause(tmp_path, monkeypatch, online):
         sources.load("mnist", "train", data_dir=tmp_path)
 
 
-def test_damaged_shards_are_an_error_that_names_the_set(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "first"), [("mnist", "train-images"), ("fashion_mnist", "train-images"), ("cifar10", "cifar-10-binary")]
+)
+def test_a_download_that_is_not_the_one_known_is_refused(name, first, tmp_path, online):
+    """A file that lies where TFDS looks before it asks the network."""
+    from tensorflow_datasets.core.download import checksums
+
+    known = (Path(url).name for url in checksums.get_all_url_infos())
+    place = tmp_path / "downloads" / "manual"
+    place.mkdir(parents=True)
+    for file in known:
+        if file.startswith(first):
+            (place / file).write_bytes(b"something else")
+    with pytest.raises(sources.MissingDatasetError, match=rf"'{name}' not found .* has wrong checksum"):
+        sources.load(name, "train", data_dir=tmp_path)
+
+
+def test_a_download_that_nobody_knows_is_refused(tmp_path, monkeypatch, online):
+    builder = sources._builder("mnist", tmp_path)
+    monkeypatch.setattr(type(builder), "URL", "https://elsewhere.invalid/mnist/")
+    monkeypatch.setattr(sources, "_builder", lambda *_: builder)
+    with pytest.raises(sources.MissingDatasetError, match=r"Missing checksums url: https://elsewhere\.invalid"):
+        sources.load("mnist", "train", data_dir=tmp_path)
+
+
+def test_nothing_is_read_from_damaged_shards_that_was_not_written(tmp_path):
     folder = write_tfds(tmp_path, "mnist", {"train": 3, "test": 3})
-    next(folder.glob("*-test.array_record*")).write_bytes(b"nothing of the kind")
-    with pytest.raises(sources.MissingDatasetError, match=r"'mnist' in .* cannot be read"):
-        sources.load("mnist", "test", data_dir=tmp_path)
+    path = next(folder.glob("*-test.array_record*"))
+    whole, refused = path.read_bytes(), 0
+    rng = np.random.default_rng(0)
+    for place in rng.choice(np.flatnonzero(np.frombuffer(whole, np.uint8)), 15):  # zeros fill the blocks up
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << rng.integers(8)
+        path.write_bytes(flipped)
+        try:
+            found = sources.load("mnist", "test", data_dir=tmp_path)
+        except sources.MissingDatasetError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(found.images, expected_images("mnist", 6)[3:])
+        path.write_bytes(whole[:place])
+        with pytest.raises(sources.MissingDatasetError, match=r"'mnist' in .* cannot be read"):
+            sources.load("mnist", "test", data_dir=tmp_path)
+    assert refused > 10
 
 
 def test_a_damaged_description_is_an_error_that_names_the_set(tmp_path):
