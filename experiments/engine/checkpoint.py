@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +198,16 @@ class Store:
         self._open()
 
     def _discard(self, step):
-        for path in self.directory.glob(f"{step}*"):
-            if path.name == str(step) or path.name.startswith(f"{step}."):
+        """Remove a step; writes of it that are still under way may bring it back, or keep a folder from going."""
+        for _ in range(20):
+            for path in self._parts(step):
                 shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.05)
+            if not self._parts(step):
+                return
+
+    def _parts(self, step):
+        return [*self.directory.glob(str(step)), *self.directory.glob(f"{step}.*")]
 
 
 class _DamagedError(Exception):

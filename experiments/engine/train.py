@@ -171,8 +171,9 @@ class Trainer:
 
     def _save(self):
         if self._saved != self._safe[0]:
+            leaves = checkpoint.flatten(self._state())
             with self.stop.saving:
-                self.store.save(self._safe[0], checkpoint.flatten(self._state()), self.seconds)
+                self.store.save(self._safe[0], leaves, self.seconds)
             self._saved = self._safe[0]
 
     def _epoch(self):

@@ -155,6 +155,27 @@ def test_a_full_disk_is_a_clear_error_and_the_ones_before_stay(copy):
     assert restore(copy)[0] == 15
 
 
+def test_what_a_failed_save_writes_late_is_removed_too(copy, monkeypatch):
+    """As storage's own threads may: what is removed is there again."""
+    store, late = Store(copy), copy / "15.orbax-checkpoint-tmp/state"
+    rmtree, writes = shutil.rmtree, iter(range(3))
+
+    def write(*_, **__):
+        late.mkdir(parents=True)
+        raise OSError(28, "No space left on device")
+
+    def remove(path, **options):
+        rmtree(path, **options)
+        if next(writes, None) is not None:
+            late.mkdir(parents=True)
+
+    store._manager.save = write
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", remove)
+    with pytest.raises(CheckpointError, match=r"cannot write checkpoint 15 .*No space left"):
+        store.save(15, make_leaves(15))
+    assert sorted(path.name for path in copy.iterdir()) == ["10", "5"]
+
+
 def test_an_unwritable_place_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match=r"cannot use .* for checkpoints"):
