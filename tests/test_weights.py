@@ -21,7 +21,7 @@ CONFIG = "--config=experiments/configs/waves.py:smoke"
 
 
 def test_what_is_there():
-    assert {"komplexnet", "wave_machine"} <= {*weights.available()}
+    assert {"komplexnet", "gaspnet", "wave_machine"} <= {*weights.available()}
     assert sum(path.stat().st_size for path in FOLDER.glob("*.npz")) < 3e6
     with pytest.raises(ValueError, match=r"no network 'complexnet': expected one of .*komplexnet"):
         oscnets.pretrained("complexnet")
@@ -50,6 +50,20 @@ def test_komplexnet_synchronizes_digits_that_it_was_not_trained_on():
     loss = [losses.cluster_synchrony(out.trajectory[t], scenes.masks, out.amplitude).mean() for t in (0, -1)]
     assert loss[0] > 0.5
     assert loss[1] < 0.1
+
+
+def test_gaspnet_brings_digits_forward_that_it_was_not_trained_on():
+    module, variables, _ = oscnets.pretrained("gaspnet")
+    scenes = multi_mnist.generate(sources.load("digits", "test"), seed=0, num_examples=32)
+    run = jax.jit(lambda images: module.apply(variables, images, rngs={"phases": jax.random.key(0)}))
+    out = run(jnp.asarray(scenes.images))
+    lit = scenes.masks.any(-1).reshape(-1, 16, 2, 16, 2).any((2, 4))
+    groups = np.stack([lit, ~lit], -1)
+    loss = [losses.cluster_synchrony(out.first_phases[t][..., None], groups).mean() for t in (1, -1)]
+    assert loss[0] > 0.5
+    assert loss[1] < 0.45
+    found = metrics.multi_label_scores(out.logits, jnp.asarray(scenes.multi_hot()))["accuracy"].mean(1)
+    assert found[-1] > found[1] > 0.2  # chance
 
 
 def test_wave_machine_segments_pieces_that_it_was_not_trained_on():
