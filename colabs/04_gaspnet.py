@@ -159,13 +159,13 @@ def look(model, variables, title):
     """Phases of three scenes, and the share of digits found in all of them after the plain pass and every step."""
     run = jax.jit(lambda images: model.apply(variables, images, rngs={"phases": jax.random.key(3)}))
     out = run(tests.images)
+    accuracy = metrics.multi_label_scores(out.logits, jnp.asarray(tests.multi_hot()))["accuracy"].mean(1)
+    print("share of digits found after the plain pass and every step:", np.round(np.asarray(accuracy), 3))
     shown = np.moveaxis(np.asarray(out.first_phases)[:, :3], 0, 1)[..., None]
-    plotting.scene_sheet(
+    return plotting.scene_sheet(
         tests.images[:3], at_first_block(tests.groups())[:3, ..., 1:], shown[:, 1:], np.ones_like(shown[:, 0]),
         title=title,
     )  # fmt: skip
-    accuracy = metrics.multi_label_scores(out.logits, jnp.asarray(tests.multi_hot()))["accuracy"].mean(1)
-    print("share of digits found after the plain pass and every step:", np.round(np.asarray(accuracy), 3))
 
 
 look(model, variables, "Phases of the first block; the background has one too")
@@ -174,8 +174,8 @@ look(model, variables, "Phases of the first block; the background has one too")
 # ## One that was trained for longer
 #
 # A few hundred updates bring phases that begin to agree, and little more. `oscnets.pretrained` has the weights of a
-# GASPnet after 10,000 on MNIST scenes, with the command that made it. Digits of another kind than it ever saw come
-# forward from their background in phase, and more of them are found from step to step.
+# GASPnet after 10,000 on MNIST scenes, with the command that made it. Of digits of another kind than it ever saw more
+# are found from step to step. In some scenes they come forward from their background in phase, in others all agree.
 
 # %%
 trained, weights, facts = oscnets.pretrained("gaspnet")
