@@ -16,13 +16,13 @@ CONFIG = ["--config=tests/engine/toy_config.py:tiny", "--config.models=('deep',)
 
 @pytest.fixture(scope="module", autouse=True)
 def quick(request, tmp_path_factory):
-    """No report, which is slow, and programs that compile for longer than they run, and many of them are alike."""
-    toy.compile_quickly(tmp_path_factory.mktemp("cache"))
+    """No report, which is slow, and no compilation of what was compiled before."""
+    toy.keep_programs(tmp_path_factory.mktemp("cache"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "_report", lambda *_: None)
         patch.chdir(request.config.rootpath)
         yield
-    toy.compile_quickly(None)
+    toy.keep_programs(None)
 
 
 def train(place, *arguments):

@@ -46,7 +46,6 @@ def test_a_run_writes_into_its_workdir_only(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "JAX_COMP"))}
     environment |= {"HOME": str(folders["HOME"]), "TMPDIR": str(folders["TMPDIR"]), "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= {"MPLCONFIGDIR": str(tmp_path / "fonts"), "PYTHONPATH": str(ROOT)}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     command = [sys.executable, "-c", WATCHED, f"--config={ROOT}/tests/engine/toy_config.py:tiny"]
     command += [f"--workdir={workdir}", "--config.models=('plain',)", "--config.cpu_devices=1", "--profile"]
     done = subprocess.run(command, cwd=folders["here"], env=environment, capture_output=True, text=True, check=False)

@@ -23,7 +23,6 @@ def fates(tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
     environment = dict(os.environ)
     environment |= {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # the programs compile for longer than they run
 
     def meet(workdir, fates, *arguments):
         command = [sys.executable, "-m", "tests.engine.killer", json.dumps(fates), SIZE, f"--workdir={workdir}"]

@@ -25,11 +25,9 @@ def at_the_root(request, monkeypatch):
 def done(tmp_path_factory, request):
     """A finished run; its config is that of the command line `CONFIG --workdir=...`."""
     place = tmp_path_factory.mktemp("done")
-    jax.config.update("jax_disable_most_optimizations", True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(request.config.rootpath)
         assert toy.main([CONFIG, f"--workdir={place}"]) == 0
-    jax.config.update("jax_disable_most_optimizations", False)
     return place
 
 

@@ -69,7 +69,7 @@ def test_the_first_trial_is_the_configs_own_where_that_lies_in_the_space():
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
-    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
     def meet(fates, *arguments):
         line = [sys.executable, "-m", "tests.engine.toy_search", json.dumps(fates), *SIZE, *arguments]

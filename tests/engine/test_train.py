@@ -15,11 +15,11 @@ from tests.engine import toy
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_compilation(tmp_path_factory):
-    """These programs compile for longer than they run, and many are alike."""
-    toy.compile_quickly(tmp_path_factory.mktemp("cache"))
+def alike(tmp_path_factory):
+    """Many of the programs are."""
+    toy.keep_programs(tmp_path_factory.mktemp("cache"))
     yield
-    toy.compile_quickly(None)
+    toy.keep_programs(None)
 
 
 DATA = toy.make_data(toy.trainer_config(num_examples=44))

@@ -96,9 +96,8 @@ def run(config, workdir, report_only=False, evaluate=()):
     engine.run(config, workdir, make_tasks(config), lambda _: splits(config, evaluate), samples=samples, **options)
 
 
-def compile_quickly(cache):
-    """Leave most optimizations out, and keep programs in a folder; None: as usual again."""
-    jax.config.update("jax_disable_most_optimizations", cache is not None)
+def keep_programs(cache):
+    """Compile no program twice, with this folder for them; None: as usual again."""
     jax.config.update("jax_compilation_cache_dir", None if cache is None else str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0 if cache is None else 0.0)
     compilation_cache.reset_cache()
