@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import jax
 import numpy as np
 import pytest
 from matplotlib import image
@@ -137,15 +136,8 @@ def test_videos_are_the_same_from_either_end():
 SMALL = ("--config.seeds=1", "--config.train.epochs=1", "--config.data.test_examples=8", "--config.data.test_videos=2")
 
 
-@pytest.fixture
-def compile_fast():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.parametrize("experiment", [name for name in configs.EXPERIMENTS if name != "all"])
-def test_experiments_run(experiment, tmp_path, compile_fast):
+def test_experiments_run(experiment, tmp_path):
     """The last two of an experiment's models, on the first and the last of its test sets."""
     config = configs.get_config(experiment)
     models, tests = config.models[-2:], (config.tests[0], config.tests[-1])

@@ -150,13 +150,6 @@ def test_too_many_digits_asked_for():
         data.Data(config).splits()["validation"]()
 
 
-@pytest.fixture(scope="module")
-def compile_fast():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 class TwoConvs(nn.Module):
     """A part of a U-Net: batch norms, without what takes long to compile."""
 
@@ -166,7 +159,7 @@ class TwoConvs(nn.Module):
         return Segmentation(logits, loss=pixel_loss(logits, targets).mean())
 
 
-def test_running_statistics_move_as_batch_norm_says(compile_fast):
+def test_running_statistics_move_as_batch_norm_says():
     """One step of the optimizer sets them to what the training pass gives, and moves the parameters by Adam alone."""
     network, optimizer = TwoConvs(), tasks.make_task(configs.get_config("smoke"), "unet_2").optimizer
     rng = np.random.default_rng(1)
@@ -203,7 +196,7 @@ def test_long_waves_are_those_of_the_watched():
     assert (np.diff(found[0]) >= 0).all() and found[0, 0] < found[0, -1]
 
 
-def test_the_receptive_field_of_a_cnn_is_that_of_its_convolutions(compile_fast):
+def test_the_receptive_field_of_a_cnn_is_that_of_its_convolutions():
     network, image = models.CNN(2, channels=2, bins=2, hidden=(3,), num_classes=3), np.ones((9, 9, 1), np.float32)
     params = jax.tree.map(np.abs, random_like(lambda: network.init(jax.random.key(0), image[None])))
     field = np.asarray(jax.jit(partial(samples.field_of, network))(params, image, np.array([3, 5]), 1))
@@ -234,7 +227,7 @@ def command(*arguments):
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory, compile_fast):
+def workdir(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "smoke"
     flags = (f"--config.models={MODELS}", "--config.train.epochs=3")
     assert command("--config=experiments/configs/waves.py:smoke", f"--workdir={workdir}", *flags) == 0

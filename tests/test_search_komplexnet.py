@@ -28,14 +28,6 @@ TINY = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """The programs compile for longer than they run."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.parametrize("network", ["komplexnet", "feedback", "feedback_l3", "fixed_kernel@3", "random", "real"])
 def test_values_are_those_that_the_config_trains_with(network):
     config = configs.get_config("digits").lock()
