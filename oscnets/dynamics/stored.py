@@ -6,12 +6,13 @@ step tanh alone is kept beside the position, since it is what is costly to compu
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from oscnets.dynamics.reversible import Reader
 from oscnets.dynamics.stencil import stencil_gradients, stencil_sum
 
 Params = tuple[Array, Array, Array, Array]  # kernel, omega, damping, dt
@@ -30,28 +31,52 @@ def advance(params: Params, state: State, *, implicit_damping: bool) -> tuple[St
     return (position + dt * velocity, velocity), pull
 
 
-def stored_run(params: Params, state: State, *, num_steps: int, implicit_damping: bool) -> tuple[State, Array]:
-    """`num_steps` >= 1 of `advance`: the last state, and the positions after every step, time first."""
-    return _stored_run(num_steps, implicit_damping, params, state)
+def stored_run(
+    params: Params,
+    state: State,
+    weights: Any = None,
+    *,
+    num_steps: int,
+    implicit_damping: bool,
+    reader: Reader | None = None,
+) -> tuple[State, Array]:
+    """`num_steps` >= 1 of `advance`: the last state, and the positions after every step, or what a reader made of them.
+
+    Arguments as for `oscnets.dynamics.waves.inner_trajectory`. With a reader, positions are stored for gradients only.
+    """
+    return _stored_run(_Static(num_steps, implicit_damping, reader), params, weights, state)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _stored_run(num_steps: int, implicit_damping: bool, params: Params, state: State) -> tuple[State, Array]:
-    return _run(num_steps, implicit_damping, params, state)[:2]
+class _Static(NamedTuple):
+    num_steps: int
+    implicit_damping: bool
+    reader: Reader | None
 
 
-def _run(num_steps, implicit_damping, params, state):
-    def body(state, _):
-        state, pull = advance(params, state, implicit_damping=implicit_damping)
-        return state, (state[0], pull)
-
-    last, (positions, pulls) = lax.scan(body, state, length=num_steps)
-    return last, positions, pulls
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _stored_run(static: _Static, params: Params, weights: Any, state: State) -> tuple[State, Array]:
+    return _run(static, params, weights, state, for_gradients=False)[0]
 
 
-def _forward(num_steps, implicit_damping, params, state):
-    last, positions, pulls = _run(num_steps, implicit_damping, params, state)
-    return (last, positions), (params, state, last, positions, pulls)
+def _run(static: _Static, params: Params, weights: Any, state: State, *, for_gradients: bool):
+    reader = static.reader
+
+    def body(carry, t):
+        state, acc = carry
+        state, pull = advance(params, state, implicit_damping=static.implicit_damping)
+        if reader is not None:
+            acc = reader.add(weights, acc, state[0], t)
+        stored = state[0] if for_gradients or reader is None else None
+        return (state, acc), (stored, pull if for_gradients else None)
+
+    start = (state, None if reader is None else reader.start(state[0]))
+    (last, acc), (positions, pulls) = lax.scan(body, start, jnp.arange(static.num_steps))
+    return (last, positions if reader is None else reader.finish(acc)), acc, positions, pulls
+
+
+def _forward(static, params, weights, state):
+    out, *stored = _run(static, params, weights, state, for_gradients=True)
+    return out, (params, weights, state, out[0], *stored)
 
 
 class _Adjoint(NamedTuple):
@@ -73,11 +98,13 @@ class _Sums(NamedTuple):
     position: Array  # of position times `of_force`
     motion: Array  # of dt v times `of_force`; v is after the step where damping is implicit, else before it
     pull: Array  # of pull times `of_force`
+    weights: Any  # of the reader's
 
 
-def _backward(num_steps, implicit_damping, residuals, cotangents):
-    params, start, last, positions, pulls = residuals
-    (kernel, omega, damping, dt), (of_last, of_positions) = params, cotangents
+def _backward(static, residuals, cotangents):
+    params, weights, start, last, acc, positions, pulls = residuals
+    (kernel, omega, damping, dt), (of_last, of_observed) = params, cotangents
+    num_steps, implicit_damping, reader = static
     slowed = 1 + dt * damping if implicit_damping else 1
     kept = 1 if implicit_damping else 1 - dt * damping
 
@@ -85,8 +112,15 @@ def _backward(num_steps, implicit_damping, residuals, cotangents):
         """u_t, which the positions hold from the first on."""
         return jnp.where(t == 0, start[0], positions[jnp.maximum(t - 1, 0)])
 
-    def enter(t, of_next, of_velocity, sums) -> tuple[_Adjoint, _Sums]:
-        """From the end of step t, at which both gradients are complete, to its inside."""
+    def enter(t, position, of_next, of_velocity, sums) -> tuple[_Adjoint, _Sums]:
+        """From the end of step t to its inside; what was observed at this end still lacks in the gradients."""
+        if reader is None:
+            of_next += of_observed[t]
+        else:
+            read = lambda weights, position: reader.contribution(weights, acc, position, t)  # noqa: E731
+            of_weights, of_position = jax.vjp(read, weights, position)[1](of_observed)
+            of_next += of_position
+            sums = sums._replace(weights=jax.tree.map(jnp.add, sums.weights, of_weights))
         pull = pulls[t]
         of_force = (of_velocity + dt * of_next) / slowed
         adjoint = _Adjoint(position_before(t), of_next, of_force, dt * of_force * (1 - pull * pull))
@@ -105,14 +139,14 @@ def _backward(num_steps, implicit_damping, residuals, cotangents):
         """From the inside of step t + 1 to that of step t."""
         adjoint, sums = carry
         of_position, of_velocity, sums = leave(adjoint, sums)
-        entered, sums = enter(t, of_position + of_positions[t], of_velocity, sums)
+        entered, sums = enter(t, adjoint.position, of_position, of_velocity, sums)
         motion = adjoint.position - entered.position
         moved = entered.of_force if implicit_damping else adjoint.of_force
         return (entered, sums._replace(motion=sums.motion + motion * moved)), None
 
     zero = jnp.zeros_like(start[0])
-    sums = _Sums(jnp.zeros_like(kernel), zero, zero, jnp.zeros((), zero.dtype))
-    adjoint, sums = enter(num_steps - 1, of_last[0] + of_positions[-1], of_last[1], sums)
+    sums = _Sums(jnp.zeros_like(kernel), zero, zero, jnp.zeros((), zero.dtype), jax.tree.map(jnp.zeros_like, weights))
+    adjoint, sums = enter(num_steps - 1, last[0], *of_last, sums)
     if implicit_damping:
         sums = sums._replace(motion=(last[0] - adjoint.position) * adjoint.of_force)
     (adjoint, sums), _ = lax.scan(body, (adjoint, sums), jnp.arange(num_steps - 1), reverse=True)
@@ -126,7 +160,7 @@ def _backward(num_steps, implicit_damping, residuals, cotangents):
         (2 * omega * of_omega + damping * of_damping + start[1] * of_velocity - last[1] * of_last[1]).sum() / dt
     )
     of_params = (sums.kernel, _like(of_omega, omega), _like(of_damping, damping), _like(of_dt, dt))
-    return of_params, (of_position, of_velocity)
+    return of_params, sums.weights, (of_position, of_velocity)
 
 
 def _like(gradient: Array, x: Array) -> Array:

@@ -335,10 +335,11 @@ def inner_trajectory(
     step, invert = (partial(fn, implicit_damping=implicit_damping) for fn in (inner_step, reverse_inner_step))
     plan = Plan(step, invert, operator.itemgetter(0), num_steps, reader)
     if not reversible:
-        if checkpoint_every is None and reader is None:
-            last, positions = stored_run(params, state, num_steps=num_steps, implicit_damping=implicit_damping)
-            return Trajectory(*last, positions, None)
-        last, observed = unroll_read(plan, params, state, weights, checkpoint_every=checkpoint_every)
+        if checkpoint_every is None:
+            options = {"num_steps": num_steps, "implicit_damping": implicit_damping, "reader": reader}
+            last, observed = stored_run(params, state, weights, **options)
+        else:
+            last, observed = unroll_read(plan, params, state, weights, checkpoint_every=checkpoint_every)
         return Trajectory(*last, observed, None)
     _, _, damping, dt = params
     gain = inverse_gain(damping, dt=dt, num_steps=num_steps, implicit_damping=implicit_damping)
