@@ -70,7 +70,7 @@ def _run(static: _Static, params: Params, weights: Any, state: State, *, for_gra
         return (state, acc), (stored, pull if for_gradients else None)
 
     start = (state, None if reader is None else reader.start(state[0]))
-    (last, acc), (positions, pulls) = lax.scan(body, start, jnp.arange(static.num_steps))
+    (last, acc), (positions, pulls) = lax.scan(body, start, jnp.arange(static.num_steps, dtype=jnp.int32))
     return (last, positions if reader is None else reader.finish(acc)), acc, positions, pulls
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from oscnets.dynamics.stored import advance, stored_run
+from oscnets.ops import readout, streaming_readout
 from tests.helpers import assert_close, float64
 
 SHAPE = (2, 5, 6, 3)
@@ -40,3 +41,30 @@ def test_gradients_in_everything(units, num_steps, implicit_damping):
         for found, expected in zip(*map(jax.tree.leaves, map(gradients, (stored_run, plain_run))), strict=True):
             assert found.shape == expected.shape
             assert_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("how", ["last", "mean", "max", "linear"])
+def test_what_is_read_as_it_goes_has_the_gradients_of_what_is_kept(how):
+    with float64():
+        keys = iter(jax.random.split(jax.random.key(1), 5))
+        params = (0.3 * jax.random.normal(next(keys), (3, 3, 2, 2)), *map(jnp.asarray, (0.5, 0.2, DT)))
+        state = tuple(jax.random.normal(next(keys), SHAPE) for _ in range(2))
+        kernel = jax.random.normal(next(keys), (4, 3)) if how == "linear" else None
+        run = {"num_steps": 4, "implicit_damping": False}
+
+        def kept(params, state, kernel):
+            last, positions = plain_run(params, state, **run)
+            return last, readout(jnp.moveaxis(positions, 1, -1), how, kernel=kernel)
+
+        def read(params, state, kernel):
+            last, features = stored_run(params, state, kernel, reader=streaming_readout(how, 4), **run)
+            return last, jnp.moveaxis(features, 0, -1)
+
+        def gradients(fn):
+            def loss(*given):
+                return sum(jnp.sin(x).mean() for x in jax.tree.leaves(fn(*given)))
+
+            return jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(params, state, kernel)
+
+        assert_close(jax.jit(read)(params, state, kernel), kept(params, state, kernel), 1e-12)
+        assert_close(gradients(read), gradients(kept), 1e-12)

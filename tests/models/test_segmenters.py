@@ -115,7 +115,8 @@ def test_logits_beside_the_loss_are_the_same():
 
 
 @pytest.mark.parametrize("way", [{"memory": "checkpoint"}, {"memory": "checkpoint", "checkpoint_every": 3},
-                                 {"memory": "reverse"}, {"memory": "reverse", "stream": True}])  # fmt: skip
+                                 {"memory": "reverse"}, {"memory": "reverse", "stream": True},
+                                 {"stream": True}])  # fmt: skip
 def test_memory_changes_nothing(way):
     images, labels = scenes(5)
     variables = parameters(WAVES, images)
