@@ -1,9 +1,6 @@
-"""Notebooks: paired with their scripts, without outputs, and running at smoke size."""
+"""Notebooks: paired with their scripts, without outputs. That they run is for `pytest --nbmake` (`.ci/run`)."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -33,17 +30,6 @@ def test_outputs_are_stripped(name):
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert len(code) >= 5
     assert [cell for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
-def test_runs_at_smoke_size(script, tmp_path):
-    for needed in ("IPython", "equinox"):
-        pytest.importorskip(needed, reason=f"the notebooks use {needed}")
-    env = os.environ | {"OSCNETS_SMOKE": "1", "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-W", "error::DeprecationWarning:__main__", str(script)]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("jax ")
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)

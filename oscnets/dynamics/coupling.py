@@ -106,7 +106,7 @@ def neighbourhood_sum(field: Array, prepared: Prepared) -> Array:
     Returns:
         (H, W, C_out, N).
     """
-    plan, weights = prepared.plan, prepared.weights
+    field, plan, weights = jnp.asarray(field), prepared.plan, prepared.weights
     expected = (*plan.image, plan.channels)
     if field.ndim != 4 or field.shape[:3] != expected:
         raise ValueError(f"prepared for fields (H, W, C_in, N) = {(*expected, 'N')}, got shape {field.shape}")

@@ -61,7 +61,7 @@ def phase_conv(
     pads = _pads(padding, x.shape[-3:-1], kernel.shape[:2], strides)
     lead, batch = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
     sizes = zip(batch.shape[1:3], pads, kernel.shape[:2], strides, strict=True)
-    size = tuple((length + sum(pad) - taps) // stride + 1 for length, pad, taps, stride in sizes)
+    size = tuple(int(length + sum(pad) - taps) // stride + 1 for length, pad, taps, stride in sizes)
     if phase_out.shape != (*lead, *size):
         raise ValueError(f"phase_out must be {(*lead, *size)}, of the output's resolution, got {phase_out.shape}")
 
