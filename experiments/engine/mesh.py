@@ -29,8 +29,7 @@ def configure_cpu_devices(count: int) -> None:
     """Split the CPU into `count` JAX devices, one a usable core where count is 0 and nobody chose before.
 
     XLA runs most small batched products on one thread, so that several host devices are what uses the cores. It must
-    happen before JAX starts its backends. They get one thread more than there are devices or cores: with all of them at
-    work on one call, the host would wait in the middle of starting the next one, deaf to signals.
+    happen before JAX starts its backends.
 
     Args:
         count: number of devices, >= 0.
@@ -44,7 +43,6 @@ def configure_cpu_devices(count: int) -> None:
     wanted = count or usable_cores()
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
-        os.environ.setdefault("PJRT_NPROC", str(max(wanted, usable_cores()) + 1))
     except RuntimeError as error:
         present = len(jax.local_devices(backend="cpu"))
         if count not in (0, present):
