@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 import jax
 
 from experiments.engine import hosts
-from experiments.engine.errors import Interrupted
+from experiments.engine.errors import CheckpointError, Interrupted
 
 _SIGNALS = signal.SIGINT, signal.SIGTERM
 _LONGEST_NAP = 0.01  # seconds between two looks at what is being computed
-_PATIENCE = 6.0  # seconds from a signal to the end, should the loop not see it
-LONG = _PATIENCE / 2  # seconds: work that takes longer may be cut off, so that what it starts from must be saved
+_PATIENCE = 4.0  # seconds from a signal to the end, should the loop not see it
+_RESCUE = 3.0  # seconds more for a state that is saved for it
+LONG = 3.0  # seconds: several processes cannot save in the midst of work that takes longer, so that they do before
 
 
 class Stop:
@@ -28,10 +29,12 @@ class Stop:
 
     Attributes:
         saving: a lock, to be held while files are written that belong together.
+        rescue: what saves the newest good state, from another thread while this one is stuck; None: nothing to save.
     """
 
     def __init__(self) -> None:
         self.saving = threading.Lock()
+        self.rescue: Callable[[], None] | None = None
         self._signum: int | None = None
         self._before: dict[int, object] = {}
         self._enforcer: _Enforcer | None = None
@@ -40,7 +43,7 @@ class Stop:
         # Only the main thread may set handlers; elsewhere (a notebook's worker) signals are not ours to take.
         if threading.current_thread() is threading.main_thread():
             if _enforced is not None:
-                self._enforcer = _Enforcer(_enforced, self.saving)
+                self._enforcer = _Enforcer(_enforced, self)
             self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
         return self
 
@@ -106,8 +109,8 @@ def enforced(workdir: Path | None) -> Iterator[None]:
 class _Enforcer:
     """A thread that learns of signals by the number that the system's own handler writes to a socket at once."""
 
-    def __init__(self, workdir: Path, saving: threading.Lock) -> None:
-        self._workdir, self._saving = workdir, saving
+    def __init__(self, workdir: Path, stop: Stop) -> None:
+        self._workdir, self._stop = workdir, stop
         self._near, self._far = socket.socketpair()
         self._far.setblocking(False)
         self._former = signal.set_wakeup_fd(self._far.fileno(), warn_on_full_buffer=False)
@@ -129,9 +132,23 @@ class _Enforcer:
             signum = self._next(time.monotonic() + _PATIENCE)
         if signum is None:
             return
-        with self._saving:
+        self._rescue()
+        with self._stop.saving:
             print(f"\n{Interrupted(signum).advice(self._workdir)}", file=sys.stderr, flush=True)
             os._exit(128 + signum)
+
+    def _rescue(self):
+        """Save what can be saved, in a thread of its own: should that get stuck too, there is nothing to wait for."""
+        if (rescue := self._stop.rescue) is None or hosts.count() > 1:
+            return
+
+        def run():
+            with contextlib.suppress(CheckpointError):
+                rescue()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(_RESCUE)
 
     def _next(self, deadline=None):
         """The next signal that asks for an end; None when the socket is closed."""

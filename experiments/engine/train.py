@@ -127,12 +127,15 @@ class Trainer:
             Interrupted: a signal came; the newest state that is known to be finite is checkpointed.
         """
         self._start()
+        self.stop.rescue = self._save
         try:
             while self.step < self.total_steps:
                 self._epoch()
         except Interrupted:
             self._save()
             raise
+        finally:
+            self.stop.rescue = None
         return self._state()
 
     def initial_params(self) -> PyTree:
@@ -170,11 +173,13 @@ class Trainer:
         return TrainState(*self.plan.join(self._safe[1]), *self._best)
 
     def _save(self):
-        if self._saved != self._safe[0]:
+        """Save the newest state that is known to be good; another thread may do so as well."""
+        step = self._safe[0]
+        if self._saved != step:
             leaves = checkpoint.flatten(self._state())
             with self.stop.saving:
-                self.store.save(self._safe[0], leaves, self.seconds)
-            self._saved = self._safe[0]
+                self.store.save(step, leaves, self.seconds)
+            self._saved = step
 
     def _epoch(self):
         """From the present step to the end of its epoch, validation and checkpoint included."""
@@ -307,5 +312,5 @@ class Trainer:
 
 
 def _is_long(seconds):
-    """Whether work may be cut off by a signal, so that the state before it is to be kept first."""
-    return bool(hosts.from_first(seconds > LONG))
+    """Whether several processes are to keep the state before such work; one process could still do so in the midst."""
+    return hosts.count() > 1 and bool(hosts.from_first(seconds > LONG))

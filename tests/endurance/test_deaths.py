@@ -116,11 +116,12 @@ def test_a_second_run_in_the_workdir_is_refused_and_harms_nothing(fates, uninter
     assert outcome(tmp_path) == outcome(uninterrupted)
 
 
-# Where a run is stuck -> the newest checkpoint that it leaves, and how far it must have come for that.
+# Where a run is stuck -> the newest checkpoints that it may leave, and how far it must have come for that. No regular
+# one is due but that of the first epoch, 4.
 MOMENTS = {
-    "compilation": (None, "checkpoints/slow"),
-    "step": (None, "metrics.jsonl"),  # the first that takes long; no regular checkpoint was due before
-    "validation": (4, "checkpoints/slow/4/files.json"),
+    "compilation": ({0}, "checkpoints/slow"),
+    "step": ({1, 2}, "metrics.jsonl"),
+    "validation": ({4, 5, 6, 7}, "checkpoints/slow/4/files.json"),
 }
 
 
@@ -159,7 +160,7 @@ def test_sigterm_ends_within_ten_seconds_and_the_rerun_ends_alike(tmp_path, mome
     assert process.returncode == 143, said
     assert f"stopped by signal 15; the same command with --workdir={tmp_path} continues" in said
     assert seconds < 10
-    assert max(steps(tmp_path / "checkpoints/slow"), default=None) == newest
+    assert max(steps(tmp_path / "checkpoints/slow")) in newest
     assert finish(tmp_path) == never_stuck
 
 

@@ -57,6 +57,22 @@ def saving(running):
     native_code(2**31 - 1)
 
 
+def rescued(running):
+    def rescue():
+        with running.saving:
+            native_code(10**6)
+            say("saved")
+
+    running.rescue = rescue
+    stuck(running)
+
+
+def beyond_rescue(running):
+    stop._RESCUE = 0.2
+    running.rescue = lambda: time.sleep(1000)
+    stuck(running)
+
+
 def leaving(running):
     tell("SIGTERM")
     while not running.signum:
@@ -67,7 +83,7 @@ def leaving(running):
     os._exit(7)
 
 
-CASES = {function.__name__: function for function in (stuck, told_twice, saving, leaving)}
+CASES = {function.__name__: function for function in (stuck, told_twice, saving, rescued, beyond_rescue, leaving)}
 
 
 def live(function):

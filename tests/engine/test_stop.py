@@ -18,7 +18,17 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def ended():
     """(exit status, stdout, stderr) by case of tests/engine/deaf.py."""
-    command = [sys.executable, "-m", "tests.engine.deaf", "stuck", "told_twice", "saving", "leaving"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.engine.deaf",
+        "stuck",
+        "told_twice",
+        "saving",
+        "rescued",
+        "beyond_rescue",
+        "leaving",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return {name: found for name, *found in map(json.loads, done.stdout.splitlines())}
 
@@ -36,6 +46,14 @@ def test_a_second_signal_ends_it_at_once(ended):
 
 def test_a_save_under_way_is_waited_for(ended):
     assert ended["saving"][:2] == [143, "saved\n"]
+
+
+def test_another_thread_saves_for_a_process_that_does_not_hear(ended):
+    assert ended["rescued"][:2] == [143, "saved\n"]
+
+
+def test_a_rescue_that_does_not_end_is_not_waited_for(ended):
+    assert ended["beyond_rescue"][:2] == [143, ""]
 
 
 def test_who_leaves_in_time_is_let_alone(ended):

@@ -266,9 +266,15 @@ def clock(monkeypatch):
     return now
 
 
-@pytest.mark.parametrize(("call", "validation", "kept"), [(1, 1, [4, 5]), (1, 9, [4, 5, 9]), (9, 1, [7, 8, 9])])
-def test_what_takes_long_starts_from_a_checkpoint(tmp_path, monkeypatch, clock, call, validation, kept):
+@pytest.mark.parametrize(
+    ("processes", "call", "validation", "kept"),
+    [(2, 1, 1, [4, 5]), (2, 1, 9, [4, 5, 9]), (2, 9, 1, [7, 8, 9]), (1, 9, 9, [5])],
+)
+def test_several_processes_keep_what_long_work_starts_from(
+    tmp_path, monkeypatch, clock, processes, call, validation, kept
+):
     """Calls of one step, of so many seconds; the second validation never ends. The first one compiles."""
+    monkeypatch.setattr(train, "hosts", SimpleNamespace(count=lambda: processes, from_first=np.asarray))
     with toy.trainer(tmp_path, TASK, DATA, seeds=3, devices=jax.devices()[:1]) as trainer:
         monkeypatch.setattr(trainer._pace, "next", lambda at_most: 1)
         record, validate = trainer._record, trainer._validate
