@@ -16,6 +16,7 @@ from oscnets.models.segmentation import (
     classify,
     conv,
     dense,
+    encode,
 )
 from oscnets.ops.readout import How
 
@@ -65,11 +66,12 @@ class ConvLSTM(nn.Module):
         check_images(images, pixel_loss, targets)
         x = to_inner(images)
         mid, channels = self.mid_channels, self.channels
-        state = (
-            Encoder((mid, mid, mid, channels), "tanh", name="output_encoder")(x),
-            Encoder((mid, mid, channels), "none", name="hidden_encoder")(x),
-            Encoder((mid, mid, channels), "none", name="cell_encoder")(x),
+        encoders = (
+            Encoder((mid, mid, mid, channels), "tanh", name="output_encoder"),
+            Encoder((mid, mid, channels), "none", name="hidden_encoder"),
+            Encoder((mid, mid, channels), "none", name="cell_encoder"),
         )
+        state = encode(encoders, x)
         shapes = {
             "gates": (3, 3, 2 * channels, 4 * channels),
             "first": (channels, 2 * channels),

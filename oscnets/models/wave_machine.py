@@ -8,7 +8,15 @@ from jax import Array
 
 from oscnets.dynamics import waves
 from oscnets.dynamics.stencil import from_inner, to_inner
-from oscnets.models.segmentation import Encoder, PixelLoss, Segmentation, SeriesClassifier, check_images, classify
+from oscnets.models.segmentation import (
+    Encoder,
+    PixelLoss,
+    Segmentation,
+    SeriesClassifier,
+    check_images,
+    classify,
+    encode,
+)
 from oscnets.ops import streaming_readout
 from oscnets.ops.readout import How
 
@@ -78,9 +86,12 @@ class WaveMachine(nn.Module):
             raise ValueError(f"memory must be 'store', 'checkpoint' or 'reverse', got {self.memory!r}")
         x = to_inner(images)
         mid, channels = self.mid_channels, self.channels
-        position = Encoder((mid, mid, mid, channels), "tanh", name="position_encoder")(x)
-        omega = Encoder((mid, mid, channels), "relu", self.omega_start, name="omega_encoder")(x)
-        damping = Encoder((mid, mid, channels), "relu", name="damping_encoder")(x)
+        encoders = (
+            Encoder((mid, mid, mid, channels), "tanh", name="position_encoder"),
+            Encoder((mid, mid, channels), "relu", self.omega_start, name="omega_encoder"),
+            Encoder((mid, mid, channels), "relu", name="damping_encoder"),
+        )
+        position, omega, damping = encode(encoders, x)
         kernel = self.param("kernel", lambda _: laplace_kernel(channels))
         head = SeriesClassifier(self.readout, channels, self.num_steps, self.hidden, self.num_classes, name="head")
         reader = streaming_readout(self.readout, self.num_steps) if self.stream else None

@@ -101,6 +101,19 @@ def test_loss_in_chunks_is_the_loss_of_the_logits(name, monkeypatch):
     assert_finite(loss_and_gradient(module, True, variables, 0 * images, labels))
 
 
+@pytest.mark.parametrize("name", ["waves", "lstm"])
+def test_images_encoded_few_at_a_time_are_encoded_alike(name, monkeypatch):
+    module, (images, labels) = SEGMENTERS[name], scenes(5, batch=6)
+    variables = parameters(module, images)
+    expected = loss_and_gradient(module, False, variables, images, labels)  # six images are 150 pixels: at once
+    for cached in (100, 1):  # three at a time, and one that fills the cache by itself
+        jax.clear_caches()
+        with monkeypatch.context() as patch:
+            patch.setattr("oscnets.models.segmentation.CACHED", cached)
+            assert str(jax.make_jaxpr(partial(module.apply, variables))(images)).count("scan[") == 2  # images and time
+            assert_close(loss_and_gradient(module, False, variables, images, labels), expected, 1e-5)
+
+
 def test_logits_beside_the_loss_are_the_same():
     images, labels = scenes(5)
     variables = parameters(WAVES, images)
