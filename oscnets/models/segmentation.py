@@ -91,12 +91,13 @@ class Encoder(nn.Module):
 def encode(encoders: Sequence[Encoder], x: Array) -> tuple[Array, ...]:
     """What several encoders make of the same images (C_in, H, W, N).
 
-    On a CPU a few images are encoded at a time, whose inner layers stay in its caches, and are computed again for
-    gradients; encoders of one to sixteen channels then take half the time.
+    On a CPU as few small images are encoded at a time as leave their inner layers in its caches, and these layers are
+    computed again for gradients; encoders of one to sixteen channels then take half the time. Images too large for that
+    are encoded together.
     """
     batch = x.shape[-1]
     fitting = (n for n in range(1, batch + 1) if batch % n == 0 and x[0, ..., :n].size <= CACHED)
-    size = max(fitting, default=1)
+    size = max(fitting, default=batch)
     if encoders[0].is_initializing() or size >= batch or jax.default_backend() != "cpu":
         return tuple(encoder(x) for encoder in encoders)
     modules, variables = zip(*(encoder.unbind() for encoder in encoders), strict=True)
