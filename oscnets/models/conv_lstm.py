@@ -47,7 +47,8 @@ class ConvLSTM(nn.Module):
         num_classes: K, with the background.
         num_steps: T.
         readout, hidden, mid_channels: as for `WaveMachine`.
-        checkpoint_every: of `oscnets.dynamics.unroll`.
+        checkpoint_every: of `oscnets.dynamics.unroll`. A step is computed again sooner than what it would leave behind is
+            read (1); None stores that.
     """
 
     channels: int = 2
@@ -56,7 +57,7 @@ class ConvLSTM(nn.Module):
     readout: How = "linear"
     hidden: tuple[int, ...] = (256, 256, 256)
     mid_channels: int = 16
-    checkpoint_every: int | None = None
+    checkpoint_every: int | None = 1
 
     @nn.compact
     def __call__(
