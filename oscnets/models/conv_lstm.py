@@ -47,8 +47,8 @@ class ConvLSTM(nn.Module):
         num_classes: K, with the background.
         num_steps: T.
         readout, hidden, mid_channels: as for `WaveMachine`.
-        checkpoint_every: of `oscnets.dynamics.unroll`. A step is computed again sooner than what it would leave behind is
-            read (1); None stores that.
+        checkpoint_every: of `oscnets.dynamics.unroll`. To compute a step again takes less time than to store and read
+            what it leaves behind (1); None does the latter.
     """
 
     channels: int = 2
