@@ -143,8 +143,10 @@ class _Enforcer:
             return
 
         def run():
-            with contextlib.suppress(CheckpointError):
+            try:
                 rescue()
+            except CheckpointError as error:
+                print(f"\nerror: {error}", file=sys.stderr, flush=True)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()

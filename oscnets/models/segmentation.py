@@ -95,8 +95,8 @@ def encode(encoders: Sequence[Encoder], x: Array) -> tuple[Array, ...]:
     computed again for gradients; encoders of one to sixteen channels then take half the time. Images too large for that
     are encoded together.
     """
-    batch = x.shape[-1]
-    fitting = (n for n in range(1, batch + 1) if batch % n == 0 and x[0, ..., :n].size <= CACHED)
+    _, height, width, batch = x.shape
+    fitting = (n for n in range(1, batch + 1) if batch % n == 0 and n * height * width <= CACHED)
     size = max(fitting, default=batch)
     if encoders[0].is_initializing() or size >= batch or jax.default_backend() != "cpu":
         return tuple(encoder(x) for encoder in encoders)

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from experiments.engine import stop
+from experiments.engine.errors import CheckpointError
 
 
 def say(*words):
@@ -67,6 +68,14 @@ def rescued(running):
     stuck(running)
 
 
+def unsaved(running):
+    def rescue():
+        raise CheckpointError("the disk is full")
+
+    running.rescue = rescue
+    stuck(running)
+
+
 def beyond_rescue(running):
     stop._RESCUE = 0.2
     running.rescue = lambda: time.sleep(1000)
@@ -83,7 +92,9 @@ def leaving(running):
     os._exit(7)
 
 
-CASES = {function.__name__: function for function in (stuck, told_twice, saving, rescued, beyond_rescue, leaving)}
+CASES = {
+    function.__name__: function for function in (stuck, told_twice, saving, rescued, unsaved, beyond_rescue, leaving)
+}
 
 
 def live(function):

@@ -18,17 +18,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def ended():
     """(exit status, stdout, stderr) by case of tests/engine/deaf.py."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.engine.deaf",
-        "stuck",
-        "told_twice",
-        "saving",
-        "rescued",
-        "beyond_rescue",
-        "leaving",
-    ]
+    cases = ["stuck", "told_twice", "saving", "rescued", "unsaved", "beyond_rescue", "leaving"]
+    command = [sys.executable, "-m", "tests.engine.deaf", *cases]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return {name: found for name, *found in map(json.loads, done.stdout.splitlines())}
 
@@ -50,6 +41,12 @@ def test_a_save_under_way_is_waited_for(ended):
 
 def test_another_thread_saves_for_a_process_that_does_not_hear(ended):
     assert ended["rescued"][:2] == [143, "saved\n"]
+
+
+def test_a_rescue_that_fails_says_so(ended):
+    status, _, said = ended["unsaved"]
+    assert status == 143
+    assert "error: the disk is full" in said
 
 
 def test_a_rescue_that_does_not_end_is_not_waited_for(ended):
