@@ -35,8 +35,9 @@ def base() -> ConfigDict:
     })  # fmt: skip
 
 
-# What may differ when a run is continued: where it runs, which changes numbers by rounding alone, and how many seeds.
-MAY_CHANGE = ("cpu_devices", "mesh", "seed_strategy", "seeds")
+# What may differ when a run is continued: where it runs, which changes numbers by rounding alone, and how much it does:
+# no seed, model or test set hears of the others.
+MAY_CHANGE = ("cpu_devices", "mesh", "seed_strategy", "seeds", "models", "tests")
 
 
 def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], names: str | None) -> ConfigDict:

@@ -1,6 +1,7 @@
 """A run continued on other devices, another mesh, or with more or fewer seeds: the numbers are those of one run."""
 
 import json
+import operator
 
 import jax
 import numpy as np
@@ -92,6 +93,22 @@ def test_fewer_seeds_keep_the_first(three, tmp_path, monkeypatch):
     assert max(step for seed, step, *_ in found if seed == 2) == 10
     # The third begins again, from the start.
     assert train(tmp_path, "--config.seeds=3") == pytest.approx(three, rel=1e-4, abs=1e-5)
+
+
+def test_models_may_be_added_and_those_left_out_are_kept(tmp_path, capsys):
+    def lines(place, *models):
+        assert toy.main([CONFIG[0], f"--workdir={tmp_path / place}", f"--config.models={models}"]) == 0
+        return log.read(tmp_path / place / "metrics.jsonl")
+
+    together = lines("together", "plain", "deep")
+    before = lines("apart", "deep")
+    assert {entry["model"] for entry in before} == {"deep"}
+    after = lines("apart", "plain", "deep")
+    assert "config.models ['deep'], now ['plain', 'deep']" in capsys.readouterr().err
+    assert after[: len(before)] == before, "what was done was done again"
+    key = operator.itemgetter("model", "seed", "step", "split", "name")
+    assert sorted(after, key=key) == sorted(together, key=key)
+    assert lines("apart", "plain") == after
 
 
 def test_the_first_seed_may_not_change(three, tmp_path, capsys):
