@@ -236,12 +236,15 @@ def _missing(metrics: Metrics, models: Sequence[str], splits: Sequence[str], con
         return [*said, "No test split has been measured; the run is not finished."]
     number = _settings(config).get("seeds")
     for model in models:
+        absent = []
         for split in splits:
             found = {seed for by_seed in metrics[model].get(split, {}).values() for seed in by_seed}
             if not found:
-                said.append(f"Model {model} has not been measured on {split}.")
+                absent.append(split)
             elif isinstance(number, int) and len(found) < number:
                 said.append(f"Model {model} has {len(found)} of {number} seeds on {split}.")
+        if absent:
+            said.append(f"Model {model} has not been measured on {', '.join(absent)}.")
     return said
 
 

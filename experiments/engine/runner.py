@@ -94,11 +94,11 @@ def _run_models(config, workdir, tasks, data, samples, train):
             )
         if untrained:
             print(f"WARNING: not trained yet, passed over: {', '.join(untrained)}", file=sys.stderr)
+    workdir_lib.note(workdir, models=list(tasks))
     if waiting:
-        workdir_lib.note(workdir, models=list(tasks))
         _run_waiting(config, workdir, {name: tasks[name] for name in waiting}, data, samples, done)
-        spent = [progress for name in tasks if (progress := Progress.read(workdir, name, config.seeds))]
-        workdir_lib.note(workdir, wall_seconds=round(sum(progress.seconds for progress in spent), 1))
+    spent = [progress for name in tasks if (progress := Progress.read(workdir, name, config.seeds))]
+    workdir_lib.note(workdir, wall_seconds=round(sum(progress.seconds for progress in spent), 1))
 
 
 def _run_waiting(config, workdir, tasks, data, samples, done):

@@ -93,7 +93,7 @@ def draw_digits(run: Run, metric: str) -> None:
     plotting.save(figure, run.figures / f"digits_{metric}.png")
     rows = [[_minus(run, counts, found, scenes, other) for scenes, found in scores.items()] for other in REFERENCES]
     if rows := [row for row in rows if any(row)]:
-        title = f"{LABELS[metric].capitalize()}, minus another model's of the same seed\n{_spread(drawn)}"
+        title = f"{LABELS[metric].capitalize()}\nminus another model's of the same seed\n{_spread(drawn)}"
         figure = plotting.curve_grid(rows, models=list(run.styles), title=title)
         plotting.save(figure, run.figures / f"digits_difference_{metric}.png")
 

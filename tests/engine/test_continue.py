@@ -109,6 +109,7 @@ def test_models_may_be_added_and_those_left_out_are_kept(tmp_path, capsys):
     key = operator.itemgetter("model", "seed", "step", "split", "name")
     assert sorted(after, key=key) == sorted(together, key=key)
     assert lines("apart", "plain") == after
+    assert workdir.load(tmp_path / "apart")["models"] == ["plain"]
 
 
 def test_the_first_seed_may_not_change(three, tmp_path, capsys):

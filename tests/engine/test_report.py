@@ -192,8 +192,8 @@ def test_a_run_broken_off_says_what_is_missing(make_run):
         "Model third has no metrics.",
         "Model still has 1 of 3 seeds on noise.",
         "Model still has not been measured on test.",
-        "Model moving has not been measured on noise.",
         "Model moving has 1 of 3 seeds on test.",
+        "Model moving has not been measured on noise.",
     ]
     text = (workdir / "summary.md").read_text()
     assert all(sentence in text for sentence in summary["missing"])
