@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     name: python3
@@ -22,7 +27,7 @@ import importlib.util
 import subprocess
 import sys
 
-SOURCE = "oscnets"  # or "git+https://..." of a checkout, or a wheel
+SOURCE = "oscnets"  # before its first release: "git+https://..." of the repository, or a wheel
 if importlib.util.find_spec("oscnets") is None:
     import jax
 

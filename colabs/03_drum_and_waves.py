@@ -26,7 +26,7 @@ import importlib.util
 import subprocess
 import sys
 
-SOURCE = "oscnets"  # or "git+https://..." of a checkout, or a wheel
+SOURCE = "oscnets"  # before its first release: "git+https://..." of the repository, or a wheel
 if importlib.util.find_spec("oscnets") is None:
     import jax
 
@@ -175,4 +175,5 @@ Image(filename="waves.gif")
 # 1. Listen only at the end: `WaveMachine(readout="last", ...)`. How much does the time series know beyond its last
 #    moment?
 # 2. Fewer steps: with `num_steps=5` a wave travels five pixels. Which pieces are confused now?
-# 3. `memory="reverse"` undoes the steps instead of storing them: the same gradients in memory that does not grow.
+# 3. `memory="reverse", stream=True` undoes the steps instead of storing them: the same gradients in memory that
+#    hardly grows.

@@ -25,7 +25,7 @@ import importlib.util
 import subprocess
 import sys
 
-SOURCE = "oscnets"  # or "git+https://..." of a checkout, or a wheel
+SOURCE = "oscnets"  # before its first release: "git+https://..." of the repository, or a wheel
 if importlib.util.find_spec("oscnets") is None:
     import jax
 

@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     name: python3
@@ -22,7 +27,7 @@ import importlib.util
 import subprocess
 import sys
 
-SOURCE = "oscnets"  # or "git+https://..." of a checkout, or a wheel
+SOURCE = "oscnets"  # before its first release: "git+https://..." of the repository, or a wheel
 missing = [name for name in ("oscnets", "equinox") if importlib.util.find_spec(name) is None]
 if missing:
     import jax
@@ -75,7 +80,7 @@ test_images, test_same = make_pictures(1, 64 if SMOKE else 256)
 # ## The layer, as a function
 #
 # Pixels of the bars oscillate: they attract through a kernel (a parameter), and all repel. Then the phases are read at
-# the dots: the length of the sum of their unit vectors is 2 where they agree and 0 where they are opposite. That number
+# the dots: the squared length of the sum of their unit vectors is 4 where they agree, 0 where they are opposite. It
 # goes into whatever comes next. `conv_trajectory` runs all steps, faster than a loop of `conv_step`, and everything is
 # differentiable: the kernel learns how far to reach.
 

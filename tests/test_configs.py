@@ -22,7 +22,7 @@ def test_variants(experiment, scale):
     config = configs.get_config(f"{experiment},{scale}").lock()
     engine_config.check(config)
     settings.validate(config)
-    assert config == configs.get_config(f"{scale},{experiment}").lock() or scale == "smoke"
+    assert config == configs.get_config(f"{scale},{experiment}").lock()
     assert len(set(config.models)) == len(config.models)
     assert len(set(config.tests)) == len(config.tests)
     assert engine_config.from_json(engine_config.to_json(config)) == config
@@ -54,6 +54,29 @@ def test_the_paper():
     assert (config.feedback.l3.rate, config.feedback.l3.feedback_rates[1]) == (0.005, 0.004)
     assert (config.feedback.l4.rate, config.feedback.l4.feedback_rates[2]) == (0.005, 0.004)
     assert config.feedback_kernel_size == 5
+    lasts = {name: settings.of_model(config, name).train for name in ("komplexnet", "vit", "real@background")}
+    assert [(train.epochs, train.batch_size) for train in lasts.values()] == [(30, 128), (50, 128), (30, 32)]
+
+
+def test_a_model_may_be_trained_otherwise_than_the_others():
+    config = configs.get_config("all,paper_cpu").lock()
+    rates = {name: settings.of_model(config, name).train.learning_rate for name in ("real", "vit", "real@3")}
+    assert rates == {"real": 6e-3, "vit": 1e-3, "real@3": 6e-3}
+    assert settings.of_model(config, "vit").train.epochs == config.train.epochs == 4
+    older = config.copy_and_resolve_references()
+    older.unlock()
+    del older.train_of
+    assert settings.of_model(older, "vit").train.to_dict() == config.train.to_dict()
+    settings.validate(older)
+
+
+def test_sizes_that_the_vision_transformer_cannot_cut_into_patches():
+    config = configs.get_config("larger_baselines")
+    config.data.size = 30
+    with pytest.raises(ValueError, match=r"config.data.size=30: expected a multiple of 4"):
+        settings.validate(config)
+    config.models = ("real",)
+    settings.validate(config)
 
 
 def test_an_unknown_variant_names_the_known_ones():

@@ -20,7 +20,7 @@ CONFIG = "--config=experiments/configs/gaspnet.py:smoke"
 TINY = ("--config.model.channels=(2,3,2)", "--config.model.hidden=3", "--config.model.dim=2")
 
 
-@pytest.mark.parametrize("variant", configs.VARIANTS)
+@pytest.mark.parametrize("variant", [f"{name},{scale}" for name in configs.EXPERIMENTS for scale in configs.SCALES])
 def test_variants(variant):
     config = configs.get_config(variant).lock()
     engine_config.check(config)
@@ -113,7 +113,7 @@ def test_splits_of_digits():
 
 
 def test_splits_of_overlays():
-    config = configs.get_config("textures")
+    config = configs.get_config("cifar_mnist,digits")
     config.data.test_examples = 6
     sets = data.Data(config).splits(("test", "item14"))
     large, small = sets["test"](), sets["item14"]()
@@ -139,7 +139,7 @@ def test_losses_and_accuracies():
 
 
 def test_a_task_of_overlays():
-    config = configs.get_config("textures")
+    config = configs.get_config("cifar_mnist,digits")
     config.model.update(channels=(2, 3, 2), hidden=3, dim=2, num_steps=1)
     task = tasks.make_task(config, "gaspnet")
     rng = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 """The KomplexNet experiment from command line to pictures, at its smoke size."""
 
+import itertools
 import json
 import shutil
 
@@ -136,21 +137,47 @@ def test_videos_are_the_same_from_either_end():
 SMALL = ("--config.seeds=1", "--config.train.epochs=1", "--config.data.test_examples=8", "--config.data.test_videos=2")
 
 
-@pytest.mark.parametrize("experiment", [name for name in configs.EXPERIMENTS if name != "all"])
+@pytest.mark.parametrize("experiment", configs.EXPERIMENTS)
 def test_experiments_run(experiment, tmp_path):
-    """The last two of an experiment's models, on the first and the last of its test sets."""
+    """The last two of an experiment's models, on the first and the last of its sets; of all, one of each scenes."""
     config = configs.get_config(experiment)
     models, tests = config.models[-2:], (config.tests[0], config.tests[-1])
+    if experiment == "all":
+        models, tests = ("real", "random@3", "real@background"), ("test", "digits3", "frames")
     chosen = (f"--config.models={models}", f"--config.tests={tests}")
     flag = f"--config=experiments/configs/komplexnet.py:{experiment},smoke"
     assert command(flag, f"--workdir={tmp_path}", *chosen, *SMALL) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert (tuple(summary["models"]), tuple(summary["splits"])) == (models, tests)
+    assert tuple(summary["models"]) == models
     assert not summary["missing"]
-    for split in tests:
-        for model, found in summary["results"][split]["accuracy"].items():
-            assert len(found["mean"]) == steps(model, split)
-            assert np.all((np.array(found["mean"]) >= 0) & (np.array(found["mean"]) <= 1))
+    for model, split in itertools.product(models, tests):
+        found = summary["results"][names.section(model, split, 2)]["accuracy"][model]
+        assert len(found["mean"]) == steps(model, split)
+        assert np.all((np.array(found["mean"]) >= 0) & (np.array(found["mean"]) <= 1))
+    for model in models:
+        pictured = list((tmp_path / "figures").glob(f"phases_{model}_*.png"))
+        assert bool(pictured) == (names.model(model).network in names.COMPLEX)
+
+
+def test_only_models_that_saw_the_same_scenes_are_compared():
+    models = ("real", "real@2", "real@3", "real@background")
+    sections = {split: [names.section(model, split, 2) for model in models] for split in ("noise", "digits3", "frames")}
+    assert sections == {
+        "noise": ["noise", "noise", "noise_of_@3", "noise_of_@background"],
+        "digits3": ["digits3", "digits3", "digits3", "digits3_of_@background"],
+        "frames": ["frames"] * 4,
+    }
+    assert names.section("komplexnet@2", "test@60", 3) == "test@60_of_@2"
+    guessed = [names.digits_in(model, split, 4) for model in models[1:] for split in ("test", "digits5", "frames@3")]
+    assert guessed == [2, 5, 2, 3, 5, 2, 4, 5, 2]
+
+
+def test_videos_for_a_model_trained_in_colour(monkeypatch):
+    config = configs.get_config("smoke")
+    config.data.colour = True
+    sets = Data(config).of_model("real@background", ("test", "frames"))
+    assert sets["test"]()["images"].shape[-1] == sets["frames"]()["images"].shape[-1] == 3
+    assert Data(config).of_model("real", ("frames",))["frames"]()["images"].shape[-1] == 1
 
 
 def steps(model, split):

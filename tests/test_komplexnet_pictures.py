@@ -33,6 +33,7 @@ def measured(model):
         yield "moving_backwards", 0.7 - 0.01 * FRAME  # as slow to recover, whichever end it began at
         yield "frames", 0.6 - 0.002 * np.abs(FRAME)
         yield "test@6", np.linspace(0.5, 0.9, 6)
+        yield "frames@6", 0.6 - 0.002 * np.abs(FRAME)  # more steps, but over frames
     yield "test", 0.5
 
 
@@ -203,6 +204,13 @@ def test_layers_of_models_with_and_without_dynamics_are_shown_together(tmp_path,
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["komplexnet", "random"]
     bold = {text.get_text() for axes in figure.axes for text in axes.texts if text.get_weight() == "bold"}
     assert bold == {"3", "6"}  # the classes of the scene of the set overlap
+
+
+def test_layers_of_models_that_have_other_sets(tmp_path, drawn):
+    fewer = {name: array[:1] if array.shape[:1] == (2,) else array for name, array in sample(1).items()}
+    pictures_samples.draw(tmp_path, {"komplexnet": sample(1), "random": fewer})
+    rows = {split: [axes.get_ylabel() for axes in drawn[f"layers_{split}.png"].axes] for split in ("test", "overlap")}
+    assert "random" in rows["test"] and "random" not in rows["overlap"] and "komplexnet" in rows["overlap"]
 
 
 def test_draw_reads_the_samples_in_the_models_order(tmp_path, drawn):

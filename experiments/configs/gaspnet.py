@@ -49,18 +49,6 @@ SCALES = {
     # Minutes on two CPU cores, without any download.
     "digits": {
         "seeds": 2,
-        "tests": ("test", "gaussian0.25", "gaussian0.45", "gaussian0.6", "salt_pepper0.1", "salt_pepper0.2"),
-        "data.source": "digits",
-        "data.validation_examples": 500,
-        "data.test_examples": 1000,
-        "train.epochs": 4,
-        "train.num_examples": 8000,
-        "train.batch_size": 8,
-    },
-    # An item of the offline digits over textures, likewise.
-    "textures": _OVERLAY
-    | {
-        "seeds": 2,
         "data.source": "digits",
         "data.pictures": "textures",
         "data.validation_examples": 500,
@@ -72,8 +60,8 @@ SCALES = {
     # As small as goes through everything: for tests.
     "smoke": {
         "seeds": 2,
-        "tests": ("test", "gaussian0.35", "salt_pepper0.1"),
         "data.source": "digits",
+        "data.pictures": "textures",
         "data.validation_examples": 8,
         "data.test_examples": 12,
         "model.num_steps": 2,

@@ -27,7 +27,8 @@ from experiments.engine.workdir import write_atomically
 from oscnets import plotting, stats
 
 Summary = dict[str, Any]
-Chance = Mapping[str, float] | Callable[[str], Mapping[str, float]]
+Chance = Mapping[str, float] | Callable[[str, str], Mapping[str, float]]
+Section = Callable[[str, str], str]
 
 
 def build(
@@ -36,6 +37,8 @@ def build(
     draw: Callable[[Path], Any] | None = None,
     time_metrics: Sequence[str] | None = None,
     chance: Chance | None = None,
+    section: Section | None = None,
+    score: str | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Summary:
     """Write summary.json, summary.md and figures/*.png of a run, complete or not.
@@ -45,12 +48,16 @@ def build(
         draw: draws the experiment's own pictures, from the workdir, after all else is written.
         time_metrics: metrics to draw over the dynamics, a panel each; by default all that any model has over time.
         chance: level of guessing a metric, stated in the tables and drawn as a line; or a function that gives those
-            of a split.
+            of a model on a split.
+        section: a model and a test split -> what its values are reported under, instead of the split's name: for models
+            that are measured on other data under the same name. Only what stands in one section is compared.
+        score: the metric whose value on validation tells the best seed ("-loss": lower is better).
         labels: what a metric is called on an axis, with its unit.
 
     Returns:
         What summary.json holds, undefined numbers as None:
-        run (the header), models, splits, missing (sentences), best_step {model: {seed: step}},
+        run (the header), models, splits (or sections), missing (sentences), best_step {model: {seed: step}},
+        best_seed {model: seed}, by score (null where it is not known),
         training {model: {"step", "metrics": {split: {name: statistics}}}}, the last values seen in training,
         results {split: {metric: {model: statistics}}},
         tests, a list of paired t-tests between models at the last step of the dynamics, adjusted as one family.
@@ -63,7 +70,8 @@ def build(
     """
     workdir = Path(workdir)
     metrics, config = load_metrics(workdir), load_config(workdir)
-    summary = summarize(metrics, config, chance=chance)
+    summary = summarize(metrics, config, chance=chance, section=section, score=score)
+    metrics = _in_sections(metrics, section)
     write_atomically(workdir / "summary.json", (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
     write_atomically(workdir / "summary.md", tables.markdown(summary).encode())
     figures = workdir / "figures"
@@ -75,10 +83,19 @@ def build(
     return summary
 
 
-def summarize(metrics: Metrics, config: Mapping[str, Any], *, chance: Chance | None = None) -> Summary:
+def summarize(
+    metrics: Metrics,
+    config: Mapping[str, Any],
+    *,
+    chance: Chance | None = None,
+    section: Section | None = None,
+    score: str | None = None,
+) -> Summary:
     """The content of summary.json, see `build`."""
     models = in_order(metrics, expected_models(config))
-    splits = in_order(split for model in models for split in metrics[model] if split not in TRAINING_SPLITS)
+    missing, levels = _missing(metrics, models, config), _levels(metrics, models, chance, section)
+    metrics = _in_sections(metrics, section)
+    splits = _test_splits(metrics, models)
     results = {split: _results(metrics, models, split) for split in splits}
     tests = [test for split in splits for name in results[split] for test in _tests(results, split, name)]
     adjusted = stats.benjamini_yekutieli([np.nan if test["p"] is None else test["p"] for test in tests])
@@ -88,17 +105,41 @@ def summarize(metrics: Metrics, config: Mapping[str, Any], *, chance: Chance | N
         "run": header(config),
         "models": models,
         "splits": splits,
-        "chance": {split: _levels(chance, split) for split in (*TRAINING_SPLITS, *splits)},
-        "missing": _missing(metrics, models, splits, config),
+        "chance": {split: levels.get(split, {}) for split in (*TRAINING_SPLITS, *splits)},
+        "missing": missing,
         "best_step": {model: _best_steps(metrics[model]) for model in models},
+        "best_seed": {model: _best_seed(metrics, model, score) for model in models},
         "training": {model: _training(metrics, model) for model in models},
         "results": results,
         "tests": tests,
     }
 
 
-def _levels(chance: Chance | None, split: str) -> dict[str, float]:
-    return dict(chance(split) if callable(chance) else chance or {})
+def _in_sections(metrics: Metrics, section: Section | None) -> Metrics:
+    """With every test split under the name of its section."""
+    name = _namer(section)
+    return {model: {name(model, split): found for split, found in metrics[model].items()} for model in metrics}
+
+
+def _namer(section: Section | None) -> Section:
+    return lambda model, split: split if section is None or split in TRAINING_SPLITS else section(model, split)
+
+
+def _test_splits(metrics: Metrics, models: Sequence[str]) -> list[str]:
+    return in_order(split for model in models for split in metrics[model] if split not in TRAINING_SPLITS)
+
+
+def _levels(
+    metrics: Metrics, models: Sequence[str], chance: Chance | None, section: Section | None
+) -> dict[str, dict[str, float]]:
+    """Levels of guessing by section, those that are the same for all its models."""
+    name, found = _namer(section), {}
+    for model in models:
+        for split in metrics[model]:
+            levels = dict(chance(model, split) if callable(chance) else chance or {})
+            known = found.setdefault(name(model, split), levels)
+            found[name(model, split)] = {key: level for key, level in known.items() if levels.get(key) == level}
+    return found
 
 
 def expected_models(config: Mapping[str, Any]) -> list[str]:
@@ -221,6 +262,16 @@ def _best_steps(splits: Mapping[str, Any]) -> dict[str, int]:
     return {str(seed): steps[seed] for seed in sorted(steps)}
 
 
+def _best_seed(metrics: Metrics, model: str, score: str | None) -> int | None:
+    """The seed whose best step was the best of all on validation."""
+    if score is None:
+        return None
+    name, sign = score.removeprefix("-"), -1 if score.startswith("-") else 1
+    by_seed = metrics[model].get("validation", {}).get(name, {})
+    best = {seed: max(sign * np.ravel(value)[-1] for value in values.values()) for seed, values in by_seed.items()}
+    return max(sorted(best), key=best.__getitem__, default=None)
+
+
 def _training(metrics: Metrics, model: str) -> dict[str, Any]:
     seen = {split: metrics[model][split] for split in TRAINING_SPLITS if split in metrics[model]}
     by_seed = [values for names in seen.values() for seeds in names.values() for values in seeds.values()]
@@ -230,8 +281,9 @@ def _training(metrics: Metrics, model: str) -> dict[str, Any]:
     }
 
 
-def _missing(metrics: Metrics, models: Sequence[str], splits: Sequence[str], config: Mapping[str, Any]) -> list[str]:
+def _missing(metrics: Metrics, models: Sequence[str], config: Mapping[str, Any]) -> list[str]:
     said = [f"Model {model} has no metrics." for model in expected_models(config) if model not in metrics]
+    splits = _test_splits(metrics, models)
     if not splits:
         return [*said, "No test split has been measured; the run is not finished."]
     number = _settings(config).get("seeds")

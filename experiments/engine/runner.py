@@ -45,6 +45,7 @@ def run(
     data: Callable[[str], Mapping[str, PyTree | Callable[[], PyTree]]],
     *,
     samples: Samples | None = None,
+    config_of: Callable[[str], ConfigDict] | None = None,
     report_only: bool = False,
     train: bool = True,
     **report_options: Any,
@@ -62,6 +63,7 @@ def run(
             gives one, called when the split is needed. "train" and "validation" are trained on; every other split is a
             test split, measured once with the parameters that were best on validation.
         samples: gives arrays to keep in samples/NAME.npz, for figures.
+        config_of: a model's name -> the config it is trained with, where its `train` is not that of all.
         report_only: build the report from what the workdir holds, and nothing else.
         train: whether to train; else only models whose training is finished are measured, the others passed over.
         report_options: passed on to `report.build` (`draw`, ...).
@@ -74,15 +76,17 @@ def run(
         if not log.read(workdir / "metrics.jsonl"):
             raise UsageError(f"workdir {workdir} has no metrics to report yet")
     else:
+        configs = {name: config_of(name) if config_of else config for name in tasks}
+        splits = {name: Splits(loading(data, name)) for name in tasks}
         try:
-            _run_models(config, workdir, tasks, {name: Splits(loading(data, name)) for name in tasks}, samples, train)
+            _run_models(config, configs, workdir, tasks, splits, samples, train)
         except Interrupted as error:
             _report_interrupted(workdir, report_options, error)
             raise
     _report(workdir, report_options)
 
 
-def _run_models(config, workdir, tasks, data, samples, train):
+def _run_models(config, configs, workdir, tasks, data, samples, train):
     done = {name: Progress.read(workdir, name, config.seeds) for name in tasks}
     waiting = [name for name in tasks if done[name] is None or done[name].missing(data[name].tests)]
     if not train:
@@ -96,24 +100,38 @@ def _run_models(config, workdir, tasks, data, samples, train):
             print(f"WARNING: not trained yet, passed over: {', '.join(untrained)}", file=sys.stderr)
     workdir_lib.note(workdir, models=list(tasks))
     if waiting:
-        _run_waiting(config, workdir, {name: tasks[name] for name in waiting}, data, samples, done)
+        _run_waiting(config, configs, workdir, {name: tasks[name] for name in waiting}, data, samples, done)
     spent = [progress for name in tasks if (progress := Progress.read(workdir, name, config.seeds))]
     workdir_lib.note(workdir, wall_seconds=round(sum(progress.seconds for progress in spent), 1))
 
 
-def _run_waiting(config, workdir, tasks, data, samples, done):
+def _run_waiting(config, configs, workdir, tasks, data, samples, done):
     to_train = [name for name in tasks if done[name] is None]
-    images = _images_an_epoch(config, data[to_train[0]]) if to_train else 0
+    for name in to_train:
+        _warn_of_forgotten(workdir, name, data[name].tests)
+    images = _images(config.seeds, [configs[name] for name in to_train], data[to_train[0]]) if to_train else 0
     events = workdir / "tensorboard" if config.tensorboard else None
     metrics = log.MetricsLog(workdir / "metrics.jsonl", events)
-    with Stop() as stop, log.progress_bar(images * config.train.epochs * config.seeds * len(to_train)) as bar:
+    with Stop() as stop, log.progress_bar(images) as bar:
         recorder = Recorder(metrics, bar, stop)
         try:
             for name, task in tasks.items():
                 task = task if isinstance(task, Task) else task()
-                _run_one(_Model(name, task, data[name], config, recorder, workdir), samples, done[name])
+                _run_one(_Model(name, task, data[name], configs[name], recorder, workdir), samples, done[name])
         finally:
             metrics.close()
+
+
+def _warn_of_forgotten(workdir, name, tests):
+    """With more seeds than before a model is measured anew, but only on the tests of this call."""
+    before = Progress.read(workdir, name, seeds=0)
+    forgotten = [split for split in before.lines if split not in tests] if before else []
+    if forgotten:
+        print(
+            f"WARNING: model {name} was measured on {', '.join(forgotten)} with other seeds; these values go, and "
+            f"--evaluate={','.join(forgotten)} measures all seeds when they are trained",
+            file=sys.stderr,
+        )
 
 
 class _Model(NamedTuple):
@@ -137,17 +155,17 @@ def _run_one(model: _Model, samples: Samples | None, done: Progress | None) -> N
     plan = model.plan(model.config.seed, model.config.seeds)
     measure = evaluate.Evaluator(model.task, plan, model.config.train.batch_size)
     if done is None:
-        _images_an_epoch(model.config, model.data)
-        state, initial, trainers = _train(model)
+        _images(1, [model.config], model.data)
+        state, initial, seconds, trainers = _train(model)
         if len(trainers) == 1:
             measure = trainers[0].measure
-        done = Progress(trainers[0].step, sum(trainer.seconds for trainer in trainers), {}, model.config.seeds)
+        done = Progress(trainers[0].step, seconds, {}, model.config.seeds)
         if samples is not None:
             model.recorder.stop.check()
             _sample(model, state, initial, samples)
         done.write(model.workdir, model.name)
     else:
-        state = _restored(model)
+        state, done = _restored(model), done._replace(seeds=model.config.seeds)
     metrics, bar, stop = model.recorder
     best, missing = plan.split(state.best_params), done.missing(model.data.tests)
     metrics.keep(lambda entry: entry["model"] != model.name or entry["split"] not in missing)
@@ -179,16 +197,17 @@ def _cohorts(model: _Model) -> Iterator[tuple[int, int, Store, Found | None]]:
         place = folder / f"seed{first}"
 
 
-def _train(model: _Model) -> tuple[TrainState, PyTree, list[Trainer]]:
-    """Train every cohort; the state of all seeds, their initial parameters, and who trained them."""
+def _train(model: _Model) -> tuple[TrainState, PyTree, float, list[Trainer]]:
+    """Train every cohort; the state of all seeds, their initial parameters, the time spent, and who trained them."""
     parts = model.name, model.task, model.data, model.config
-    states, initial, trainers = [], [], []
+    states, initial, seconds, trainers = [], [], 0.0, []
     for first, count, store, found in _cohorts(model):
         trainer = Trainer(*parts, model.plan(first, count), store, model.recorder, found)
         states.append(trainer.run())
+        seconds += trainer.seconds
         initial.append(trainer.initial_params())
         trainers.append(trainer)
-    return _joined(states), _joined(initial), trainers
+    return _joined(states), _joined(initial), seconds, trainers
 
 
 def _restored(model: _Model) -> TrainState:
@@ -219,12 +238,16 @@ def _sample(model: _Model, state: TrainState, initial: PyTree, samples: Samples)
     hosts.on_first(keep)
 
 
-def _images_an_epoch(config: ConfigDict, data: Splits) -> int:
+def _images(seeds_of_each: int, configs: list[ConfigDict], data: Splits) -> int:
+    """What models see in training, all seeds and epochs; UsageError where a batch is larger than the data."""
     count, _ = (num_examples(data[split]) for split in TRAINING)  # both, so that what is wrong is said at once
-    batch_size = config.train.batch_size
-    if batch_size > count:
-        raise UsageError(f"config.train.batch_size={batch_size}: expected at most the {count} examples")
-    return count // batch_size * batch_size
+    total = 0
+    for config in configs:
+        batch_size = config.train.batch_size
+        if batch_size > count:
+            raise UsageError(f"config.train.batch_size={batch_size}: expected at most the {count} examples")
+        total += count // batch_size * batch_size * config.train.epochs * seeds_of_each
+    return total
 
 
 def _report(workdir, options):

@@ -68,16 +68,29 @@ def _metric(summary: Mapping[str, Any], split: str, name: str) -> str:
         notes.append("A model without dynamics has one value, in the last of these columns.")
     if name in summary["chance"][split]:
         notes.append(f"Chance: {_number(summary['chance'][split][name])}.")
-    text = f"### {split}: {name}\n\n{' '.join(notes)}\n\n{_by_step(name, by_model, shown)}"
+    best = {model: seed for model, seed in summary["best_seed"].items() if seed is not None}
+    if best:
+        notes.append("Best: the seed that was best on validation, at its last step.")
+    text = f"### {split}: {name}\n\n{' '.join(notes)}\n\n{_by_step(name, by_model, shown, best)}"
     if len(every) == len(shown):
         return text
     return f"{text}\n\n<details><summary>every step</summary>\n\n{_by_step(name, by_model, every)}\n\n</details>"
 
 
-def _by_step(name: str, by_model: Mapping[str, Any], shown: Sequence[int]) -> str:
-    rows = [[model, *_row(entry, shown), _count(entry)] for model, entry in by_model.items()]
+def _by_step(
+    name: str, by_model: Mapping[str, Any], shown: Sequence[int], best: Mapping[str, int] | None = None
+) -> str:
+    last = [[_of_seed(entry, best.get(model))] if best else [] for model, entry in by_model.items()]
+    rows = [[m, *_row(entry, shown), *of, _count(entry)] for (m, entry), of in zip(by_model.items(), last, strict=True)]
     head = [f"step {step}" for step in shown] or [name]
-    return _table(["model", *head, "seeds"], rows)
+    return _table(["model", *head, *(["best"] if best else []), "seeds"], rows)
+
+
+def _of_seed(entry: Mapping[str, Any], seed: int | None) -> str:
+    """A seed's value at its last step."""
+    if seed not in entry["seeds"]:
+        return ""
+    return _number([value for value in entry["values"][entry["seeds"].index(seed)] if value is not None][-1])
 
 
 def _row(entry: Mapping[str, Any], shown: Sequence[int]) -> list[str]:

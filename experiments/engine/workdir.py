@@ -170,7 +170,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         RunError: it could not be written (a full disk, say); it is as before.
     """
-    fresh = path.with_name(path.name + ".tmp")
+    fresh = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")  # others may write it too
     try:
         fresh.write_bytes(data)
         os.replace(fresh, path)

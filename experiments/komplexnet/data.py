@@ -38,7 +38,9 @@ class Data:
 
     def _test(self, name: str, count: int, background: bool) -> Arrays:
         if name in names.VIDEOS:
-            return self._videos(name == "moving_backwards")
+            films = self._videos(name == "moving_backwards")
+            coloured = background and self.config.data.colour
+            return {**films, "images": np.repeat(films["images"], 3, axis=-1)} if coloured else films
         if name == "noise":
             clean = self._scenes("test", count, background)
             std = self.config.data.noise_variance**0.5

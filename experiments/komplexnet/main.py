@@ -7,7 +7,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.komplexnet import names, pictures
+from experiments.komplexnet import names, pictures, settings
 from experiments.komplexnet.data import Data
 from experiments.komplexnet.tasks import make_task
 
@@ -23,17 +23,20 @@ def run(config: ConfigDict, workdir: Path, *, report_only: bool = False, evaluat
             names.test_set(name)
         except ValueError as error:
             raise engine.UsageError(str(error)) from error
-    data = Data(config)
+    data, config_of = Data(config), partial(settings.of_model, config)
     engine.run(
         config,
         workdir,
-        {name: partial(make_task, config, name) for name in config.models},
+        {name: partial(make_task, config_of(name), name) for name in config.models},
         partial(data.of_model, tests=[*config.tests, *evaluate]),
         samples=partial(pictures.sample, config),
+        config_of=config_of,
         report_only=report_only,
         train=not evaluate,
         draw=pictures.draw,
-        chance=lambda split: {"accuracy": (names.digits_of(split) or config.data.num_digits) / 10},
+        chance=lambda model, split: {"accuracy": names.digits_in(model, split, config.data.num_digits) / 10},
+        section=partial(names.section, default=config.data.num_digits),
+        score="accuracy",
         time_metrics=("accuracy", "synchrony"),
         labels={"accuracy": "share of digits found", "synchrony": "synchrony loss (0: perfect)"},
     )

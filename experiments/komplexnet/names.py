@@ -73,6 +73,25 @@ def test_set(name: str) -> TestSet:
     return TestSet(known, int(steps) if at else None)
 
 
+def digits_in(model_name: str, split: str, default: int) -> int:
+    """How many digits the scenes of a split have for a model; `default`: in the config's own scenes."""
+    if split.partition("@")[0] in VIDEOS:
+        return 2
+    return digits_of(split) or model(model_name).num_digits or default
+
+
+def section(model_name: str, split: str, default: int) -> str:
+    """Under what a model's values on a test set are reported: with those of models that saw the same scenes.
+
+    The set's name; for scenes of the kind that a model was trained on, where these are not the config's own, also what
+    they are: `overlap_of_@3`, `digits5_of_@background`.
+    """
+    _, number, background = model(model_name)
+    name = test_set(split).name
+    own = background if digits_of(name) else background or (number or default) != default
+    return f"{split}_of_@{model_name.partition('@')[2]}" if own and name not in VIDEOS else split
+
+
 def digits_of(name: str) -> int | None:
     """How many digits a test set's name tells, for any name of a split; None where it tells none."""
     stem = name.partition("@")[0]

@@ -13,18 +13,18 @@ from experiments.engine.splits import Splits
 from experiments.komplexnet import names, pictures_metrics, pictures_samples
 from experiments.komplexnet.tasks import ideal_start, make_network, random_start
 
-SAMPLED = {"test": 4, "overlap": 2, "noise": 2}  # scenes of each test set that the pictures show
+SAMPLED = {"test": 4, "overlap": 2, "noise": 2}  # scenes of each test set that the pictures show; else of validation
 
 
 def sample(config: ConfigDict, trained: engine.Trained, data: Splits) -> dict[str, np.ndarray]:
-    """Arrays for the pictures: test scenes with the first seed's phases over time, its layers' phases, its kernels.
+    """Arrays for the pictures: scenes not trained on, the first seed's phases over time, of its layers, its kernels.
 
     Scenes of all sets in `SAMPLED` follow each other: images, masks, overlap, targets, and phases (N, T, H, W, C),
     amplitude (N, H, W, C), layer_l2 and so on: complex, of the last step. `set` names the set of each. Kernels are
     before/NAME and after/NAME.
     """
-    shown = {split: count for split, count in SAMPLED.items() if split in data}
-    if names.model(trained.name).network not in names.COMPLEX or not shown:
+    shown = {split: count for split, count in SAMPLED.items() if split in data} or {"validation": 4}
+    if names.model(trained.name).network not in names.COMPLEX:
         return {}
     network = make_network(config, trained.name)
     start = ideal_start if network.phases == "ideal" else random_start

@@ -161,7 +161,8 @@ def draw_moving(run: Run, scenes: str, models: Sequence[str]) -> None:
 def draw_more_steps(run: Run, scenes: str, models: Sequence[str]) -> None:
     """Scores over more steps than in training, a column a test set, the end of training marked."""
     measured = in_order(split for model in models for split in run.metrics[model])
-    sets = [split for split in measured if "@" in split and names.test_set(split).num_steps > run.num_steps]
+    known = {split: names.test_set(split) for split in measured if "@" in split}
+    sets = [s for s, (name, steps) in known.items() if name in names.STILL and steps > run.num_steps]
     rows, drawn = [], []
     for metric in ("accuracy", "synchrony"):
         found = [{names.model(m).network: run.by_seed(m, split, metric) for m in models} for split in sets]

@@ -10,7 +10,7 @@ from oscnets.models.komplexnet import LAYERS
 
 Arrays = Mapping[str, np.ndarray]  # what `pictures.sample` gives
 
-FILMED = {"test": 2, "overlap": 1, "noise": 1}  # scenes of each set in a film
+FILMED = {"test": 2, "overlap": 1, "noise": 1, "validation": 4}  # scenes of each set in a film
 _KERNELS = {
     "coupling_kernel": "coupling within the first layer",
     "feedback_l2_kernel": "feedback from l2 (sending) to the first layer (receiving)",
@@ -83,6 +83,8 @@ def _draw_layers(figures: Path, scenes: str, samples: Mapping[str, Arrays]) -> N
     for split in dict.fromkeys(first["set"]):
         shown = {}
         for name, arrays in samples.items():
+            if split not in arrays["set"]:  # of a run continued with other tests
+                continue
             scene = np.flatnonzero(arrays["set"] == split)[0]
             layers = {layer: arrays[f"layer_{layer}"][scene] for layer in LAYERS}
             shown[name] = {"phases": arrays["phases"][scene, -1], "amplitude": arrays["amplitude"][scene], **layers}

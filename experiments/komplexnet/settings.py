@@ -14,11 +14,20 @@ PICTURES = ("cifar10", "textures")
 
 def validate(config: ConfigDict) -> None:
     """Raise ValueError, with the entry, its value and what was expected, for a config out of range."""
+    _all_known("models", config.models, names.model)
+    _all_known("tests", config.tests, names.test_set)
     for entry, value, good, expected in (*_data(config), *_model(config), *_training(config)):
         if not good:
             raise ValueError(f"config.{entry}={value!r}: expected {expected}")
-    _all_known("models", config.models, names.model)
-    _all_known("tests", config.tests, names.test_set)
+
+
+def of_model(config: ConfigDict, name: str) -> ConfigDict:
+    """The config with `train` as this model has it: `train_of`'s entries, those that are not 0, in their place."""
+    network, _, background = names.model(name)
+    found = config.copy_and_resolve_references()
+    for kind in (network, *(["background"] if background else [])):
+        found.train.update({key: value for key, value in config.get("train_of", {}).get(kind, {}).items() if value})
+    return found
 
 
 Rules = Iterator[tuple[str, object, bool, str]]
@@ -59,6 +68,12 @@ def _training(config: ConfigDict) -> Rules:
     yield "train.synchrony_weight", train.synchrony_weight, train.synchrony_weight >= 0, "a weight >= 0"
     yield "train.clip_norm", train.clip_norm, train.clip_norm > 0, "a norm > 0"
     yield "train.num_examples", train.num_examples, train.num_examples >= 5, "at least 5: a fifth is for validation"
+    for kind, entries in config.get("train_of", {}).items():
+        for key, value in entries.items():
+            yield f"train_of.{kind}.{key}", value, 0 <= value < math.inf, "at least 0 (0: as in train)"
+    vit = any(names.model(name).network == "vit" for name in config.models)
+    size = config.data.size
+    yield "data.size", size, size % 4 == 0 or not vit, "a multiple of 4, the patches of the model vit"
     yield "slice_size", config.slice_size, config.slice_size >= 0, "at least 0"
 
 

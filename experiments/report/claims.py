@@ -17,7 +17,7 @@ class Claim(NamedTuple):
 
     claim: str
     verdict: str
-    kind: str  # "yes", "part" or "no"
+    kind: str  # "yes", "part", "no" or "open"
 
 
 def read(folder: Path) -> list[Claim]:
@@ -45,13 +45,15 @@ def parse(text: str) -> list[Claim]:
 
 
 def kind(verdict: str) -> str:
-    """What a verdict begins with: "reproduced" alone is yes, "not" is no, all else is in part."""
+    """What a verdict begins with: "reproduced" alone is yes, "not run" open, "not" is no, all else is in part."""
     said = re.sub(r"[*_`]", "", verdict).strip().lower()
     bold = _BOLD.match(verdict.strip())
     qualified = re.search(r"\b(in part|partly|where|only|direction|but|not)\b", bold[1].lower()) if bold else None
     if said.startswith("reproduced") and not qualified:
         return "yes"
-    return "no" if said.startswith(("not ", "no ", "failed")) else "part"
+    if re.match(r"not (yet )?(run|tested|measured)\b", said):
+        return "open"
+    return "no" if said.startswith(("not ", "no ", "failed", "the contrary")) else "part"
 
 
 def inline(text: str) -> str:

@@ -87,7 +87,7 @@ def _run(number: int, page: dict[str, Any]) -> str:
     return f'<section id="run{number}" aria-labelledby="run{number}-title">{"".join(parts)}</section>'
 
 
-_VERDICTS = {"yes": "✓ holds", "part": "◐ in part", "no": "✗ does not hold"}
+_VERDICTS = {"yes": "✓ holds", "part": "◐ in part", "no": "✗ does not hold", "open": "○ open"}
 
 
 def _claims(claims) -> str:

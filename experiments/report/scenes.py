@@ -13,6 +13,8 @@ from oscnets.plotting import strongest_channel
 
 Arrays = Mapping[str, NDArray]
 
+MOST_OBJECTS = 8
+
 
 class Reduction(NamedTuple):
     """What is left out of samples; None leaves nothing out."""
@@ -32,12 +34,16 @@ REDUCTIONS = (
 
 
 def read(folder: Path) -> dict[str, dict[str, NDArray]]:
-    """The samples of a run that can be shown, by model; {} where there are none."""
+    """The samples of a run that can be shown, by model; {} where there are none.
+
+    Scenes of more than `MOST_OBJECTS` are left out: the page has a bit for each.
+    """
     found = {}
     for path in sorted((Path(folder) / "samples").glob("*.npz")):
         with np.load(path) as stored:
             arrays = dict(stored)
-        if "images" in arrays and ("phases" in arrays or "predictions" in arrays):
+        few = "masks" not in arrays or _objects(arrays).shape[-1] <= MOST_OBJECTS
+        if few and "images" in arrays and ("phases" in arrays or "predictions" in arrays):
             found[path.stem] = arrays
     return found
 
@@ -60,12 +66,16 @@ def pack(arrays: Arrays, reduction: Reduction) -> dict[str, Any]:
     kept = {"image": packed(_bytes(_with_channels(pick["images"], 3))), "scenes": list(_names(arrays, chosen))}
     of_kind = _phases(arrays, chosen, reduction) if "phases" in arrays else _states(arrays, chosen, reduction)
     if "masks" in pick:
-        # Masks of a model of one phase a place begin with the background's.
-        kept["objects"] = packed(_bits(pick["masks"][..., arrays["phases"].ndim == 4 :]))
+        kept["objects"] = packed(_bits(_objects({**arrays, **pick})))
     for name in ("labels", "predictions"):
         if name in pick:
             kept[name] = packed(pick[name].astype(np.uint8))
     return kept | of_kind
+
+
+def _objects(arrays):
+    """Their masks; those of a model of one phase a place begin with the background's."""
+    return arrays["masks"][..., "phases" in arrays and arrays["phases"].ndim == 4 :]
 
 
 def _phases(arrays, chosen, reduction):
@@ -161,6 +171,6 @@ def _bytes(images: NDArray) -> NDArray[np.uint8]:
 
 def _bits(masks: NDArray) -> NDArray[np.uint8]:
     """Masks (..., G) -> (...), bit g set inside group g."""
-    if masks.shape[-1] > 8:
-        raise ValueError(f"the viewer tells at most 8 groups apart, got {masks.shape[-1]}")
+    if masks.shape[-1] > MOST_OBJECTS:
+        raise ValueError(f"the viewer tells at most {MOST_OBJECTS} groups apart, got {masks.shape[-1]}")
     return (masks.astype(np.uint8) << np.arange(masks.shape[-1], dtype=np.uint8)).sum(-1).astype(np.uint8)

@@ -26,8 +26,8 @@ def conv_step(
 ) -> Array:
     """One step of phases that attract their neighbours and repel everything (KomplexNet, equation 1).
 
-        phase += rate * [ sum_near kernel * b' sin(phase' - phase)  -  epsilon * sum_all b' sin(phase' - phase) ],   b
-        = tanh(amplitude)
+        phase += rate * [ sum_near kernel * b' sin(phase' - phase)  -  epsilon * sum_all b' sin(phase' - phase) ]
+        b = tanh(amplitude)
 
     Args:
         phases: (..., H, W, C) radians.

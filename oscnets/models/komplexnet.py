@@ -52,7 +52,8 @@ def ideal_phases(key: Array, masks: Array, overlap: Array, channels: int) -> Arr
         key: one PRNG key an image, shape (...).
         masks: (..., H, W, G), one mask an object.
         overlap: (..., H, W): where two objects are; these pixels get the phase halfway between the first two objects
-            (the circular mean of opposite phases, where it is undefined, read as the middle of the arc).
+            (the circular mean of opposite phases, where it is undefined, read as the middle of the arc). With more than
+            two objects too, since `overlap` does not tell which of them meet.
         channels: C.
 
     Returns:

@@ -95,6 +95,28 @@ def test_fewer_seeds_keep_the_first(three, tmp_path, monkeypatch):
     assert train(tmp_path, "--config.seeds=3") == pytest.approx(three, rel=1e-4, abs=1e-5)
 
 
+def test_other_seeds_and_what_was_measured_besides(tmp_path, capsys):
+    train(tmp_path, "--config.seeds=2")
+    evaluate = [f"--workdir={tmp_path}", "--evaluate=noise@3"]
+    assert toy.main(evaluate) == 0
+    both = metrics(tmp_path)
+    capsys.readouterr()
+    train(tmp_path, "--config.seeds=3")
+    told = capsys.readouterr().err
+    assert "deep was measured on noise@3 with other seeds" in told and "--evaluate=noise@3" in told
+    assert toy.main(evaluate) == 0
+    three = metrics(tmp_path)
+    assert of_seeds(three, 2) == pytest.approx(both, rel=1e-4, abs=1e-5)
+    assert {key[0] for key in three if key[2] == "noise@3"} == {0, 1, 2}
+    # Measured for fewer seeds, a set is measured for all again when there are more.
+    assert toy.main([*CONFIG, f"--workdir={tmp_path}", "--config.seeds=1"]) == 0
+    assert toy.main([f"--workdir={tmp_path}", "--evaluate=noise@4"]) == 0
+    assert {key[0] for key in metrics(tmp_path) if key[2] == "noise@4"} == {0}
+    train(tmp_path, "--config.seeds=3")
+    assert toy.main([f"--workdir={tmp_path}", "--evaluate=noise@4"]) == 0
+    assert {key[0] for key in metrics(tmp_path) if key[2] == "noise@4"} == {0, 1, 2}
+
+
 def test_models_may_be_added_and_those_left_out_are_kept(tmp_path, capsys):
     def lines(place, *models):
         assert toy.main([CONFIG[0], f"--workdir={tmp_path / place}", f"--config.models={models}"]) == 0

@@ -125,10 +125,48 @@ def test_paired_tests_at_the_last_step(make_run):
 
 def test_the_level_of_guessing_may_differ_between_splits(make_run):
     workdir = make_run(whole_run())
-    report.build(workdir, chance=lambda split: {"accuracy": 0.5} if split == "noise" else {"accuracy": 0.25})
+    report.build(workdir, chance=lambda model, split: {"accuracy": 0.5 if split == "noise" else 0.25})
     text = (workdir / "summary.md").read_text()
     for split, level in (("test", "0.250"), ("noise", "0.500")):
         assert f"Chance: {level}." in text.split(f"### {split}: accuracy")[1].split("###")[0]
+
+
+def test_a_level_that_models_do_not_share_is_not_told(make_run):
+    workdir = make_run(whole_run())
+    levels = report.build(workdir, chance=lambda model, split: {"accuracy": len(model) / 10, "loss": 0.5})["chance"]
+    assert levels == {split: {"loss": 0.5} for split in ("train", "validation", "test", "noise")}
+
+
+def test_models_measured_on_other_data_stand_in_a_section_of_their_own(make_run):
+    workdir = make_run(whole_run())
+    summary = report.build(
+        workdir,
+        section=lambda model, split: "test_of_moving" if (model, split) == ("moving", "test") else split,
+        chance=lambda model, split: {"accuracy": {"still": 0.1, "moving": 0.3}[model]},
+    )
+    assert summary["splits"] == ["test", "noise", "test_of_moving"] and not summary["missing"]
+    assert list(summary["results"]["test"]["accuracy"]) == ["still"]
+    assert list(summary["results"]["test_of_moving"]["accuracy"]) == ["moving"]
+    assert {test["split"] for test in summary["tests"]} == {"noise"}
+    assert summary["tests"][0]["p_adjusted"] == summary["tests"][0]["p"]
+    levels = {split: level.get("accuracy") for split, level in summary["chance"].items()}
+    assert levels == {"train": None, "validation": None, "test": 0.1, "noise": None, "test_of_moving": 0.3}
+    assert (workdir / "figures" / "over_time_test_of_moving.png").exists()
+    assert "### test_of_moving: accuracy" in (workdir / "summary.md").read_text()
+
+
+def test_the_best_model_on_validation_data(make_run):
+    workdir = make_run(whole_run())
+    assert "best |" not in (report.build(workdir) and (workdir / "summary.md").read_text())
+    summary = report.build(workdir, score="accuracy")
+    validated = load_metrics(workdir)["moving"]["validation"]["accuracy"]
+    best = max(validated, key=lambda seed: max(np.ravel(value)[-1] for value in validated[seed].values()))
+    assert summary["best_seed"]["moving"] == best
+    entry = summary["results"]["test"]["accuracy"]["moving"]
+    head, _, moving = table((workdir / "summary.md").read_text(), "### test: accuracy")
+    assert head[-2:] == ["best", "seeds"]
+    assert moving[-2] == f"{entry['values'][entry['seeds'].index(best)][-1]:.3f}"
+    assert report.build(workdir, score="-accuracy")["best_seed"]["moving"] != best
 
 
 def test_tables_have_a_model_a_row_in_the_config_s_order(make_run):

@@ -33,7 +33,9 @@ def test_claims_of_a_results_folder():
         ("**reproduced where the CNN is local**: 2 layers see 5 pixels", "part"),
         ("**close, not on par**", "part"),
         ("**Not reproduced**", "no"),
-        ("not tested", "no"),
+        ("**the contrary** at this length", "no"),
+        ("not tested", "open"),
+        ("**not run yet**: a command", "open"),
     ],
 )
 def test_kinds_of_verdicts(verdict, kind):
