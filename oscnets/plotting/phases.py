@@ -105,9 +105,13 @@ def finish_circle(axes: Axes, radius: float, title: str) -> None:
     axes.tick_params(pad=-3)
     axes.spines["polar"].set_visible(False)
     axes.set_title(title, fontsize=9)
-    if axes.get_legend_handles_labels()[0]:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        if len(labels) > 2:  # no wider than two
+            labels = labels[:1] + [label.removeprefix("r = ") for label in labels[1:]]
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.02), "ncols": 3, "borderpad": 0.0}
-        axes.legend(fontsize=8, frameon=False, handlelength=0.8, handletextpad=0.4, columnspacing=0.9, **place)
+        place |= {"handlelength": 0.8, "handletextpad": 0.4, "columnspacing": 0.9}
+        axes.legend(handles, labels, fontsize=8, frameon=False, **place)
 
 
 def scene_sheet(

@@ -45,6 +45,13 @@ def test_polar_arrows_are_the_order_parameters_of_active_units(scene):
     assert [len(dots.get_offsets()) for dots in axes.collections] == [32, 32]
 
 
+def test_three_lengths_take_no_more_room_than_two(scene):
+    phases, amplitude, masks = scene
+    axes = plotting.polar_phases(phases, amplitude, np.concatenate([masks, masks[..., :1]], axis=-1)).axes[0]
+    first, *others = (text.get_text() for text in axes.get_legend().get_texts())
+    assert first.startswith("r = ") and len(others) == 2 and all(0 <= float(text) <= 1 for text in others)
+
+
 def test_polar_plot_of_an_empty_group_and_of_silence(scene):
     phases, amplitude, masks = scene
     masks = np.stack([masks[..., 0], np.zeros_like(masks[..., 0])], axis=-1)
