@@ -140,7 +140,7 @@ def claim(workdir: Path, experiment: str, chosen: Sequence[Point], arguments: Se
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            write_atomically(path, (json.dumps(present, indent=1) + "\n").encode())
+            write_atomically(path, (json.dumps(present, indent=1) + "\n").encode(), shared=True)
         stored = json.loads(path.read_text())
     except (OSError, ValueError, RunError) as error:
         raise UsageError(f"workdir {workdir}: {error}") from error

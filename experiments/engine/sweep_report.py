@@ -25,8 +25,9 @@ def build(workdir: Path, experiment: str, points: Sequence[Any]) -> None:
     keys = list(dict.fromkeys(key for point in points for key in point.changes))
     summaries = {point.name: _summary(workdir / "runs" / point.name) for point in points}
     rows = [row for point in points for row in _rows(point, summaries[point.name])]
-    write_atomically(workdir / "sweep.csv", _csv(rows, keys).encode())
-    write_atomically(workdir / "sweep.md", _markdown(experiment, points, keys, summaries, rows).encode())
+    write_atomically(workdir / "sweep.csv", _csv(rows, keys).encode(), shared=True)
+    text = _markdown(experiment, points, keys, summaries, rows)
+    write_atomically(workdir / "sweep.md", text.encode(), shared=True)
 
 
 def _summary(folder: Path) -> Mapping[str, Any] | None:

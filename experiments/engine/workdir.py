@@ -164,13 +164,18 @@ def _usable(workdir):
         raise UsageError(f"workdir {workdir} cannot be written: {error.strerror or error}") from error
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, shared: bool = False) -> None:
     """Write a file so that it is either as before or complete.
+
+    Args:
+        path: the file. What a kill leaves beside it, PATH.tmp, the next write takes over.
+        data: its content.
+        shared: other processes may write it at the same time. A kill may then leave a file that stays.
 
     Raises:
         RunError: it could not be written (a full disk, say); it is as before.
     """
-    fresh = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")  # others may write it too
+    fresh = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.tmp" if shared else f"{path.name}.tmp")
     try:
         fresh.write_bytes(data)
         os.replace(fresh, path)

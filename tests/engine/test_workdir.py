@@ -1,6 +1,7 @@
 """The folder of a run: one config, one process."""
 
 import json
+import os
 
 import pytest
 from ml_collections import ConfigDict
@@ -105,3 +106,24 @@ def test_an_atomic_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         workdir.note(tmp_path, new=2)
     assert workdir.load(tmp_path) == {"old": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_file_that_another_process_writes_meanwhile(shared, tmp_path, monkeypatch):
+    """Just before the file takes its place, another process writes it from beginning to end."""
+    path, replace, others = tmp_path / "sweep.json", os.replace, iter([12345])
+
+    def meanwhile(source, target):
+        if pid := next(others, None):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "getpid", lambda: pid)
+                workdir.write_atomically(path, b"theirs", shared=shared)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    if shared:
+        workdir.write_atomically(path, b"ours", shared=True)
+        assert path.read_bytes() == b"ours" and list(tmp_path.iterdir()) == [path]
+    else:
+        with pytest.raises(RunError, match="cannot write"):
+            workdir.write_atomically(path, b"ours")
