@@ -88,9 +88,7 @@ def _by_step(
 
 def _of_seed(entry: Mapping[str, Any], seed: int | None) -> str:
     """A seed's value at its last step."""
-    if seed not in entry["seeds"]:
-        return ""
-    return _number([value for value in entry["values"][entry["seeds"].index(seed)] if value is not None][-1])
+    return _number(entry["values"][entry["seeds"].index(seed)][-1]) if seed in entry["seeds"] else ""
 
 
 def _row(entry: Mapping[str, Any], shown: Sequence[int]) -> list[str]:

@@ -169,6 +169,14 @@ def test_the_best_model_on_validation_data(make_run):
     assert report.build(workdir, score="-accuracy")["best_seed"]["moving"] != best
 
 
+def test_the_best_seed_of_a_value_that_is_undefined(make_run):
+    records = [r | {"value": None} if r["name"].startswith("synchrony") else r for r in whole_run()]
+    workdir = make_run(records)
+    report.build(workdir, score="accuracy")
+    _, moving = table((workdir / "summary.md").read_text(), "### test: synchrony")
+    assert moving[0] == "moving" and moving[-2] == "undefined"
+
+
 def test_tables_have_a_model_a_row_in_the_config_s_order(make_run):
     workdir = make_run(whole_run())
     report.build(workdir, chance={"accuracy": 0.1})
