@@ -8,11 +8,7 @@ import pytest
 from experiments.engine.errors import CheckpointError
 from tests.engine import test_checkpoint
 
-pytestmark = [
-    pytest.mark.endurance,
-    # What Orbax leaves of a read that failed complains of its closed event loop when it is collected.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.endurance
 
 saved = test_checkpoint.saved
 make_leaves, restore, same = test_checkpoint.make_leaves, test_checkpoint.restore, test_checkpoint.same
