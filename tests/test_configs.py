@@ -102,14 +102,33 @@ def test_no_names_of_models(name):
         names.model(name)
 
 
-def test_names_of_test_sets():
-    assert names.test_set("test") == ("test", None)
-    assert names.test_set("digits9@60") == ("digits9", 60)
-    assert names.test_set("frames@3") == ("frames", 3)
-    assert [names.digits_of(name) for name in ("digits4@60", "digits9", "test@60", "validation")] == [4, 9, None, None]
-    for name in ("tests", "digits1", "test@", "test@0", "test@x", "moving@3", "moving_backwards@3"):
-        with pytest.raises(ValueError, match=re.escape(f"no test set {name!r}: expected one of test, ")):
-            names.test_set(name)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("test", ("test", None, None, None, None)),
+        ("digits9@60", ("test", None, 9, None, 60)),
+        ("frames@3", ("frames", None, None, None, 3)),
+        ("noise0.2", ("noise", 0.2, None, None, None)),
+        ("noise0", ("noise", 0.0, None, None, None)),
+        ("overlap.4+digits2+plain@7", ("overlap", 0.4, 2, False, 7)),
+        ("digits5+background", ("test", None, 5, True, None)),
+    ],
+)
+def test_names_of_test_sets(name, expected):
+    assert names.test_set(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tests", "digits", "digits1", "digits10", "digits25", "digits2+digits3", "test+digits1", "test+clouds",
+        "test+plain+digits3", "test0.1", "overlap0", "overlap1.5", "noise-1", "noise0.1.2", "test@", "test@0", "test@x",
+        "moving@3", "moving_backwards@3", "moving+digits3", "frames+background", "",
+    ],
+)  # fmt: skip
+def test_no_names_of_test_sets(name):
+    with pytest.raises(ValueError, match=re.escape(f"no test set {name!r}: expected one of test, ")):
+        names.test_set(name)
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,33 @@ def test_pictures_lie_behind_all_scenes_of_a_model_that_is_trained_so():
     assert np.std(pictured["noise"]["images"] - pictured["test"]["images"]) > 0.1
 
 
+def test_any_model_on_scenes_of_any_other():
+    plain, three, pictured = (
+        splits(
+            model, "test", "noise", "noise+digits3", "overlap0.6", "overlap0.6+digits2", "test+background", "test+plain"
+        )
+        for model in ("real", "real@3", "real@background")
+    )
+    same = [
+        (plain["noise+digits3"], three["noise"]),
+        (plain["overlap0.6"], three["overlap0.6+digits2"]),
+        (plain["test+background"], pictured["test"]),
+        (plain["test"], pictured["test+plain"]),
+    ]
+    for first, second in same:
+        for name, array in first.items():
+            np.testing.assert_array_equal(array, second[name])
+    assert not np.array_equal(plain["test"]["images"], plain["test+background"]["images"])
+
+
+def test_levels_other_than_the_configs():
+    data = splits("real", "test", "noise0", "noise", "noise0.4", "overlap0.1", "overlap0.9")
+    spread = [np.abs(data[name]["images"] - data["test"]["images"]).mean() for name in ("noise0", "noise", "noise0.4")]
+    assert spread[0] == 0 < 1.5 * spread[1] < spread[2]
+    shares = [data[name]["overlap"].mean() for name in ("overlap0.1", "overlap0.9")]
+    assert 0 < 3 * shares[0] < shares[1]
+
+
 def test_videos_are_the_same_from_either_end():
     data = splits("real", "moving", "moving_backwards", "frames")
     forwards, backwards = data["moving"], data["moving_backwards"]
@@ -168,23 +195,31 @@ def test_only_models_that_saw_the_same_scenes_are_compared():
         "frames": ["frames"] * 4,
     }
     assert names.section("komplexnet@2", "test@60", 3) == "test@60_of_@2"
-    guessed = [names.digits_in(model, split, 4) for model in models[1:] for split in ("test", "digits5", "frames@3")]
+    assert names.section("real@3", "noise+digits3", 2) == "noise+digits3"
+    assert names.section("real@3", "overlap+background", 2) == "overlap+background_of_@3"
+    assert names.section("real@background", "digits5+plain", 2) == "digits5+plain"
+    guessed = [
+        names.digits_in(model, split, 4) for model in models[1:] for split in ("validation", "digits5", "frames@3")
+    ]
     assert guessed == [2, 5, 2, 3, 5, 2, 4, 5, 2]
 
 
-def test_videos_for_a_model_trained_in_colour(monkeypatch):
+def test_every_scene_has_the_colours_that_the_model_was_trained_in():
     config = configs.get_config("smoke")
     config.data.colour = True
-    sets = Data(config).of_model("real@background", ("test", "frames"))
-    assert sets["test"]()["images"].shape[-1] == sets["frames"]()["images"].shape[-1] == 3
-    assert Data(config).of_model("real", ("frames",))["frames"]()["images"].shape[-1] == 1
+    tests = ("test", "frames", "noise+plain", "digits3+background")
+    channels = {
+        model: {Data(config).of_model(model, tests)[name]()["images"].shape[-1] for name in tests}
+        for model in ("real@background", "real")
+    }
+    assert channels == {"real@background": {3}, "real": {1}}
 
 
 def steps(model, split):
-    name, num_steps = names.test_set(split)
-    if name in names.VIDEOS:
+    test = names.test_set(split)
+    if test.kind in names.VIDEOS:
         return 29
-    return (num_steps or 3) if names.model(model).network in names.FEEDBACK else 1
+    return (test.num_steps or 3) if names.model(model).network in names.FEEDBACK else 1
 
 
 def test_a_trained_model_is_tested_on_other_sets(workdir, tmp_path):

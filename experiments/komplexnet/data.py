@@ -31,27 +31,36 @@ class Data:
 
     def of_model(self, name: str, tests: Sequence[str]) -> dict[str, Callable[[], Arrays]]:
         """Split -> function that gives its arrays, for a model that is to be measured on the named test sets."""
-        model = names.model(name)
-        count, background = model.num_digits or self.config.data.num_digits, model.background
-        test = {split: partial(self._test, names.test_set(split).name, count, background) for split in tests}
-        return {split: partial(self._scenes, split, count, background) for split in TRAINING} | test
+        model = names.model(name)._replace(num_digits=names.model(name).num_digits or self.config.data.num_digits)
+        coloured = model.background and self.config.data.colour
+        train = {
+            split: partial(self._scenes, split, model.num_digits, model.background, coloured) for split in TRAINING
+        }
+        return train | {split: partial(self._test, names.test_set(split), model) for split in tests}
 
-    def _test(self, name: str, count: int, background: bool) -> Arrays:
-        if name in names.VIDEOS:
-            films = self._videos(name == "moving_backwards")
-            coloured = background and self.config.data.colour
-            return {**films, "images": np.repeat(films["images"], 3, axis=-1)} if coloured else films
-        if name == "noise":
-            clean = self._scenes("test", count, background)
-            std = self.config.data.noise_variance**0.5
-            return {**clean, "images": corruptions.gaussian_noise(clean["images"], std=std, seed=4)}
-        if number := names.digits_of(name):
-            return self._scenes("test", number, background)
-        return self._scenes(name, count, background)
+    def _test(self, test: names.TestSet, model: names.Model) -> Arrays:
+        """The scenes of a test set as a model sees them: in colour, if it was trained so."""
+        coloured, pictures = model.background and self.config.data.colour, False
+        if test.kind in names.VIDEOS:
+            scenes = self._videos(test.kind == "moving_backwards")
+        else:
+            pictures = model.background if test.background is None else test.background
+            split, overlap = ("overlap", test.level) if test.kind == "overlap" else ("test", None)
+            scenes = self._scenes(split, test.num_digits or model.num_digits, pictures, coloured and pictures, overlap)
+        images = scenes["images"]
+        if coloured and not pictures:
+            images = np.repeat(images, 3, axis=-1)
+        if test.kind == "noise":
+            variance = self.config.data.noise_variance if test.level is None else test.level
+            images = corruptions.gaussian_noise(images, std=variance**0.5, seed=4)
+        return {**scenes, "images": images}
 
-    def _make_scenes(self, split: str, count: int, background: bool) -> Arrays:
+    def _make_scenes(
+        self, split: str, count: int, background: bool, colour: bool, overlap: float | None = None
+    ) -> Arrays:
         data, total = self.config.data, self.config.train.num_examples
-        overlap = data.test_overlap if split == "overlap" else data.max_overlap
+        if overlap is None:
+            overlap = data.test_overlap if split == "overlap" else data.max_overlap
         held_out = total // VALIDATION
         number = {"train": total - held_out, "validation": held_out}.get(split, data.test_examples)
         seed = ("train", "validation", "test", "overlap").index(split)
@@ -60,7 +69,7 @@ class Data:
         digits = self._base(data.source, split)
         if background:
             pictures = self._base(data.background, split)
-            return _arrays(backgrounds.generate(digits, pictures, colour=data.colour, **settings))
+            return _arrays(backgrounds.generate(digits, pictures, colour=colour, **settings))
         return _arrays(multi_mnist.generate(digits, **settings))
 
     def _make_videos(self, backwards: bool) -> Arrays:

@@ -162,7 +162,7 @@ def draw_more_steps(run: Run, scenes: str, models: Sequence[str]) -> None:
     """Scores over more steps than in training, a column a test set, the end of training marked."""
     measured = in_order(split for model in models for split in run.metrics[model])
     known = {split: names.test_set(split) for split in measured if "@" in split}
-    sets = [s for s, (name, steps) in known.items() if name in names.STILL and steps > run.num_steps]
+    sets = [s for s, test in known.items() if test.kind in names.STILL and test.num_steps > run.num_steps]
     rows, drawn = [], []
     for metric in ("accuracy", "synchrony"):
         found = [{names.model(m).network: run.by_seed(m, split, metric) for m in models} for split in sets]

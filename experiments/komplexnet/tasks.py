@@ -68,10 +68,10 @@ def _judge_complex(network: models.KomplexNet, start: Callable) -> Judge:
     moving = partial(video_scores, network, start) if network.phases == "kuramoto" else by_frame(None)
 
     def judge(split):
-        name, num_steps = names.test_set(split)
-        if name in names.STILL:
-            return still(num_steps)
-        return by_frame(num_steps) if name == "frames" else moving
+        test = names.test_set(split)
+        if test.kind in names.STILL:
+            return still(test.num_steps)
+        return by_frame(test.num_steps) if test.kind == "frames" else moving
 
     return judge
 
@@ -79,7 +79,7 @@ def _judge_complex(network: models.KomplexNet, start: Callable) -> Judge:
 def _judge_real(network: nn.Module) -> Judge:
     still = partial(real_scores, network)
     by_frame = partial(frame_scores, still)
-    return lambda split: still if names.test_set(split).name in names.STILL else by_frame
+    return lambda split: still if names.test_set(split).kind in names.STILL else by_frame
 
 
 def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
