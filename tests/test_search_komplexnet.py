@@ -28,16 +28,22 @@ TINY = (
 )
 
 
-@pytest.mark.parametrize("network", ["komplexnet", "feedback", "feedback_l3", "fixed_kernel@3", "random", "real"])
+@pytest.mark.parametrize(
+    "network",
+    ["komplexnet", "feedback", "feedback_l3", "fixed_kernel@3", "random", "real", "vit", "komplexnet@background"],
+)
 def test_values_are_those_that_the_config_trains_with(network):
-    config = configs.get_config("digits").lock()
+    config = configs.get_config("paper").lock()
     problem = search.problem(config, network)
     assert problem.space.holds(problem.start)
-    assert leaves(problem.settled(problem.start)) == {**leaves(config), "models": (network,)}
+    alone = leaves(settings.of_model(config, network)) | {"models": (network,)}
+    config = problem.settled(problem.start)
+    assert leaves(config) == alone
     changed = {**{name: low for name, (low, _) in problem.space.traced.items()}}
     changed |= {name: sizes[0] for name, sizes in problem.space.shapes.items()}
     settled = problem.settled(changed)
     settings.validate(settled)
+    assert settings.of_model(settled, network) == settled
     found = search.values_of(settled, network)
     assert {name: found[name] for name in changed} == changed
     others = {"train.learning_rate", "train.synchrony_weight", "models", "feedback_kernel_size"}

@@ -76,7 +76,8 @@ class Problem(NamedTuple):
             mean over the config's seeds, is the objective. It is never measured on anything else.
         data: "train" and "validation": arrays, or functions that give them, called when there is a trial to train.
         start: the config's own values. They are the first trial where they lie within the space.
-        settled: values -> the config that trains a model with them.
+        settled: values -> the config that trains a model with them, checked (`config.check`). Its epochs, seeds
+            and batch size are those of a trial.
     """
 
     space: Space
@@ -124,14 +125,11 @@ def main(
     return cli.main(start, name=name, validate=validate, may_change=_MAY_CHANGE, argv=rest, own=own)
 
 
-def run(
-    problem: Problem, config: ConfigDict, workdir: Path, *, trials: int, together: int, name: str, **settings: str
-) -> None:
+def run(problem: Problem, workdir: Path, *, trials: int, together: int, name: str, **settings: str) -> None:
     """Search until the workdir has so many trials, and report.
 
     Args:
         problem: what is searched.
-        config: checked (`config.check`); its epochs and seeds are those of a trial.
         workdir: the search's folder, claimed (`workdir.claim`): study.db keeps the finished trials (Optuna), and
             trials.csv, search.md, search.png and best.py tell of them.
         trials: in all; no more than there are already only reports.
@@ -149,7 +147,7 @@ def run(
     settings = {**settings, "together": together, "space": problem.space.to_json()}
     with _study(workdir, problem, settings) as study:
         if len(study.trials) < trials:
-            _search(study, problem, config, trials, together)
+            _search(study, problem, trials, together)
         if not study.trials:
             raise UsageError(f"workdir {workdir} has no trials to report yet")
         search_report.build(workdir, study, problem, name)
@@ -188,7 +186,8 @@ def _distributions(space):
     return traced | shapes
 
 
-def _search(study, problem, config, trials, together):
+def _search(study, problem, trials, together):
+    config = problem.settled(problem.start)
     if not study.trials and not problem.space.holds(problem.start):
         print(f"NOTE: no trial has the config's own values, outside the space: {dict(problem.start)}", file=sys.stderr)
     with Stop() as stop, log.progress_bar(0) as bar:
@@ -268,7 +267,7 @@ def _start(make_problem, name, given, trials, together, command, config, workdir
         raise UsageError(str(error)) from error
     if not report_only:
         workdir_lib.note(workdir, command=command)
-    run(problem, config, workdir, trials=0 if report_only else trials, together=together, name=name, **given)
+    run(problem, workdir, trials=0 if report_only else trials, together=together, name=name, **given)
 
 
 def _take(argv: Sequence[str], flags: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -12,7 +12,7 @@ from experiments.engine import search
 from experiments.engine.trials import Values
 from experiments.komplexnet import names
 from experiments.komplexnet.data import Data
-from experiments.komplexnet.settings import validate
+from experiments.komplexnet.settings import of_model, validate
 from experiments.komplexnet.tasks import make_task
 from oscnets.models.komplexnet import LAYERS
 
@@ -50,7 +50,7 @@ def problem(config: ConfigDict, network: str) -> search.Problem:
 
 def values_of(config: ConfigDict, network: str) -> Values:
     """What a config says of the hyper-parameters of a model, by the names that the search has for them."""
-    known = config_lib.leaves(config)
+    known = config_lib.leaves(of_model(config, network))
     rates = known[f"{_place(network)}.feedback_rates"] if _place(network) != "model" else ()
     found = {name: known[entry] for name, entry in _entries(network).items()}
     return found | {f"rate_{layer}": rate for layer, rate in zip(LAYERS, rates, strict=False)}
@@ -62,7 +62,7 @@ def with_values(config: ConfigDict, network: str, values: Values) -> ConfigDict:
     if (place := _place(network)) != "model":
         merged = {**values_of(config, network), **values}
         changes[f"{place}.feedback_rates"] = tuple(merged[f"rate_{layer}"] for layer in LAYERS)
-    changed = config.copy_and_resolve_references().unlock()
+    changed = of_model(config, network).unlock()
     with changed.ignore_type():
         changed.update_from_flattened_dict({**changes, "models": (network,)})
     return changed.lock()

@@ -22,11 +22,13 @@ def validate(config: ConfigDict) -> None:
 
 
 def of_model(config: ConfigDict, name: str) -> ConfigDict:
-    """The config with `train` as this model has it: `train_of`'s entries, those that are not 0, in their place."""
+    """The config with `train` as this model has it: the entries of `train_of` that are not 0, moved there."""
     network, _, background = names.model(name)
     found = config.copy_and_resolve_references()
     for kind in (network, *(["background"] if background else [])):
-        found.train.update({key: value for key, value in config.get("train_of", {}).get(kind, {}).items() if value})
+        own = found.get("train_of", {}).get(kind, {})
+        found.train.update({key: value for key, value in own.items() if value})
+        own.update(dict.fromkeys(own, 0))
     return found
 
 
