@@ -227,8 +227,14 @@ def reference(
     feedback: bool = False,
     network: type[KomplexNet] = KomplexNet,
 ) -> tuple[Callable[[], None], dict[str, Any]]:
-    """Write weights, phases, loss and gradient to an npz file: state/KEY, phases, num_steps, loss, gradient/KEY."""
+    """Write weights, phases, loss and gradient to an npz file: state/KEY, phases, num_steps, loss, gradient/KEY.
+
+    Feedback starts so small that no other gradient would tell; here its kernels are as if trained.
+    """
     model, batch = _setup(network, batch_size, kernel_size, feedback, torch.device("cpu"))
+    for key, parameter in model.named_parameters():
+        if key.startswith("kernel_kuramoto_"):
+            nn.init.normal_(parameter, std=0.1)
     value = loss(model, **batch, num_steps=num_steps, weight=1.0)
     value.backward()
     arrays = {f"state/{key}": tensor for key, tensor in model.state_dict().items()}

@@ -36,11 +36,11 @@ def gate(real: Array, imag: Array, classic: Array) -> Polar:
         classic: L(|z|), of the same shape; it silences inputs out of phase instead of letting them act as inhibition.
 
     Returns:
-        Polar, before normalization. Where psi = 0 the unit vector is (0, 0), and all gradients are finite.
+        Polar, before normalization. Where psi = 0 its angle is 0, the unit vector (1, 0), and all gradients are finite.
     """
     size = modulus(real, imag)
     safe = jnp.where(size > 0, size, 1)
-    return Polar(0.5 * size + 0.5 * classic, real / safe, imag / safe)
+    return Polar(0.5 * size + 0.5 * classic, jnp.where(size > 0, real / safe, 1), imag / safe)
 
 
 def rectify(z: Polar, scale: Array, shift: Array, axes: int | tuple[int, ...]) -> Polar:

@@ -10,7 +10,7 @@ from experiments.bench import __main__ as bench
 from experiments.bench import harness, jax_komplexnet, komplexnet
 from experiments.engine import mesh
 
-REFERENCE = Path(__file__).parents[1] / "golden" / "komplexnet_gradients.npz"
+GOLDEN = Path(__file__).parents[1] / "golden"
 TINY = ["--batch_size=4", "--num_steps=2", "--kernel_size=3", "--rounds=2"]
 KEYS = {"images_per_second", "peer_images_per_second", "ratio", "compile_seconds", "peak_rss_mb"}
 
@@ -24,15 +24,18 @@ def toys(monkeypatch):
     monkeypatch.setattr(komplexnet, "JAX_SIDE", "tests.bench.toy")
 
 
-def test_loss_and_gradients_are_those_of_pytorch_and_a_fault_is_seen(tmp_path):
-    """REFERENCE is what `torch_komplexnet.reference` wrote for batch_size=4, num_steps=15, kernel_size=13."""
-    with np.load(REFERENCE) as stored:
-        arrays = dict(stored)
-    arrays["gradient/convA.norm.bias"][3] *= 1.01
-    np.savez(tmp_path / "reference.npz", **arrays)
-    _, facts = jax_komplexnet.differences(path=str(tmp_path / "reference.npz"), batch_size=4)
+@pytest.mark.parametrize(
+    ("name", "feedback", "arrays"), [("komplexnet_gradients", False, 13), ("komplexnet_feedback_gradients", True, 16)]
+)
+def test_loss_and_gradients_are_those_of_pytorch_and_a_fault_is_seen(tmp_path, name, feedback, arrays):
+    """Of what `torch_komplexnet.reference` wrote for batch_size=4, num_steps=15, kernel_size=13."""
+    with np.load(GOLDEN / f"{name}.npz") as stored:
+        changed = dict(stored)
+    changed["gradient/convA.norm.bias"][3] *= 1.01
+    np.savez(tmp_path / "reference.npz", **changed)
+    _, facts = jax_komplexnet.differences(path=str(tmp_path / "reference.npz"), batch_size=4, feedback=feedback)
     far = {name: value for name, value in facts["differences"].items() if not value < 1e-4}
-    assert len(facts["differences"]) == 13
+    assert len(facts["differences"]) == arrays
     assert list(far) == ["gradient of head/conv_shift"]
 
 

@@ -65,6 +65,87 @@ def test_published_numbers(size, parameters):
         assert np.max(np.abs(found - expected)) <= 1e-4 * np.max(np.abs(expected))
 
 
+def convolve(x, kernel, bias=None, stride=1):
+    """Torch's layout without a batch: (C, H, W) and (O, C, k, k) -> (O, H / stride, W / stride), same padding."""
+    size, (_, height, width) = kernel.shape[-1], x.shape
+    padded = np.pad(x, ((0, 0), *((size // 2, size // 2),) * 2))
+    total = 0 if bias is None else bias[:, None, None]
+    for i, j in np.ndindex(size, size):
+        total = total + np.einsum("oc,chw->ohw", kernel[:, :, i, j], padded[:, i : i + height, j : j + width])
+    return total[:, ::stride, ::stride]
+
+
+def look_back(z, kernel):
+    """A transposed convolution of stride 2: zeros between the units, then the kernel turned."""
+    apart = np.zeros((len(z), 2 * z.shape[1], 2 * z.shape[2]), complex)
+    apart[:, ::2, ::2] = z
+    return convolve(apart, kernel.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
+
+
+def rectify(magnitude, scale, shift, axes):
+    """Equation 5, of equation 4's magnitude."""
+    centred = magnitude - magnitude.mean(axes, keepdims=True)
+    shape = (-1,) + (1,) * (magnitude.ndim - 1)
+    normalized = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + 1e-5)
+    return np.maximum(normalized * scale.reshape(shape) + shift.reshape(shape), 0)
+
+
+def mix(layer, z):
+    """Equations 3 and 4: magnitude and phase factor."""
+    psi = layer(z.real) + 1j * layer(z.imag)
+    return 0.5 * np.abs(psi) + 0.5 * layer(np.abs(z)), np.exp(1j * np.angle(psi))
+
+
+def by_the_equations(state, image, phases, steps, rate, epsilon, feedback_rates):
+    """One image by equations 1 and 3 to 6 in complex128, on a published state: logits of each step, last phases."""
+    w = {key: np.float64(array) for key, array in state.items()}
+    kernels = {layer: w.get(f"kernel_kuramoto_{layer}") for layer in LAYERS}
+    amplitude = np.maximum(convolve(image, w["downsampling.weight"]), 0)
+    convolution = w["convA.kernel_conv.weight"], w["convA.kernel_conv.bias"], 2
+    dense = lambda name: lambda x: w[f"{name}.weights.weight"] @ x + w[f"{name}.weights.bias"]  # noqa: E731
+    layers, logits = {}, []
+    for _ in range(steps):
+        field = np.tanh(amplitude) * np.exp(1j * phases)
+        pull = rate * (convolve(field, w["kernel_kuramoto"]) - epsilon * field.sum())
+        for (layer, z), feedback_rate in zip(layers.items(), feedback_rates, strict=False):
+            if kernels[layer] is not None:
+                z = np.tanh(np.abs(z)) * np.exp(1j * np.angle(z))
+                back = look_back(z, kernels[layer]) if layer == "l2" else (kernels[layer] @ z)[:, None, None]
+                pull = pull + feedback_rate * back
+        phases = phases + np.imag(np.exp(-1j * phases) * pull)
+        magnitude, turn = mix(lambda x: convolve(x, *convolution), amplitude * np.exp(1j * phases))
+        layers["l2"] = rectify(magnitude, w["convA.norm.weight"], w["convA.norm.bias"], (1, 2)) * turn
+        magnitude, turn = mix(dense("classif1.1"), layers["l2"].ravel())
+        layers["l3"] = rectify(magnitude, w["classif1.1.norm.weight"], w["classif1.1.norm.bias"], 0) * turn
+        magnitude, turn = mix(dense("classif2"), layers["l3"])
+        layers["l4"] = magnitude * turn
+        logits.append(magnitude - magnitude.max() / 3)
+    return np.stack(logits), phases
+
+
+@pytest.mark.parametrize("name", ["komplexnet", "komplexnet_feedback5", "komplexnet_feedback11"])
+def test_the_network_is_its_equations_on_published_weights(name):
+    """In float64; a negative magnitude of l4 is a turned phase here, and a negative tanh there."""
+    with np.load(GOLDEN / f"{name}.npz") as stored:
+        golden = dict(stored)
+    state = {key.removeprefix("state/"): array for key, array in golden.items() if key.startswith("state/")}
+    settings = {name: float(golden[name]) for name in ("rate", "epsilon")}
+    rates = tuple(map(float, golden["feedback_rates"]))
+    image, phases = (np.float64(golden[key][1]) for key in ("x", "phases0"))
+    logits, last = by_the_equations(state, image, phases, 4, **settings, feedback_rates=rates)
+    chosen = settings | ({"feedback_rates": rates} if "feedback" in name else {})
+    with float64():
+        module, variables = interop.from_torch("komplexnet", state, num_steps=4, **chosen)
+        variables = jax.tree.map(lambda x: jnp.asarray(x, np.float64), variables)
+        out = jax.jit(lambda x, phases: module.apply(variables, x, phases0=phases))(
+            np.moveaxis(image, 0, -1)[None], np.moveaxis(phases, 0, -1)[None]
+        )
+    assert out.logits.dtype == np.float64
+    assert_close(out.logits[:, 0], logits, 1e-9)
+    assert_close(np.moveaxis(out.phases[0], -1, 0), last, 1e-9)
+    assert_close(logits, golden["logits"][:4, 1], 1e-4)
+
+
 def test_kernels_start_unfelt():
     images, phases = jnp.zeros((1, *IMAGE, 1)), jnp.zeros((1, *IMAGE, 2))
     made = jax.jit(lambda: MODEL.init(jax.random.key(0), images, phases0=phases))()["params"]
@@ -119,6 +200,18 @@ def test_a_run_goes_on_where_another_stopped(params, inputs, whole):
     first = run(MODEL, params, *inputs, num_steps=2)
     rest = run(MODEL, params, inputs[0], first.phases, first.layers, num_steps=1)
     assert_close((rest.phases, rest.logits[0], rest.layers), (whole.phases, whole.logits[2], whole.layers), 1e-5)
+
+
+def test_images_of_a_batch_do_not_see_each_other(params, inputs, whole):
+    """In another order, and beside a black image instead of the third: what layers give back stays in its image."""
+    images, phases0 = (x[np.array([1, 0, 2])] for x in inputs)
+    images[2] = 0
+    other = run(MODEL, params, images, phases0)
+    swapped = jax.tree.map(
+        lambda x: x[np.array([1, 0])], (other.phases[:2], jax.tree.map(lambda x: x[:2], other.layers))
+    )
+    assert_close(swapped, jax.tree.map(lambda x: x[:2], (whole.phases, whole.layers)), 1e-5)
+    assert np.max(np.abs(other.phases[2] - whole.phases[2])) > 0.05
 
 
 def mean_square(logits, targets):

@@ -65,7 +65,8 @@ def test_values_and_gradients_where_psi_is_zero():
 
     (_, out), gradients = jax.jit(jax.value_and_grad(value, range(5), has_aux=True))(*args)
     assert_finite((out, gradients))
-    assert np.all(out.cosine[0] == 0) and np.all(out.sine[:, 2] == 0)
+    assert np.all(out.cosine[0] == 1) and np.all(out.cosine[:, 2] == 1)
+    assert np.all(out.sine[0] == 0) and np.all(out.sine[:, 2] == 0)
     np.testing.assert_allclose(out.magnitude[0], np.maximum(shift, 0), rtol=1e-6)
     assert np.any(gradients[1][:, :2] != 0)
 
