@@ -56,7 +56,8 @@ def test_seeds_differ(workdir):
 
 def test_report_only_draws_the_same_again(workdir):
     figures = workdir / "figures"
-    expected = {f"over_time_{split}" for split in ("test", "overlap", "noise")} | {"learning_curves"}
+    expected = {f"over_time{best}_{split}" for split in ("test", "overlap", "noise") for best in ("", "_best")}
+    expected |= {"learning_curves"}
     for model in ("komplexnet", "ideal"):
         expected |= {f"phases_{model}_{split}" for split in ("test", "overlap", "noise")} | {f"channels_{model}"}
     expected |= {f"layers_{split}" for split in ("test", "overlap", "noise")} | {"kernel_komplexnet"}

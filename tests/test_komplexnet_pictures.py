@@ -133,6 +133,10 @@ def test_tables_of_networks_trained_on_both_numbers(tmp_path, drawn):
     np.testing.assert_allclose(komplexnet.images[0].get_array(), [[0.91, 0.88], [0.91, 0.88]])
     np.testing.assert_allclose(real.images[0].get_array(), [[0.81, 0.75], [0.75, 0.81]])
     assert [label.get_text() for label in real.get_xticklabels()] == ["2", "3"]
+    assert "trained_tested_synchrony.png" not in drawn
+    write(tmp_path, MODELS, metrics=("synchrony",))
+    pictures_metrics.draw(tmp_path)
+    assert drawn["trained_tested_synchrony.png"].get_suptitle().endswith("synchrony loss (0: perfect)")
 
 
 def test_moving_digits_are_compared_frame_by_frame(tmp_path, drawn):
@@ -147,6 +151,9 @@ def test_moving_digits_are_compared_frame_by_frame(tmp_path, drawn):
     np.testing.assert_allclose(line_of(turned, "komplexnet")[1], -0.02 * frames, atol=1e-12)
     np.testing.assert_allclose(line_of(turned, "real, single frames")[1], 0.0, atol=1e-12)
     np.testing.assert_allclose(line_of(alone, "feedback")[1], 0.1 - 0.01 * frames + 0.002 * np.abs(frames))
+    over_real = line_of(alone, "komplexnet, minus real's frames")[1]
+    np.testing.assert_allclose(over_real, video - line_of(scores, "real, single frames")[1])
+    assert not any(line.get_label().startswith("real") for line in alone.lines)
     dashes = {line.get_label(): line.get_linestyle() for line in scores.lines}
     assert dashes == {
         "komplexnet": "-", "komplexnet, single frames": "--",

@@ -163,20 +163,42 @@ def header(config: Mapping[str, Any]) -> dict[str, Any]:
 def draw_over_time(
     figures: Path, metrics: Metrics, summary: Summary, *, time_metrics: Sequence[str] | None, labels: Mapping[str, str]
 ) -> None:
-    """over_time_<split>.png: a panel a metric, a model a line over the steps of the dynamics."""
+    """over_time_<split>.png: a panel a metric, a model a line over the steps of the dynamics.
+
+    Of several seeds over_time_best_<split>.png too: for each model the one that was best on validation.
+    """
+    models = summary["models"]
     for split in summary["splits"]:
         names = _time_metrics(summary["results"][split]) if time_metrics is None else time_metrics
-        panels = []
-        for name in names:
-            values = {model: last_values(metrics, model, split, name)[1] for model in summary["models"]}
-            values = {model: array for model, array in values.items() if array.size}
-            if values:
-                label = labels.get(name, name)
-                panels.append({"values": values, "ylabel": label, "chance": summary["chance"][split].get(name)})
+        found = {name: {model: last_values(metrics, model, split, name) for model in models} for name in names}
+        every = {name: {model: values for model, (_, values) in of.items()} for name, of in found.items()}
+        best = {
+            name: {
+                model: values[[seed == summary["best_seed"][model] for seed in seeds]]
+                for model, (seeds, values) in of.items()
+            }
+            for name, of in found.items()
+        }
+        panels = _over_time_panels(every, summary["chance"][split], labels)
         if panels:
             title = f"{split}: {_spread(panels)} (dashed: no steps)"
-            figure = plotting.curve_row(panels, models=summary["models"], title=title)
+            figure = plotting.curve_row(panels, models=models, title=title)
             plotting.save(figure, figures / f"over_time_{split}.png")
+        several = any(len(values) > 1 for panel in panels for values in panel["values"].values())
+        if several and (panels := _over_time_panels(best, summary["chance"][split], labels)):
+            title = f"{split}: each model's seed that was best on validation (dashed: no steps)"
+            figure = plotting.curve_row(panels, models=models, title=title)
+            plotting.save(figure, figures / f"over_time_best_{split}.png")
+
+
+def _over_time_panels(found, levels, labels):
+    """Metric -> model -> (S, T), empty where there is nothing to draw."""
+    drawn = {name: {model: array for model, array in of.items() if array.size} for name, of in found.items()}
+    return [
+        {"values": values, "ylabel": labels.get(name, name), "chance": levels.get(name)}
+        for name, values in drawn.items()
+        if values
+    ]
 
 
 def draw_learning(

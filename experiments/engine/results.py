@@ -60,12 +60,12 @@ def load_metrics(workdir: str | Path) -> Metrics:
 
 
 def load_config(workdir: str | Path) -> dict[str, Any]:
-    """config.json of a run, {} where there is none, and what timing.json adds (wall_seconds, over all its resumptions).
+    """config.json of a run, {} where there is none.
 
     Raises:
-        UsageError: one of the two is no JSON object; names it.
+        UsageError: it is no JSON object.
     """
-    return _object(Path(workdir) / "config.json") | _object(Path(workdir) / "timing.json")
+    return _object(Path(workdir) / "config.json")
 
 
 def last_values(metrics: Metrics, model: str, split: str, name: str) -> tuple[list[int], NDArray[np.float64]]:

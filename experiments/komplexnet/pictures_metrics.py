@@ -54,6 +54,7 @@ def draw(workdir: Path) -> None:
     run = load(workdir)
     for metric in ("accuracy", "exact"):
         draw_digits(run, metric)
+    for metric in LABELS:
         draw_trained_tested(run, metric)
     for scenes, models in run.scenes.items():
         draw_moving(run, scenes, models)
@@ -120,13 +121,15 @@ def draw_moving(run: Run, scenes: str, models: Sequence[str]) -> None:
     """The three panels of the paper's figure of moving digits, over frames around the one of largest overlap.
 
     Left the accuracy on videos and on their frames one by one; in the middle that of a frame seen while the video runs
-    forwards minus that of the same frame while it runs backwards; right videos minus single frames. Models without
-    dynamics see only single frames; of them the real one is shown.
+    forwards minus that of the same frame while it runs backwards; right videos minus the same model's single frames,
+    and minus the real model's (dotted). Of the models without dynamics, which see only single frames, the real one is
+    shown.
     """
     styles: dict[str, dict[str, Any]] = {}
     lines: dict[str, dict[str, BySeed]] = {}
+    real = next((_around_overlap(run.by_seed(m, "frames", "accuracy")) for m in models if _network(m) == "real"), {})
     for model in models:
-        network = names.model(model).network
+        network = _network(model)
         if network not in names.FEEDBACK and network != "real":
             continue
         moving, backwards, frames = (_around_overlap(run.by_seed(model, split, "accuracy")) for split in names.VIDEOS)
@@ -137,7 +140,11 @@ def draw_moving(run: Run, scenes: str, models: Sequence[str]) -> None:
         reversed_ = {seed: row[::-1] for seed, row in backwards.items()}  # frame by frame, as in the others
         lines.setdefault("share of digits found", {}).update({video: moving, alone: frames})
         lines.setdefault("forwards minus backwards", {})[video] = _difference(moving, reversed_)
-        lines.setdefault("video minus single frames", {})[video] = _difference(moving, frames)
+        if network in names.FEEDBACK:
+            over_real = f"{network}, minus real's frames"
+            styles |= {over_real: {**run.styles[network], "linestyle": ":"}}
+            differences = {video: _difference(moving, frames), over_real: _difference(moving, real)}
+            lines.setdefault("video minus single frames", {}).update(differences)
     lines = {what: {name: rows for name, rows in found.items() if rows} for what, found in lines.items()}
     panels = [
         {
@@ -175,6 +182,10 @@ def draw_more_steps(run: Run, scenes: str, models: Sequence[str]) -> None:
         title = f"More steps than in training, {run.title_of(scenes)}\n{_spread(drawn)}"
         figure = plotting.curve_grid(rows, models=list(run.styles), title=title)
         plotting.save(figure, run.figures / f"more_steps{scenes}.png")
+
+
+def _network(model: str) -> str:
+    return names.model(model).network
 
 
 def _over_counts(run: Run, models: Sequence[str], metric: str) -> dict[str, BySeed]:

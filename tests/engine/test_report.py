@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from experiments.engine import report
 from experiments.engine.errors import RunError, UsageError
 from experiments.engine.results import history, last_values, load_metrics
-from oscnets import stats
+from oscnets import plotting, stats
 
 STEPS = 5
 LEVELS = {"still": 0.5, "moving": 0.6}
@@ -169,6 +169,23 @@ def test_the_best_model_on_validation_data(make_run):
     assert report.build(workdir, score="-accuracy")["best_seed"]["moving"] != best
 
 
+def test_the_best_seed_over_time(make_run, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(plotting, "save", lambda figure, path: drawn.__setitem__(path.name, figure))
+    workdir = make_run(whole_run())
+    report.build(workdir)
+    assert "over_time_best_test.png" not in drawn  # no score, no best
+    summary = report.build(workdir, score="accuracy")
+    entry = summary["results"]["test"]["accuracy"]["moving"]
+    lines = {line.get_label(): line.get_ydata() for line in drawn["over_time_best_test.png"].axes[0].lines}
+    expected = entry["values"][entry["seeds"].index(summary["best_seed"]["moving"])]
+    np.testing.assert_allclose(lines["moving"], expected)
+    assert not np.allclose(lines["moving"], entry["mean"])
+    drawn.clear()
+    report.build(make_run([record for record in whole_run() if record["seed"] == 0]), score="accuracy")
+    assert set(drawn) == {"learning_curves.png", "over_time_noise.png", "over_time_test.png"}
+
+
 def test_the_best_seed_of_a_value_that_is_undefined(make_run):
     records = [r | {"value": None} if r["name"].startswith("synchrony") else r for r in whole_run()]
     workdir = make_run(records)
@@ -199,7 +216,8 @@ def test_tables_have_a_model_a_row_in_the_config_s_order(make_run):
 
 def test_header_tells_the_run(make_run):
     workdir = make_run(whole_run())
-    (workdir / "timing.json").write_text('{"wall_seconds": 3725.4}')
+    config = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps(config | {"wall_seconds": 3725.4}))
     report.build(workdir)
     text = (workdir / "summary.md").read_text()
     for said in (
