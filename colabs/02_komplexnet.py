@@ -182,6 +182,6 @@ plotting.scene_sheet(
 # **Change it.**
 #
 # 1. Let the trained model run on: `model.apply(variables, images, phases0=phases0, num_steps=60)`. Does it stay?
-# 2. Set the weight of the synchrony loss to 0 in `update`. What becomes of the phases? (Figure 4 of the paper.)
-# 3. `KomplexNet(feedback=("l2", "l3", "l4"))`: the layers above pull the phases too.
+# 2. Set the weight of the synchrony loss to 0 in `update`. What becomes of the phases?
+# 3. `KomplexNet(feedback=("l2", "l3", "l4"), rate=0.009)`: the layers above pull the phases too.
 # 4. Test on three digits: `multi_mnist.generate(..., num_digits=3)`.

@@ -27,7 +27,7 @@ def cluster_synchrony(
             code does. Without `amplitude` nothing is silent.
 
     Returns:
-        (...,) in [0, 1]; 0 is perfect. A group without units has V = 0 and mean phase 0. Gradients are finite
+        (...,) in [0, 1] to rounding; 0 is perfect. A group without units has V = 0 and mean phase 0. Gradients are finite
         everywhere, and 0 in the phases of units that do not count.
 
     Raises:

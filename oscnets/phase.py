@@ -73,7 +73,7 @@ def unit(real: Array, imag: Array) -> tuple[Array, Array]:
 
 
 def angle(real: Array, imag: Array) -> Array:
-    """Angle of real + i imag in radians in (-pi, pi]; 0 with zero gradient at the origin."""
+    """Angle of real + i imag in radians in [-pi, pi]; 0 with zero gradient at the origin."""
     origin = modulus(real, imag) == 0
     return jnp.where(origin, 0, jnp.arctan2(imag, jnp.where(origin, 1, real)))
 

@@ -31,7 +31,8 @@ def conv_step(
 
     Args:
         phases: (..., H, W, C) radians.
-        amplitude: (..., H, W, C) >= 0; a unit of amplitude 0 moves but pulls nobody. Broadcasts against `phases`.
+        amplitude: (..., H, W, C) >= 0; a unit of amplitude 0 moves but pulls nobody. Its leading axes
+            broadcast against those of `phases`.
         kernel: (kh, kw, C_in, C_out) with odd sizes, C_in = C_out = C; cross-correlated, zero padded.
         rate: step size times gain, radians a step.
         epsilon: strength of the global desynchronization.

@@ -208,7 +208,8 @@ class KomplexNet(nn.Module):
             by ground truth (`ideal_phases`). The last two have no dynamics.
         learn_kernel: False keeps the coupling kernel at its Gaussian start; it then is no parameter.
         feedback: which of l2, l3, l4 pull the first layer's phases from the second step on (equation 6).
-        feedback_rates: of l2, l3 and l4, radians a step; those of layers without feedback have no effect.
+        feedback_rates: of l2, l3 and l4, radians a step; those of layers without feedback have no effect. The defaults
+            are the paper's with feedback from all three, where its own `rate` is 0.009.
         feedback_kernel_size: odd size of the transposed convolution from l2.
         method: of the neighbourhood sum, see `oscnets.dynamics.coupling`.
     """

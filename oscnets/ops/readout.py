@@ -116,6 +116,7 @@ def streaming_readout(how: How, length: int) -> Streaming:
 
     Args:
         how: last, mean, max or linear. The Fourier transform would need two numbers a bin, as many as there are states.
+            Of equal maxima the first takes the gradient.
         length: T.
 
     Raises:
