@@ -150,7 +150,7 @@ def _prepare(builder: Any, name: str, folder: Path) -> None:
 def _obstacle() -> str | None:
     """What keeps TFDS from preparing a set here, asked first because TFDS would try for minutes before it gives up."""
     if importlib.util.find_spec("tensorflow") is None:
-        return "preparing it takes TensorFlow, which is not installed"
+        return "preparing it takes TensorFlow (the extra 'data'), which is not installed"
     try:
         urllib.request.urlopen(urllib.request.Request(_PROBE, method="HEAD"), timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError:
@@ -163,14 +163,19 @@ def _obstacle() -> str | None:
 def _missing(name: str, folder: str | Path, reason: str) -> MissingDatasetError:
     return MissingDatasetError(
         f"data set {name!r} not found in {folder}, and {reason}. Name a folder prepared by TFDS in the ArrayRecord "
-        f"format (--config.data.dir=DIR), or use {_offline(name)}"
+        f"format (--config.data.dir=DIR; data_gen.preview: --data_dir=DIR), or use {_offline(name)}"
     )
 
 
 def _offline(name: str) -> str:
+    """What to use instead, and the flags for it: those of the experiments, and those of the preview."""
     if name == "cifar10":
-        return "the set of textures that need no download: 'textures' instead of 'cifar10'"
-    return "the digits that need no download: --config.data.source=digits"
+        other, entries, flags = "textures", ("pictures", "background"), ("set", "background")
+    else:
+        other, entries, flags = "digits", ("source",), ("set", "source")
+    of_config = " or ".join(f"--config.data.{entry}={other}" for entry in entries)
+    of_preview = " or ".join(f"--{flag}={other}" for flag in flags)
+    return f"{other!r} instead of {name!r}, without a download ({of_config}; data_gen.preview: {of_preview})"
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
@@ -193,7 +198,7 @@ def _decode(builder: Any, name: str, split: str, folder: Path) -> Base:
     except ImportError as error:
         raise MissingDatasetError(
             f"reading data set {name!r} takes array_record, Pillow and importlib_resources ({error}). "
-            f"Install the extra 'data', or use {_offline(name)}"
+            f"Install what is missing, or use {_offline(name)}"
         ) from error
     except Exception as error:
         raise MissingDatasetError(

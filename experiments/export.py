@@ -18,12 +18,14 @@ import jax
 import numpy as np
 from flax import linen as nn
 from flax import traverse_util
+from ml_collections import ConfigDict
 
 from experiments.engine import RunError, UsageError
 from experiments.engine import config as config_lib
+from experiments.engine import workdir as workdir_lib
 from experiments.engine.checkpoint import Store
 from experiments.engine.progress import Progress
-from experiments.engine.results import TRAINING_SPLITS, last_values, load_config, load_metrics
+from experiments.engine.results import TRAINING_SPLITS, last_values, load_metrics
 from experiments.engine.task import Task
 from experiments.engine.train import restore
 
@@ -50,13 +52,10 @@ def export(workdir: Path, model: str, seed: int | None, out: Path, name: str | N
     """Write NAME.npz and NAME.json of a model's best parameters on validation; the size of the first in bytes.
 
     Raises:
-        UsageError: no run, no such model or seed in it, or its training is not finished.
+        UsageError: no run, no such model or seed in it, its training is not finished, or `out` cannot be written.
         RunError: its checkpoints are damaged.
     """
-    facts = load_config(workdir)
-    if not facts:
-        raise UsageError(f"no run in {workdir}")
-    config = config_lib.from_json(facts["config"])
+    facts, config = _facts(workdir)
     if model not in config.models:
         raise UsageError(f"no model {model!r} in {workdir}: expected one of {', '.join(config.models)}")
     if Progress.read(workdir, model, config.seeds) is None:
@@ -71,11 +70,26 @@ def export(workdir: Path, model: str, seed: int | None, out: Path, name: str | N
     told = {"module": type(module).__name__, "attributes": attributes(module), "experiment": facts["experiment"]}
     told |= {"model": model, "seed": chosen, "step": step, "command": facts["command"], "commit": facts["commit"]}
     told["score"] = scores(workdir, model, chosen)
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name or model}.npz"
-    np.savez_compressed(path, **traverse_util.flatten_dict(params, sep="."))
-    path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **traverse_util.flatten_dict(params, sep="."))
+        path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
+    except OSError as error:
+        raise UsageError(f"--out={out} cannot be written: {error.strerror or error}") from error
     return path.stat().st_size
+
+
+def _facts(workdir: Path) -> tuple[dict[str, Any], ConfigDict]:
+    """config.json, and the config in it; UsageError where there is none, or it lacks what an export needs."""
+    if not (workdir / "config.json").is_file():
+        raise UsageError(f"no run in {workdir}")
+    facts = workdir_lib.load(workdir)
+    missing = [key for key in ("experiment", "command", "commit", "config") if key not in facts]
+    missing += [f"config.{key}" for key in ("models", "seed", "seeds") if key not in facts.get("config", {})]
+    if missing:
+        raise UsageError(f"config.json of {workdir} lacks {', '.join(missing)}")
+    return facts, config_lib.from_json(facts["config"])
 
 
 def _best(folder: Path, task: Task, first: int, seed: int) -> tuple[Any, int]:

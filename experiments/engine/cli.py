@@ -20,9 +20,9 @@ from experiments.engine import config as config_lib
 from experiments.engine import hosts, mesh, profile, stop, workdir
 from experiments.engine.errors import Interrupted, RunError, UsageError
 
-_USAGE = """usage: python -m experiments.{name} --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
-       python -m experiments.{name} --workdir=DIR --evaluate=SET[,SET ...]
-       python -m experiments.{name} --workdir=DIR --report_only
+_USAGE = """usage: {program} --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
+       {program} --workdir=DIR --evaluate=SET[,SET ...]
+       {program} --workdir=DIR --report_only
        ... --coordinator=HOST:PORT --num_processes=N --process_id=I, or --coordinator=auto
   --config       a Python file with get_config(), and which of its variants
   --workdir      where the run lives; the same command continues it (default: a new dated folder under runs/)
@@ -59,10 +59,10 @@ def main(
     Args:
         run_experiment: (config, workdir, report_only=bool, evaluate=names of test sets) -> None; with test sets it
             measures what is trained on them and trains nothing.
-        name: the experiment's name, as in `python -m experiments.NAME`.
+        name: the experiment's name, which its workdirs tell.
         validate: raises ValueError with the value and what was expected where a config entry is out of range.
         may_change: entries of the config that may differ when a run is continued.
-        argv: arguments after the program's name; None = the process's own.
+        argv: arguments after the program's name, of `python -m experiments.NAME`; None = the process's own.
         own: whether the process is there for this run alone, so that it may be started anew and ended at once; None =
             where `argv` is.
 
@@ -71,19 +71,20 @@ def main(
         same command continues).
     """
     own = argv is None if own is None else own
+    program = _program() if argv is None else ["python", "-m", f"experiments.{name}"]
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         arguments = parse(argv, name)
         if arguments is None:
-            print(_USAGE.format(name=name))
+            print(_USAGE.format(program=shlex.join(program)))
             return 0
-        _check(arguments.config, validate)
+        _check(arguments.config, validate, name)
         if own and not arguments.report_only:
             hugepages.restart()
         mesh.configure_cpu_devices(arguments.config.cpu_devices)
         hosts.start(*arguments.processes)
         with stop.enforced(arguments.workdir if own else None):
-            _start(run_experiment, arguments, name, may_change, argv)
+            _start(run_experiment, arguments, name, may_change, shlex.join([*program, *argv]))
     except UsageError as error:
         return _complain(error, 2)
     except RunError as error:
@@ -101,6 +102,12 @@ def main(
         traceback.print_exc()
         return _ended(1)
     return 0
+
+
+def _program() -> list[str]:
+    """How this process was started: python -m MODULE, or python FILE."""
+    spec = sys.modules["__main__"].__spec__
+    return ["python", sys.argv[0]] if spec is None else ["python", "-m", spec.name.removesuffix(".__main__")]
 
 
 def parse(argv: Sequence[str], name: str) -> Arguments | None:
@@ -121,6 +128,7 @@ def parse(argv: Sequence[str], name: str) -> Arguments | None:
     flags.DEFINE_boolean("help", False, "", flag_values=values)
     config = load_config(config_path) if config_path is not None else None
     _check_keys(rest, config)
+    before = config_lib.leaves(config) if config is not None else {}
     try:
         if config is not None:
             config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
@@ -131,7 +139,9 @@ def parse(argv: Sequence[str], name: str) -> Arguments | None:
         return None
     if left:
         raise UsageError(f"unexpected argument {left[0]!r}")
-    return _resolve(values.config if config is not None else None, config_path, values, name)
+    if config is not None:
+        config_lib.check_members(config, before)
+    return _resolve(config, config_path, values, name)
 
 
 def load_config(path: str) -> ConfigDict:
@@ -216,7 +226,7 @@ def _resolve(config, config_path, values, name):
     if sets and values.report_only:
         raise UsageError("--evaluate and --report_only are two different things; give one")
     if later:
-        stored = config_lib.with_defaults(workdir.load(Path(values.workdir)).get("config", {}))
+        stored = config_lib.with_defaults(workdir.load(Path(values.workdir), name).get("config", {}))
         config = config_lib.from_json(stored) if config is None else config
     chosen = (config_path or "").partition(":")[2]
     place = Path(values.workdir) if values.workdir else _dated(name, chosen)
@@ -229,21 +239,26 @@ def _dated(name, chosen):
     return Path("runs") / "-".join(filter(None, (name, re.sub(r"\W+", "_", chosen), stamp)))
 
 
-def _check(config, validate):
+def _check(config, validate, name):
     config_lib.check(config)
     if validate is not None:
         try:
             validate(config)
         except ValueError as error:
             raise UsageError(str(error)) from error
+        except (AttributeError, KeyError, TypeError) as error:
+            lost = error if isinstance(error, KeyError) else error.__context__  # behind a ConfigDict's AttributeError
+            said = f"it has no entry {lost.args[0]}" if isinstance(lost, KeyError) else str(error)
+            said = said.partition("\n")[0]
+            raise UsageError(f"the config does not suit {name}: {said}; is it another experiment's?") from error
 
 
-def _start(run_experiment, arguments, name, may_change, argv):
+def _start(run_experiment, arguments, name, may_change, command):
     if arguments.report_only:
         workdir.compare(arguments.workdir, arguments.config, name, may_change)
         run_experiment(arguments.config, arguments.workdir, report_only=True, evaluate=())
         return
-    facts = {"variant": arguments.variant, "command": shlex.join(["python", "-m", f"experiments.{name}", *argv])}
+    facts = {"variant": arguments.variant, "command": command}
     traces = arguments.workdir / "profile" if arguments.profile else None
     with (
         workdir.claim(arguments.workdir, arguments.config, name, may_change=may_change, **facts),

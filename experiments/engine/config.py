@@ -35,9 +35,10 @@ def base() -> ConfigDict:
     })  # fmt: skip
 
 
-# What may differ when a run is continued: where it runs, which changes numbers by rounding alone, and how much it does:
-# no seed, model or test set hears of the others.
-MAY_CHANGE = ("cpu_devices", "mesh", "seed_strategy", "seeds", "models", "tests")
+# What may differ when a run is continued: where it runs and has its data, which changes numbers by rounding alone, and
+# how much it does: no seed, model or test set hears of the others.
+WHERE = ("cpu_devices", "mesh", "seed_strategy", "data.dir")
+MAY_CHANGE = (*WHERE, "seeds", "models", "tests")
 
 
 def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], names: str | None) -> ConfigDict:
@@ -141,6 +142,29 @@ def check(config: ConfigDict) -> None:
             f"config.train.batch_size={known['train.batch_size']}: expected at most "
             f"config.train.num_examples={known['train.num_examples']}"
         )
+
+
+def check_members(config: ConfigDict, before: Mapping[str, Any]) -> None:
+    """Check that overrides left members of tuples of the types they had; an int may stand where floats did.
+
+    Args:
+        config: with the overrides.
+        before: its `leaves` without them. An empty tuple says nothing of its members.
+
+    Raises:
+        UsageError: one is of another type, or several are written as one text; names the entry and what was expected.
+    """
+    for key, value in leaves(config).items():
+        old = before[key]
+        if not (isinstance(old, tuple) and old and isinstance(value, tuple)):
+            continue
+        types = {type(member) for member in old}
+        if not {type(member) for member in value} <= types | ({int} if float in types else set()):
+            expected = " or ".join(sorted(kind.__name__ for kind in types))
+            raise UsageError(f"config.{key}={value!r}: expected members of type {expected}, such as {old[0]!r}")
+        if value != old and types == {str} and len(value) == 1 and "," in value[0]:
+            several = repr(tuple(map(str.strip, value[0].split(",")))).replace(" ", "")
+            raise UsageError(f'config.{key}={value[0]!r}: expected a tuple, written as "{several}"')
 
 
 def _require(known, key, good, expected):

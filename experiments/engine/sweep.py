@@ -5,6 +5,7 @@ its own, so that a point that fails or is killed harms no other, and the same sw
 Array jobs take a share each: `--shard=I/N`.
 """
 
+import importlib.util
 import itertools
 import json
 import os
@@ -15,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.engine import sweep_report
+from experiments.engine import cli, sweep_report
+from experiments.engine import config as config_lib
 from experiments.engine.errors import Interrupted, RunError, UsageError
 from experiments.engine.stop import Stop
 from experiments.engine.workdir import differences, write_atomically
@@ -110,15 +112,20 @@ def run(
         workdir: the sweep's folder: sweep.json says what it is, runs/POINT is the workdir of a point.
         shard: (i, n): every n-th point from the i-th on.
         arguments: what else every run's command line has.
-        report_only: run nothing.
+        report_only: run nothing, and start no sweep.
 
     Returns:
         The points of the shard that failed.
 
     Raises:
-        UsageError: the workdir belongs to another sweep, or cannot be written.
+        UsageError: a point cannot be run as given (nothing has been written then), the workdir belongs to another
+            sweep or to none where there must be one, or it cannot be written.
         Interrupted: a signal came; the run under way has saved its state.
     """
+    if not report_only:
+        check(experiment, chosen, arguments)
+    elif not (workdir / "sweep.json").exists():
+        raise UsageError(f"workdir {workdir} is of no sweep: there is no sweep.json")
     claim(workdir, experiment, chosen, arguments)
     failed = []
     try:
@@ -129,8 +136,28 @@ def run(
     return failed
 
 
+def check(experiment: str, chosen: Sequence[Point], arguments: Sequence[str]) -> None:
+    """Check that there is the program, and that it would understand every point's config and changes.
+
+    Raises:
+        UsageError: it would not.
+    """
+    try:
+        spec = importlib.util.find_spec(experiment)
+    except (ImportError, ValueError):
+        spec = None
+    folders = spec and spec.submodule_search_locations
+    if spec is None or (folders is not None and not any((Path(each) / "__main__.py").is_file() for each in folders)):
+        raise UsageError(f"there is no program {experiment}: expected NAME of python -m experiments.NAME")
+    for point in chosen:
+        config_lib.check(cli.parse(_words(point, arguments), experiment).config)
+
+
 def claim(workdir: Path, experiment: str, chosen: Sequence[Point], arguments: Sequence[str]) -> None:
-    """Write sweep.json, or compare it with one that is there; shards may do so at the same time."""
+    """Write sweep.json, or compare it with one that is there; shards may do so at the same time.
+
+    Where it runs (`config.WHERE`) may differ.
+    """
     present: dict[str, Any] = {
         "experiment": experiment,
         "arguments": list(arguments),
@@ -141,10 +168,10 @@ def claim(workdir: Path, experiment: str, chosen: Sequence[Point], arguments: Se
         workdir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_atomically(path, (json.dumps(present, indent=1) + "\n").encode(), shared=True)
-        stored = json.loads(path.read_text())
-    except (OSError, ValueError, RunError) as error:
-        raise UsageError(f"workdir {workdir}: {error}") from error
-    if different := differences(stored, json.loads(json.dumps(present))):
+        stored = _compared(json.loads(path.read_text()))
+    except (OSError, ValueError, RunError, KeyError, TypeError) as error:
+        raise UsageError(f"workdir {workdir}: cannot use its sweep.json: {error}") from error
+    if different := differences(stored, _compared(json.loads(json.dumps(present)))):
         key, old, new = different[0]
         raise UsageError(
             f"workdir {workdir} belongs to another sweep: {key.removeprefix('.')} is {old} there, {new} here; choose "
@@ -152,14 +179,23 @@ def claim(workdir: Path, experiment: str, chosen: Sequence[Point], arguments: Se
         )
 
 
+def _compared(sweep):
+    where = tuple(f"--config.{key}=" for key in config_lib.WHERE)
+    return {**sweep, "arguments": [word for word in sweep["arguments"] if not word.startswith(where)]}
+
+
+def _words(point, arguments):
+    changes = (f"--config.{key}={value}" for key, value in point.changes.items())
+    return [f"--config={point.config}", *arguments, *changes]
+
+
 def _run_points(experiment, chosen, workdir, arguments):
     failed = []
     with Stop() as stop:
         for number, point in enumerate(chosen, 1):
             print(f"{number}/{len(chosen)} {point.name}", file=sys.stderr, flush=True)
-            command = [sys.executable, "-m", experiment, f"--config={point.config}"]
-            command += [f"--workdir={workdir / 'runs' / point.name}", *arguments]
-            command += [f"--config.{key}={value}" for key, value in point.changes.items()]
+            place = f"--workdir={workdir / 'runs' / point.name}"
+            command = [sys.executable, "-m", experiment, place, *_words(point, arguments)]
             status = _wait(command, stop)
             # Not `stop.check`: this process starts no JAX, which might take a GPU's memory from the runs.
             if stop.signum is not None:

@@ -73,16 +73,16 @@ def _claim(held, workdir, config, experiment, may_change, facts):
     changed = compare(workdir, config, experiment, may_change)
     _warn_of_changes(load(workdir), present, workdir)
     if changed:
-        told = ", ".join(f"config{key} {old}, now {new}" for key, old, new in changed)
+        told = ", ".join(f"config{key} {old!r}, now {new!r}" for key, old, new in changed)
         print(f"WARNING: workdir {workdir} was started with {told}", file=sys.stderr)
         write_atomically(workdir / "config.json", _encode({**load(workdir), "config": present["config"]}))
 
 
-def load(workdir: Path) -> dict[str, Any]:
+def load(workdir: Path, experiment: str | None = None) -> dict[str, Any]:
     """What a workdir's config.json holds.
 
     Raises:
-        UsageError: there is none, or it is damaged.
+        UsageError: there is none, it is damaged, or it is not of the experiment, where one is named.
     """
     path = Path(workdir) / "config.json"
     try:
@@ -91,6 +91,9 @@ def load(workdir: Path) -> dict[str, Any]:
         raise UsageError(f"workdir {workdir}: cannot read config.json: {error}") from error
     if not (isinstance(found, dict) and isinstance(found.get("config", {}), dict)):
         raise UsageError(f"workdir {workdir}: its config.json does not hold a config")
+    if experiment is not None and found.get("experiment") != experiment:
+        there = found.get("experiment")
+        raise UsageError(f"workdir {workdir} belongs to another experiment: {there}, not {experiment}")
     return found
 
 
@@ -120,20 +123,17 @@ def compare(
     Raises:
         UsageError: it belongs to another one, or its config.json cannot be read.
     """
-    stored, present = load(workdir), {"experiment": experiment, "config": config_lib.to_json(config)}
-    started = config_lib.with_defaults(stored.get("config", {}), present["config"])
-    before = {"experiment": stored.get("experiment"), "config": started}
-    changed = []
-    for part in present:
-        different = differences(before[part], present[part])
-        changed += [found for found in different if found[0].removeprefix(".") in may_change]
-        different = [found for found in different if found[0].removeprefix(".") not in may_change]
-        if different:
-            raise UsageError(
-                f"workdir {workdir} belongs to another {part}:\n"
-                + "\n".join(f"  {part}{key}: {old} there, {new} here" for key, old, new in different)
-                + "\nchoose another --workdir, or the flags it was started with"
-            )
+    present = config_lib.to_json(config)
+    started = config_lib.with_defaults(load(workdir, experiment).get("config", {}), present)
+    different = differences(started, present)
+    changed = [found for found in different if found[0].removeprefix(".") in may_change]
+    refused = [found for found in different if found not in changed]
+    if refused:
+        raise UsageError(
+            f"workdir {workdir} belongs to another config:\n"
+            + "\n".join(f"  config{key}: {old} there, {new} here" for key, old, new in refused)
+            + "\nchoose another --workdir, or the flags it was started with"
+        )
     return changed
 
 

@@ -110,4 +110,5 @@ def test_a_missing_data_set_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sheets.sources, "_obstacle", lambda: "nothing can be done")
     assert preview.main(["--set=mnist", f"--data_dir={tmp_path}", f"--out={tmp_path / 'x.png'}"]) == 2
     said = capsys.readouterr().err
-    assert "'mnist'" in said and str(tmp_path) in said and "source=digits" in said
+    assert "'mnist'" in said and str(tmp_path) in said and said.count("\n") == 1
+    assert "data_gen.preview: --data_dir=DIR" in said and "data_gen.preview: --set=digits or --source=digits" in said

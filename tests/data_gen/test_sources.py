@@ -1,6 +1,7 @@
 """Base images: the splits, the data sets through TFDS, the cache, and what is said where a set is missing."""
 
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -15,7 +16,9 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from data_gen import cache, sources
+from data_gen import cache, preview, sources
+from experiments.configs import gaspnet, komplexnet, waves
+from experiments.engine.config import leaves
 
 SHAPES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
@@ -148,6 +151,29 @@ def test_a_missing_cifar10_names_the_textures(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "_obstacle", lambda: "nothing can be done")
     with pytest.raises(sources.MissingDatasetError, match="'textures' instead of 'cifar10'"):
         sources.load("cifar10", "train", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+@pytest.mark.parametrize("lost", ["set", "library"])
+def test_what_is_named_as_a_remedy_exists(lost, name, tmp_path, monkeypatch):
+    """The flags of the experiments, and those of the preview."""
+    monkeypatch.setattr(sources, "_obstacle", lambda: "nothing can be done")
+    if lost == "library":
+        write_tfds(tmp_path, name, {"train": 3, "test": 3})
+        monkeypatch.setitem(sys.modules, "array_record.python", None)
+        monkeypatch.setattr(sources, "_stack", lambda _: importlib.import_module("array_record.python"))
+    with pytest.raises(sources.MissingDatasetError) as caught:
+        sources.load(name, "train", data_dir=tmp_path)
+    of_experiments, of_preview = set(), set()
+    for part in re.findall(r"\((--[^)]*)\)", str(caught.value)):
+        experiments, _, preview_part = part.partition("; data_gen.preview: ")
+        of_experiments |= {*re.findall(r"--config\.([\w.]+)=", experiments)}
+        of_preview |= {*re.findall(r"--(\w+)=", preview_part)}
+    known = {key for family in (gaspnet, komplexnet, waves) for key in leaves(family.get_config("smoke"))}
+    assert of_experiments and of_experiments <= known
+    assert of_preview and of_preview <= {*vars(preview._parser().parse_args(["--set=x", "--out=x"]))}
+    assert ("data_dir" in of_preview) == ("data.dir" in of_experiments) == (lost == "set")
+    assert "Install the extra" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))

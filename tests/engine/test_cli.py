@@ -1,12 +1,19 @@
 """The command line: what it understands, and one clear line with status 2 for what it does not."""
 
+import json
 import os
 import re
+import shlex
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import jax
 import pytest
+from ml_collections import ConfigDict
 
-from experiments.engine import cli, mesh
+from experiments.engine import cli, mesh, workdir
+from experiments.engine import config as config_lib
 from experiments.engine.errors import UsageError
 from tests.engine import toy
 
@@ -61,6 +68,20 @@ def at_the_root(request, monkeypatch):
         ([CONFIG, "--config.seed_strategy=both"], r"config\.seed_strategy='both': expected one of vmap, loop, auto"),
         ([CONFIG, "--config.cpu_devices=3"], r"cpu_devices=3: JAX has already started with 4 CPU devices"),
         ([CONFIG, "--config.hidden=0"], r"config\.hidden=0: expected at least 1"),
+        (
+            [CONFIG, "--config.widths=(4, 'a')"],
+            r"config\.widths=\(4, 'a'\): expected members of type int, such as 4$",
+        ),
+        ([CONFIG, "--config.widths=(4, True)"], r"widths=\(4, True\): expected members of type int"),
+        ([CONFIG, "--config.widths=(4.5,)"], r"widths=\(4\.5,\): expected members of type int"),
+        (
+            [CONFIG, "--config.models=(1, 2)"],
+            r"models=\(1, 2\): expected members of type str, such as 'plain'$",
+        ),
+        (
+            [CONFIG, "--config.models=deep, plain"],
+            r"""config\.models='deep, plain': expected a tuple, written as "\('deep','plain'\)\"""",
+        ),
     ],
 )
 def test_a_wrong_command_is_one_line_and_status_2(argv, said, capfd):
@@ -70,6 +91,57 @@ def test_a_wrong_command_is_one_line_and_status_2(argv, said, capfd):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert out == ""
+
+
+def test_an_int_may_stand_among_floats_and_an_empty_tuple_says_nothing():
+    config = ConfigDict({"rates": (0.1, 0.2), "models": (), "tests": ("a, b",), "nested": {"sizes": (3,)}})
+    before = config_lib.leaves(config)
+    config.update(rates=(0, 0.5), models=(1, "a"), nested={"sizes": ()})
+    config_lib.check_members(config, before)
+    config.rates = (0.5, True)
+    with pytest.raises(UsageError, match=r"config\.rates=\(0\.5, True\): expected members of type float, such as"):
+        config_lib.check_members(config, before)
+
+
+@pytest.mark.parametrize("how", ["--report_only", "--evaluate=noise"])
+@pytest.mark.parametrize("more", [[], [CONFIG]])
+def test_a_workdir_of_another_experiment_is_named_before_its_config_is_read(how, more, tmp_path, capsys):
+    stored = {"experiment": "other", "config": {"seeds": 1}}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert toy.main([*more, f"--workdir={tmp_path}", how]) == 2
+    assert capsys.readouterr().err == f"error: workdir {tmp_path} belongs to another experiment: other, not toy\n"
+
+
+@pytest.mark.parametrize(
+    ("validate", "said"),
+    [
+        (lambda config: config.data.scenes, "it has no entry 'data'"),
+        (lambda config: config["widht"], "it has no entry 'widht'"),
+        (lambda config: config.hidden.rate, "'int' object has no attribute 'rate'"),
+        (lambda config: config.hidden < "a", "'<' not supported between instances of 'int' and 'str'"),
+    ],
+)
+def test_a_config_of_another_experiment_is_one_line_and_status_2(validate, said, tmp_path, capsys):
+    assert cli.main(toy.run, name="toy", validate=validate, argv=[CONFIG, f"--workdir={tmp_path / 'run'}"]) == 2
+    assert capsys.readouterr().err == f"error: the config does not suit toy: {said}; is it another experiment's?\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_program_of_ones_own_is_told_as_it_was_called(tmp_path, request):
+    """Also by the run that is started anew for huge pages."""
+    root, place = request.config.rootpath, tmp_path / "run"
+    main = "engine.main(lambda *_, **__: None, name='mine')"
+    (tmp_path / "mine.py").write_text(f"import sys\nfrom experiments import engine\nsys.exit({main})\n")
+    words = [f"--config={root}/tests/engine/toy_config.py", "--workdir=run"]
+    env = os.environ | {"PYTHONPATH": str(root)}
+    subprocess.run([sys.executable, "-W", "error", "mine.py", *words], cwd=tmp_path, env=env, check=True, timeout=120)
+    assert workdir.load(place, "mine")["command"] == shlex.join(["python", "mine.py", *words])
+
+
+@pytest.mark.parametrize("module", ["experiments.waves.__main__", "experiments.waves", "mine"])
+def test_a_module_is_told_as_it_was_called(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace(__spec__=SimpleNamespace(name=module)))
+    assert cli._program() == ["python", "-m", module.removesuffix(".__main__")]
 
 
 def test_overrides_reach_the_config_in_any_order():

@@ -66,7 +66,7 @@ def test_other_meshes_give_the_same_numbers_and_continue_each_other(three, tmp_p
     broken_off(tmp_path, monkeypatch, 4, "--config.seeds=3", "--config.mesh=3x1")
     assert (tmp_path / "checkpoints/deep/6").exists()
     broken_off(tmp_path, monkeypatch, 5, "--config.seeds=3", "--config.mesh=1x4", "--config.seed_strategy=vmap")
-    assert "config.mesh 3x1, now 1x4" in capsys.readouterr().err
+    assert "config.mesh '3x1', now '1x4'" in capsys.readouterr().err
     assert workdir.load(tmp_path)["config"]["mesh"] == "1x4"
     assert train(tmp_path, "--config.seeds=3") == pytest.approx(three, rel=1e-4, abs=1e-5)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import pytest
 
@@ -9,7 +10,7 @@ from experiments import sweep as command
 from experiments.engine import sweep
 from experiments.engine.errors import UsageError
 
-CONFIG = "tests/engine/toy_config.py:tiny"
+CONFIG = "swept.py:tiny"
 
 
 def test_points_are_the_product_of_configs_and_grid():
@@ -69,6 +70,14 @@ def test_shards_share_the_points_among_them(count):
     assert sorted(number for part in parts for number in part) == whole
 
 
+CONFIG_FILE = """
+from experiments import engine
+
+def get_config(variant):
+    config = engine.base_config()
+    config.update(rate=0.5, data={"dir": ""})
+    return engine.variant(config, {"tiny": {}}, variant)
+"""
 EXPERIMENT = """
 import json, pathlib, sys
 
@@ -92,7 +101,11 @@ def run(tmp_path, monkeypatch):
     package = tmp_path / "fake"
     package.mkdir()
     (package / "experiment.py").write_text(EXPERIMENT)
+    (tmp_path / "swept.py").write_text(CONFIG_FILE)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "fake", raising=False)
 
     def run(*arguments):
         words = ["fake.experiment", f"--config={CONFIG}", f"--workdir={tmp_path / 'sweep'}", "--grid=rate=0.1,0.2,0.3"]
@@ -141,11 +154,51 @@ def test_a_point_that_fails_is_told_and_tried_again(run, tmp_path, capfd):
 
 
 def test_another_sweep_is_refused(run, capsys):
-    assert run("--report_only") == 0
+    assert run("--shard=0/3") == 0
     assert run("--config.seeds=4") == 2
     assert "belongs to another sweep" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run("--shards=0/2")
+
+
+def test_a_sweep_continues_elsewhere(run, tmp_path):
+    assert run("--shard=0/3") == 0
+    assert run("--shard=1/3", "--config.data.dir=/data", "--config.mesh=1x1") == 0
+    assert run("--report_only", "--config.mesh=1x2") == 0
+    assert sorted(rows(tmp_path / "sweep")) == ["0.1", "0.2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fake.experimnt"], "there is no program fake.experimnt: expected NAME of python -m experiments.NAME"),
+        (["nothing"], "there is no program experiments.nothing: "),
+        (["engine"], "there is no program experiments.engine: "),
+        (["fake..experiment"], "there is no program fake..experiment: "),
+        (["--config=absent.py"], "there is no file 'absent.py'"),
+        (["--config=swept.py:tinny"], "no variant 'tinny'; there are: tiny"),
+        (["--grid=rtae=1,2"], "there is no config.rtae; did you mean --config.rate?"),
+        (["--grid=rate=1,fast"], "config.rate=fast: expected a value of type float"),
+        (["--grid=seeds=1,0"], "config.seeds=0: expected an int >= 1"),
+        (["--config.sedes=3"], "there is no config.sedes; did you mean --config.seeds?"),
+        (["--shard=3/3"], "--shard=3/3: expected I/N"),
+        (["--report_only"], "is of no sweep: there is no sweep.json"),
+    ],
+)
+def test_what_cannot_be_run_claims_no_folder(words, said, run, tmp_path, capsys):
+    name = [] if words[0].startswith("--") else [words.pop()]
+    config = [] if words and words[0].startswith("--config=") else [f"--config={CONFIG}"]
+    assert command.main([*(name or ["fake.experiment"]), *config, f"--workdir={tmp_path / 'sweep'}", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"arguments": 3}'])
+def test_a_damaged_sweep_is_refused(content, run, tmp_path, capsys):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.json").write_text(content)
+    assert run() == 2
+    assert "cannot use its sweep.json" in capsys.readouterr().err
 
 
 def test_a_signal_is_passed_on_and_the_rest_waits(run, tmp_path, monkeypatch, capsys):

@@ -49,6 +49,19 @@ def test_another_experiment_is_refused(tmp_path):
         pass
 
 
+def test_the_data_may_lie_elsewhere(tmp_path, capsys):
+    config = ConfigDict({"seeds": 2, "data": {"dir": "", "source": "mnist"}})
+    with workdir.claim(tmp_path, config, "toy"):
+        pass
+    config.data.dir = "/data"
+    with workdir.claim(tmp_path, config, "toy", may_change=config_lib.MAY_CHANGE):
+        assert workdir.load(tmp_path)["config"]["data"] == {"dir": "/data", "source": "mnist"}
+    assert "was started with config.data.dir '', now '/data'" in capsys.readouterr().err
+    config.data.source = "digits"
+    with pytest.raises(UsageError, match=r"config\.data\.source: mnist there, digits here"):
+        workdir.compare(tmp_path, config, "toy", config_lib.MAY_CHANGE)
+
+
 def test_other_versions_are_a_warning_only(tmp_path, capsys):
     with workdir.claim(tmp_path, CONFIG, "toy"):
         pass
