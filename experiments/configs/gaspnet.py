@@ -73,7 +73,7 @@ SCALES = {
     },
 }
 
-VARIANTS = {**SCALES, **EXPERIMENTS}
+VARIANTS = {**EXPERIMENTS, **SCALES}
 
 
 def get_config(variant: str = "digits") -> ConfigDict:

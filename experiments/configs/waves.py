@@ -48,7 +48,6 @@ SCALES = {
     "cpu": _SMALL
     | {
         "seeds": 2,
-        "models": ("nwm_linear", "nwm_fft", "nwm_last", "lstm_linear", "cnn_2", "cnn_8"),
         "data.validation_examples": 200,
         "data.test_examples": 500,
         "data.watched": 32,
@@ -95,7 +94,7 @@ SCALES = {
     },
 }
 
-VARIANTS = {**SCALES, **EXPERIMENTS}
+VARIANTS = {**EXPERIMENTS, **SCALES}
 
 
 def get_config(variant: str = "tetrominoes_smoke") -> ConfigDict:

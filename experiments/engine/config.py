@@ -42,20 +42,22 @@ MAY_CHANGE = (*WHERE, "seeds", "models", "tests")
 
 
 def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], names: str | None) -> ConfigDict:
-    """A config with the differences of the named variants applied in turn; None or "" leaves it as it is.
+    """A config with the differences of the named variants applied; None or "" leaves it as it is.
 
     Args:
         config: the base, changed in place.
-        variants: name -> {dotted key: value}.
-        names: one, or several with commas between; the later ones win.
+        variants: name -> {dotted key: value}. Where two have an entry the later one here wins.
+        names: one, or several with commas between, in any order.
 
     Raises:
         ValueError: no such variant (names those there are), or a variant's key is not the config's.
     """
     known = leaves(config)
-    for name in names.split(",") if names else ():
+    chosen = names.split(",") if names else []
+    for name in chosen:
         if name not in variants:
             raise ValueError(f"no variant {name!r}; there are: {', '.join(variants)}")
+    for name in (name for name in variants if name in chosen):
         for key in variants[name]:
             if key not in known:
                 raise ValueError(f"variant {name!r} has no entry to change: config.{key}{nearest(key, known)}")
