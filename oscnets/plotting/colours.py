@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from oscnets.plotting.canvas import check_rank
 
 # Okabe and Ito's palette, told apart by the colour-blind too; the yellow is left out, for it vanishes on white.
-MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B5A2B")
 # Dashes and dots alone mean something else in some figures: no dynamics, single frames, chance.
 _DASHES = ("-", "-.", "--", ":")
 # Digits are drawn on white beside phase maps of every hue, so that they have their own few strong colours.
