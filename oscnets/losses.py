@@ -27,8 +27,8 @@ def cluster_synchrony(
             code does. Without `amplitude` nothing is silent.
 
     Returns:
-        (...,) in [0, 1] to rounding; 0 is perfect. A group without units has V = 0 and mean phase 0. Gradients are finite
-        everywhere, and 0 in the phases of units that do not count.
+        (...,) in [0, 1], to rounding; 0 is perfect. A group without units has V = 0 and mean phase 0. Gradients are
+        finite everywhere, and 0 in the phases of units that do not count.
 
     Raises:
         ValueError: shapes that do not fit, or another word for `silent`.

@@ -1,5 +1,6 @@
 """The GASPnet experiment: names, configs, data, losses, and a run from command line to pictures at its smoke size."""
 
+import itertools
 import json
 import re
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from data_gen import multi_mnist, overlay
 from experiments import engine
 from experiments.configs import gaspnet as configs
 from experiments.engine import config as engine_config
 from experiments.gaspnet import data, names, settings, steps, tasks
 from experiments.gaspnet.main import run
-from tests.helpers import assert_close
+from oscnets import losses, models
+from tests.helpers import assert_close, random_like
 
 CONFIG = "--config=experiments/configs/gaspnet.py:smoke"
 TINY = ("--config.model.channels=(2,3,2)", "--config.model.hidden=3", "--config.model.dim=2")
@@ -25,6 +28,7 @@ def test_variants(variant):
     config = configs.get_config(variant).lock()
     engine_config.check(config)
     settings.validate(config)
+    assert config == configs.get_config(",".join(reversed(variant.split(",")))).lock()
     assert engine_config.from_json(engine_config.to_json(config)) == config
     for name in config.models:
         tasks.make_network(config, name)
@@ -123,6 +127,30 @@ def test_splits_of_overlays():
     assert small["masks"][..., 1].sum() < 0.5 * large["masks"][..., 1].sum()
 
 
+@pytest.mark.parametrize(
+    ("experiment", "made_by", "tests", "sizes"),
+    [
+        ("multi_mnist", multi_mnist, ("test", "gaussian0.1"), [1797]),
+        ("cifar_mnist", overlay, ("test", "item14"), [1797, 5000]),
+    ],
+)
+def test_splits_share_no_digit_and_no_picture(experiment, made_by, tests, sizes, monkeypatch):
+    bases, generate = [], made_by.generate
+
+    def record(*given, **settings):
+        bases.append([{image.tobytes() for image in base.images} for base in given])
+        return generate(*given, **settings)
+
+    monkeypatch.setattr(made_by, "generate", record)
+    splits = data.Data(configs.get_config(f"{experiment},smoke")).splits(tests)
+    scenes = [{image.tobytes() for image in make()["images"]} for make in splits.values()]
+    assert all(first.isdisjoint(second) for first, second in itertools.combinations(scenes, 2))
+    for size, (train, validation, test, *others) in zip(sizes, zip(*bases, strict=True), strict=True):
+        assert len(train) + len(validation) + len(test) == size  # all of them, and no two alike
+        assert not train & validation and not (train | validation) & test
+        assert all(other == test for other in others)
+
+
 def test_losses_and_accuracies():
     logits = np.zeros((3, 2, 10))
     logits[:, 0, 4] = logits[:, 1, 7] = np.log(21)  # a probability of 0.7
@@ -138,25 +166,50 @@ def test_losses_and_accuracies():
     assert set(tasks.accuracies(jnp.zeros((1, 10)), two_hot)) == {"accuracy", "exact"}
 
 
-def test_a_task_of_overlays():
-    config = configs.get_config("cifar_mnist,digits")
-    config.model.update(channels=(2, 3, 2), hidden=3, dim=2, num_steps=1)
-    task = tasks.make_task(config, "gaspnet")
+def named(logits, targets):
+    """Share of objects named, by hand: two of ten digits, or the class of item and of picture."""
+    if targets.shape[-1] == 10:
+        best = np.argsort(logits, -1)[..., -2:]
+        return np.take_along_axis(np.broadcast_to(targets, logits.shape), best, -1).mean(-1)
+    return (logits.argmax(-1) == targets).mean(-1)
+
+
+@pytest.mark.parametrize("experiment", ["multi_mnist", "cifar_mnist"])
+def test_loss_and_scores_are_of_their_steps(experiment):
+    """Equation 7, and every score of the step it is said to be of, from one presentation of three steps."""
+    config = configs.get_config(f"{experiment},smoke")
+    config.model.update(channels=(2, 3, 2), hidden=8, dim=2, num_steps=3)
+    overlaid = config.data.scenes == "overlay"
     rng = np.random.default_rng(0)
+    two_hot = np.array([rng.permutation([1] * 2 + [0] * 8) for _ in range(32)], np.float32)
     batch = {
-        "images": rng.uniform(size=(2, 32, 32, 3)).astype(np.float32),
-        "masks": rng.uniform(size=(2, 16, 16, 2)) < 0.5,
-        "targets": rng.integers(0, 10, (2, 2)).astype(np.int32),
+        "images": rng.uniform(size=(32, 32, 32, 3 if overlaid else 1)).astype(np.float32),
+        "masks": rng.uniform(size=(32, 16, 16, 2 if overlaid else 3)) < 0.5,
+        "targets": rng.integers(0, 10, (32, 2)).astype(np.int32) if overlaid else two_hot,
     }
-    params = task.init(jax.random.key(0))
-    scores = jax.jit(task.evaluate)(params, batch, jax.random.split(jax.random.key(1), 2))
-    timed = {"accuracy", "item", "picture", "synchrony"}
-    assert {name for name, value in scores.items() if value.shape == (2, 1)} == timed
-    assert {name for name, value in scores.items() if value.shape == (2,)} == {
-        "plain_accuracy",
-        "plain_item",
-        "plain_picture",
-    }
+    task, network = tasks.make_task(config, "gaspnet"), tasks.make_network(config, "gaspnet")
+    keys = jax.random.split(jax.random.key(1), 32)
+
+    @jax.jit
+    def everything(params):
+        plain = models.FeedforwardNet(network.channels, network.hidden, num_heads=network.num_heads)
+        out = tasks.present(network, params, batch, keys), plain.apply(params, batch["images"])
+        return *out, task.loss(params, batch, keys), task.evaluate(params, batch, keys)
+
+    out, plain, (loss, logged), scores = jax.device_get(everything(random_like(lambda: task.init(jax.random.key(0)))))
+    first = out.phases[..., :256].reshape(4, 32, 16, 16, 1)
+    synchrony = np.asarray(losses.cluster_synchrony(first, batch["masks"]))
+    entropy = np.asarray(tasks.cross_entropy(out.logits[3], batch["targets"])).mean()
+    assert_close(logged, {"classification": entropy, "synchrony": synchrony[3].mean()}, 1e-5)
+    assert_close(loss, entropy + (10 if overlaid else 0.5) * synchrony[3].mean(), 1e-5)
+    accuracy = named(out.logits, batch["targets"])
+    assert (np.diff(accuracy, axis=0) != 0).any(1).all() and (np.diff(synchrony, axis=0) != 0).all()
+    assert_close(scores["accuracy"], accuracy[1:].T, 1e-6)
+    assert_close(scores["synchrony"], synchrony[1:].T, 1e-5)
+    assert_close(scores["plain_accuracy"], named(plain, batch["targets"]), 1e-6)
+    parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact")
+    shapes = {"synchrony": (32, 3)} | dict.fromkeys(parts, (32, 3)) | {f"plain_{name}": (32,) for name in parts}
+    assert {name: value.shape for name, value in scores.items()} == shapes
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +246,8 @@ def test_every_step_is_compared_with_the_baseline(workdir):
 
 
 def test_tests_at_every_step_are_welchs(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    ours, theirs = rng.normal(0.6, 0.1, (5, 3)), rng.normal(0.4, 0.2, (4, 1))
+    rng = np.random.default_rng(6)
+    ours, theirs = rng.normal((0.4, 0.55, 0.9), 0.1, (5, 3)), rng.normal(0.4, 0.1, (4, 1))
     values = {"gaspnet": ours, "baseline": theirs}
     metrics = {model: {"test": {"accuracy": {s: {7: row} for s, row in enumerate(v)}}} for model, v in values.items()}
     monkeypatch.setattr(steps, "load_metrics", lambda workdir: metrics)
@@ -204,4 +257,37 @@ def test_tests_at_every_step_are_welchs(tmp_path, monkeypatch):
     assert_close(np.array([test["p"] for test in found]), p, 1e-12)
     adjusted = scipy_stats.false_discovery_control(p, method="by")
     assert_close(np.array([test["p_adjusted"] for test in found]), adjusted, 1e-12)
-    assert steps.markdown(found).count("*") >= 1
+    certain = (adjusted < 0.05).tolist()
+    assert certain == [False, False, True] and p[1] < 0.05
+    (row,) = [line for line in steps.markdown(found).splitlines() if line.startswith("| test | accuracy | gaspnet |")]
+    assert [cell.endswith("*") for cell in row.strip("| ").split(" | ")] == [False] * 4 + certain
+
+
+SMALL = ("--config.seeds=1", "--config.train.epochs=1", "--config.train.num_examples=8")
+CHOSEN = {"cifar_mnist": "gaspnet", "ablations": "gaspnet+no_location", "readings": "baseline"}
+
+
+def test_every_smoke_size_is_run():
+    """By `workdir`, or by the test below: without data to download some experiments are the same."""
+    ran = [configs.get_config(variant) for variant in ("smoke", *(f"{name},smoke" for name in CHOSEN))]
+    assert all(configs.get_config(f"{name},smoke") in ran for name in configs.EXPERIMENTS)
+
+
+@pytest.mark.parametrize("experiment", CHOSEN)
+def test_experiments_run(experiment, tmp_path):
+    """One of its models, one update, the last of its test sets."""
+    whole, model = configs.get_config(experiment), CHOSEN[experiment]
+    split, overlaid = whole.tests[-1], whole.data.scenes == "overlay"
+    assert model in whole.models
+    flags = (f"--config.models=('{model}',)", f"--config.tests=('{split}',)", f"--workdir={tmp_path}", *SMALL, *TINY)
+    arguments = [f"--config=experiments/configs/gaspnet.py:{experiment},smoke", *flags]
+    assert engine.main(run, name="gaspnet", validate=settings.validate, argv=arguments) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["models"] == [model] and not summary["missing"]
+    found = summary["results"][split]
+    for name in ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact"):
+        mean = found[name][model]["mean"]
+        assert len(mean) == (1 if model == "baseline" else 2) and all(0 <= value <= 1 for value in mean)
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert f"levels_{'item' if overlaid else 'salt_pepper'}" in drawn
+    assert (f"phases_{model}_{split}" in drawn) == (model != "baseline")

@@ -1,5 +1,6 @@
 """The waves' experiment: names, configs, data, losses, scores, and a run from command line to pictures."""
 
+import itertools
 import json
 import re
 from functools import partial
@@ -32,6 +33,7 @@ def test_variants(experiment, scale):
     config = configs.get_config(f"{experiment},{scale}").lock()
     engine_config.check(config)
     settings.validate(config)
+    assert config == configs.get_config(f"{scale},{experiment}").lock()
     assert engine_config.from_json(engine_config.to_json(config)) == config
     assert len(set(config.models)) == len(config.models)
     for name in config.models:
@@ -116,6 +118,7 @@ def test_a_unet_needs_room():
 
 @pytest.mark.parametrize("experiment", configs.EXPERIMENTS)
 def test_splits(experiment):
+    """No picture is in two splits. Of hundreds of small black and white ones some would be, by chance; not of these."""
     config = configs.get_config(f"{experiment},smoke")
     arrays = {name: make() for name, make in data.Data(config).splits().items()}
     known = names.SETS[experiment]
@@ -124,7 +127,8 @@ def test_splits(experiment):
         assert split["images"].shape[1:] == (16, 16, known.colours) and split["images"].dtype == np.float32
         assert split["labels"].shape[1:] == (16, 16) and 0 < split["labels"].max() < known.num_classes
     assert arrays["validation"]["watched"].tolist() == [True] * 3 + [False]
-    assert not (arrays["train"]["images"][:4] == arrays["validation"]["images"]).all()
+    pictures = [{image.tobytes() for image in split["images"]} for split in arrays.values()]
+    assert all(first.isdisjoint(second) for first, second in itertools.combinations(pictures, 2))
 
 
 def test_splits_share_no_digit(monkeypatch):
@@ -294,3 +298,31 @@ def test_what_is_trained_can_be_measured_again(workdir, capsys):
     assert command(f"--workdir={workdir}", "--evaluate=test") == 0
     assert command(f"--workdir={workdir}", "--evaluate=overlap") == 2
     assert "no test set 'overlap': expected test" in capsys.readouterr().err
+
+
+SMALL = ("--config.seeds=1", "--config.train.epochs=1", "--config.train.batch_size=4")
+CHOSEN = {"mnist": "cnn_2", "multi_mnist": "unet_2", "polygons": "nwm_fft"}
+
+
+def test_every_smoke_size_is_run():
+    """By `workdir`, or by the test below."""
+    ran = [configs.get_config(variant) for variant in ("smoke", *(f"{name},smoke" for name in CHOSEN))]
+    assert all(configs.get_config(f"{name},smoke") in ran for name in configs.EXPERIMENTS)
+
+
+@pytest.mark.parametrize("experiment", CHOSEN)
+def test_experiments_run(experiment, tmp_path):
+    """One of its models, two updates."""
+    model = CHOSEN[experiment]
+    assert model in configs.get_config(experiment).models
+    flag = f"--config=experiments/configs/waves.py:{experiment},smoke"
+    assert command(flag, f"--workdir={tmp_path}", f"--config.models=('{model}',)", *SMALL) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["models"] == [model] and not summary["missing"]
+    found = {name: by_model[model]["mean"][0] for name, by_model in summary["results"]["test"].items()}
+    assert set(found) == {f"{part}{score}" for part in ("", "foreground_") for score in tables.SCORES}
+    assert all(np.isfinite(value) and 0 <= value <= (np.inf if "loss" in name else 1) for name, value in found.items())
+    assert f"| {model} |" in (tmp_path / "tables.md").read_text()
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert drawn >= {"masks.png", "fields.png", "learning_curves.png"}
+    assert (f"spectra_{model}.png" in drawn) == (names.model(model).network in names.RECURRENT)

@@ -158,9 +158,11 @@ class UNet(nn.Module):
 
 def _halve(x: Array) -> Array:
     """Maximum over squares of two by two; an odd last row or column is left out."""
-    channels, height, width, batch = x.shape
-    x = x[:, : height // 2 * 2, : width // 2 * 2]
-    return x.reshape(channels, height // 2, 2, width // 2, 2, batch).max((2, 4))
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    # Not max over two axes: its gradient divides by how many are the largest, none where XLA computes x again and
+    # rounds otherwise.
+    rows = jnp.maximum(x[:, :height:2], x[:, 1:height:2])
+    return jnp.maximum(rows[:, :, :width:2], rows[:, :, 1:width:2])
 
 
 def _double(x: Array, kernel: Array, bias: Array) -> Array:

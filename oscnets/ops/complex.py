@@ -56,4 +56,7 @@ def normalize(x: Array, axes: int | tuple[int, ...], epsilon: float = 1e-5) -> A
 
 def contrast_logits(magnitude: Array, axis: int = -1) -> Array:
     """Logits of an output layer without rectification: magnitude minus a third of the largest."""
+    # Stored, because the gradient of max divides by how many are the largest: none, where XLA computes them again and
+    # rounds otherwise.
+    magnitude = jax.lax.optimization_barrier(magnitude)
     return magnitude - magnitude.max(axis, keepdims=True) / 3
