@@ -48,7 +48,7 @@ def score_tables(
         axes.set_title(name, fontsize=10)
         for (row, column), mean in np.ndenumerate(means[name]):
             spread = spreads[name][row, column]
-            text = f"{mean:.3f}" + ("" if np.isnan(spread) else f"\n± {spread:.3f}")
+            text = f"{mean:z.3f}" + ("" if np.isnan(spread) else f"\n± {spread:.3f}")
             dark = mean > low + 0.55 * (high - low) and high > low
             if not np.isnan(mean):
                 axes.text(column, row, text, ha="center", va="center", fontsize=9, color="white" if dark else "black")
