@@ -31,7 +31,8 @@ class Data:
 
     def of_model(self, name: str, tests: Sequence[str]) -> dict[str, Callable[[], Arrays]]:
         """Split -> function that gives its arrays, for a model that is to be measured on the named test sets."""
-        model = names.model(name)._replace(num_digits=names.model(name).num_digits or self.config.data.num_digits)
+        model = names.model(name)
+        model = model._replace(num_digits=model.num_digits or self.config.data.num_digits)
         coloured = model.background and self.config.data.colour
         train = {
             split: partial(self._scenes, split, model.num_digits, model.background, coloured) for split in TRAINING

@@ -65,7 +65,7 @@ def load(workdir: Path) -> Run:
     """Metrics and settings of a run."""
     metrics, config = load_metrics(workdir), load_config(workdir)["config"]
     models = in_order(metrics, config["models"])
-    networks = in_order(names.model(name).network for name in models)
+    networks = in_order(map(_network, models))
     return Run(
         workdir / "figures",
         metrics,
@@ -172,7 +172,7 @@ def draw_more_steps(run: Run, scenes: str, models: Sequence[str]) -> None:
     sets = [s for s, test in known.items() if test.kind in names.STILL and test.num_steps > run.num_steps]
     rows, drawn = [], []
     for metric in ("accuracy", "synchrony"):
-        found = [{names.model(m).network: run.by_seed(m, split, metric) for m in models} for split in sets]
+        found = [{_network(m): run.by_seed(m, split, metric) for m in models} for split in sets]
         drawn += [by_seed for values in found for by_seed in values.values() if by_seed]
         found = [{network: _stack(by_seed) for network, by_seed in values.items() if by_seed} for values in found]
         panel = {"ylabel": LABELS[metric], "styles": run.styles, "marks": {"steps in training": run.num_steps}}
@@ -194,7 +194,7 @@ def _over_counts(run: Run, models: Sequence[str], metric: str) -> dict[str, BySe
     for model in models:
         for place, count in enumerate(COUNTS):
             for seed, values in run.by_seed(model, f"digits{count}", metric).items():
-                rows = found.setdefault(names.model(model).network, {})
+                rows = found.setdefault(_network(model), {})
                 rows.setdefault(seed, np.full(len(COUNTS), np.nan))[place] = values[-1]
     return found
 
