@@ -3,8 +3,13 @@
 import os
 
 import jax
+from hypothesis import settings
 
 DEVICES = 4
+
+# The same examples in every run; --hypothesis-profile=default looks for others.
+settings.register_profile("suite", derandomize=True)
+settings.load_profile("suite")
 
 
 def pytest_configure() -> None:
