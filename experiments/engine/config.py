@@ -131,7 +131,9 @@ def check(config: ConfigDict) -> None:
         _require(known, key, lambda value: _is_int(value) and value >= 0, "an int >= 0")
     last = known["seed"] + known["seeds"] - 1
     if last >= 2**31:
-        raise UsageError(f"config.seed={known['seed']}, config.seeds={known['seeds']}: the last seed must be below 2**31")
+        raise UsageError(
+            f"config.seed={known['seed']}, config.seeds={known['seeds']}: the last seed must be below 2**31"
+        )
     _require(known, "mesh", lambda value: isinstance(value, str), "a text such as 'auto' or '2x4'")
     _require(known, "tensorboard", lambda value: isinstance(value, bool), "True or False")
     mesh.parse_sizes(known["mesh"])

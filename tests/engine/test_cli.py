@@ -59,6 +59,7 @@ def at_the_root(request, monkeypatch):
         ([CONFIG, "--config.seeds=0"], r"config\.seeds=0: expected an int >= 1"),
         ([CONFIG, "--config.seed=-1"], r"config\.seed=-1: expected an int >= 0"),
         ([CONFIG, "--config.seed=2147483647"], r"the last seed must be below"),
+        ([CONFIG, "--config.seeds=2147483649"], r"config\.seeds=2147483649: the last seed must be below"),
         ([CONFIG, "--config.train.epochs=0"], r"config\.train\.epochs=0: expected an int >= 1"),
         ([CONFIG, "--config.train.batch_size=0"], r"config\.train\.batch_size=0: expected an int >= 1"),
         ([CONFIG, "--config.train.batch_size=91"], r"batch_size=91: expected at most config\.train\.num_examples=90"),
