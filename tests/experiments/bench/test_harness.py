@@ -1,0 +1,74 @@
+"""Sides in processes of their own: turns, memory, noise on standard output, deaths."""
+
+import os
+
+import numpy as np
+import pytest
+
+from experiments.bench import harness
+
+TOY = "tests.experiments.bench.toy"
+
+
+def test_sides_take_turns_after_a_warm_up(tmp_path):
+    path = tmp_path / "order"
+    options = [{"name": name, "path": str(path), "seconds": wait} for name, wait in (("a", 0.05), ("b", 0.0))]
+    with harness.Worker(f"{TOY}:note", options[0]) as a, harness.Worker(f"{TOY}:note", options[1]) as b:
+        seconds = harness.alternate({"a": a, "b": b}, rounds=3)
+        facts = [worker.ask("facts") for worker in (a, b)]
+    assert path.read_text().split() == ["a", "a", "b", "b"] * 3
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+    assert all(value >= 0.05 for value in seconds["a"])
+    assert [fact["name"] for fact in facts] == ["a", "b"]
+    assert len({os.getpid(), *(fact["process"] for fact in facts)}) == 3
+
+
+def test_a_side_that_prints_does_not_break_the_answers(capfd):
+    with harness.Worker(f"{TOY}:chatter", {}) as worker:
+        assert worker.ask("run")["seconds"] >= 0
+        assert worker.ask("facts")["peak_rss_mb"] > 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.splitlines() == ["hello from the start", "hello from a run", "and from below Python"]
+
+
+def test_peak_memory_is_the_sides_own_and_keeps_what_was_freed():
+    mine = np.ones(2**26)  # 512 MB here, which a child must not inherit
+    with harness.Worker(f"{TOY}:hungry", {"megabytes": 200}) as worker:
+        before = worker.ask("facts")["peak_rss_mb"]
+        worker.ask("run")
+        after = worker.ask("facts")["peak_rss_mb"]
+    assert mine.nbytes == 2**29
+    assert before < 300
+    assert 195 < after - before < 300
+
+
+@pytest.mark.parametrize(
+    ("when", "question", "said"), [("start", "facts", "no device"), ("run", "run", "out of memory")]
+)
+def test_a_dead_side_is_an_error_and_says_why(when, question, said, capfd):
+    with (
+        harness.Worker(f"{TOY}:broken", {"when": when}) as worker,
+        pytest.raises(harness.SideError, match=r"toy:broken ended with status 1"),
+    ):
+        worker.ask(question)
+    assert said in capfd.readouterr().err
+
+
+def test_a_worker_ends_with_its_context(tmp_path):
+    with harness.Worker(f"{TOY}:note", {"name": "a", "path": str(tmp_path / "order")}) as worker:
+        process = worker.ask("facts")["process"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_an_entry_compares_medians():
+    facts = {"compile_seconds": 7.0, "peak_rss_mb": 900.0}
+    entry = harness.case([0.5, 0.1, 9.0], [2.0, 1.0, 8.0], {"batch_size": 10}, facts, {})
+    assert entry["images_per_second"] == pytest.approx(20)
+    assert entry["peer_images_per_second"] == pytest.approx(5)
+    assert entry["ratio"] == pytest.approx(4)
+    assert (entry["compile_seconds"], entry["peak_rss_mb"]) == (7.0, 900.0)
+    assert entry["milliseconds"] == pytest.approx([500, 100, 9000])
+    alone = harness.case([0.5], None, {"batch_size": 10}, facts, {})
+    assert (alone["images_per_second"], alone["peer_images_per_second"], alone["ratio"]) == (20, None, None)

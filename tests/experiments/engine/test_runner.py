@@ -1,0 +1,205 @@
+"""A whole small experiment through its command line: files, report, and what is refused."""
+
+import json
+import shutil
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.engine import cli, log, runner, workdir
+from experiments.engine.errors import Interrupted
+from experiments.engine.progress import Progress
+from tests.experiments.engine import toy
+
+CONFIG = "--config=tests/experiments/engine/toy_config.py:tiny"
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(request, monkeypatch):
+    monkeypatch.chdir(request.config.rootpath)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, request):
+    """A finished run; its config is that of the command line `CONFIG --workdir=...`."""
+    place = tmp_path_factory.mktemp("done")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(request.config.rootpath)
+        assert toy.main([CONFIG, f"--workdir={place}"]) == 0
+    return place
+
+
+def test_a_run_leaves_all_that_is_promised(done):
+    left = {str(path.relative_to(done)) for path in done.rglob("*") if "checkpoints" not in path.parts}
+    assert {
+        "config.json",
+        "metrics.jsonl",
+        "summary.json",
+        "summary.md",
+        "samples/plain.npz",
+        "samples/deep.npz",
+    } <= left
+    assert any(name.startswith("figures/") and name.endswith(".png") for name in left)
+    stored = workdir.load(done)
+    assert stored["models"] == ["plain", "deep"]
+    assert stored["wall_seconds"] > 0
+    assert stored["command"].startswith("python -m experiments.toy --config=")
+
+
+def test_test_splits_are_measured_with_the_best_parameters(done):
+    lines = log.read(done / "metrics.jsonl")
+    for model in ("plain", "deep"):
+        for seed in (0, 1):
+            mine = [e for e in lines if (e["model"], e["seed"]) == (model, seed)]
+            scores = {e["step"]: e["value"] for e in mine if (e["split"], e["name"]) == ("validation", "accuracy@2")}
+            best = max(scores, key=scores.get)
+            assert {e["step"] for e in mine if e["split"] in ("test", "noise")} == {best}
+            with np.load(done / "samples" / f"{model}.npz") as samples:
+                assert samples["best_step"][seed] == best
+
+
+def test_the_samples_hook_sees_the_parameters_before_and_after(done):
+    with np.load(done / "samples/plain.npz") as samples:
+        before, after = samples["before"], samples["after"]
+    assert before.shape == after.shape == (2, toy.SIZE, toy.CLASSES)
+    for seed in (0, 1):
+        key = jax.random.fold_in(jax.random.key(seed), 0)
+        fresh = toy.make_task((), 0.02).init(key)["layer0"]["kernel"]
+        np.testing.assert_allclose(before[seed], fresh, rtol=1e-6)
+    assert np.abs(before - after).max() > 0.05
+
+
+@pytest.mark.parametrize("argv", [[], [CONFIG]])
+def test_report_only_rebuilds_the_report_and_trains_nothing(done, argv, monkeypatch):
+    before = (done / "metrics.jsonl").read_bytes()
+    summary = json.loads((done / "summary.json").read_text())
+    for path in [done / "summary.json", done / "summary.md", *(done / "figures").iterdir()]:
+        path.unlink()
+    monkeypatch.setattr(toy, "make_data", None)
+    assert toy.main([*argv, f"--workdir={done}", "--report_only"]) == 0
+    assert (done / "metrics.jsonl").read_bytes() == before
+    assert json.loads((done / "summary.json").read_text()) == summary
+    assert list((done / "figures").glob("*.png"))
+
+
+def test_a_finished_run_asks_for_no_data(done, monkeypatch):
+    monkeypatch.setattr(toy, "make_data", None)
+    assert toy.main([CONFIG, f"--workdir={done}"]) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--report_only"]])
+def test_a_workdir_of_another_config_is_refused_with_the_difference(done, capsys, more):
+    before = sorted((path, path.stat().st_mtime_ns) for path in done.rglob("*") if path.is_file())
+    assert toy.main([CONFIG, f"--workdir={done}", "--config.hidden=6", *more]) == 2
+    err = capsys.readouterr().err
+    assert "config.hidden: 5 there, 6 here" in err
+    assert "seeds" not in err
+    assert sorted((path, path.stat().st_mtime_ns) for path in done.rglob("*") if path.is_file()) == before
+
+
+def test_lost_metrics_are_measured_again(done, tmp_path):
+    (done / "metrics.jsonl").rename(tmp_path / "kept")
+    try:
+        assert Progress.read(done, "plain", 2).missing(["test", "noise"]) == ["test", "noise"]
+    finally:
+        (tmp_path / "kept").rename(done / "metrics.jsonl")
+    assert Progress.read(done, "plain", 2).missing(["test", "noise", "other"]) == ["other"]
+
+
+def test_more_test_sets_are_measured_without_training(done, tmp_path, capsys):
+    place = tmp_path / "copy"
+    shutil.copytree(done, place)
+    before = log.read(place / "metrics.jsonl")
+    assert toy.main([f"--workdir={place}", "--evaluate=noise@3,noise@4"]) == 0
+    lines = log.read(place / "metrics.jsonl")
+    assert lines[: len(before)] == before
+    assert {(e["model"], e["split"]) for e in lines[len(before) :]} == {
+        (model, split) for model in ("plain", "deep") for split in ("noise@3", "noise@4")
+    }
+    found = {
+        split: [
+            e["value"] for e in lines if (e["model"], e["seed"], e["split"], e["name"]) == ("deep", 1, split, "loss")
+        ]
+        for split in ("noise", "noise@3", "noise@4")
+    }
+    assert all(len(values) == 1 for values in found.values())
+    assert len({values[0] for values in found.values()}) == 3
+    assert "noise@3" in json.loads((place / "summary.json").read_text())["splits"]
+    assert toy.main([f"--workdir={place}", "--evaluate=noise@4"]) == 0
+    assert log.read(place / "metrics.jsonl") == lines
+
+
+def test_only_trained_models_are_evaluated(done, tmp_path, capsys):
+    place = tmp_path / "copy"
+    shutil.copytree(done, place)
+    (place / "checkpoints/deep/done.json").unlink()
+    assert toy.main([f"--workdir={place}", "--evaluate=noise@3"]) == 0
+    assert "not trained yet, passed over: deep" in capsys.readouterr().err
+    assert {e["model"] for e in log.read(place / "metrics.jsonl") if e["split"] == "noise@3"} == {"plain"}
+    (place / "checkpoints/plain/done.json").unlink()
+    assert toy.main([f"--workdir={place}", "--evaluate=noise@3"]) == 2
+    assert "no model has finished its training yet" in capsys.readouterr().err
+
+
+def start(tmp_path, data, tasks=None):
+    def experiment(config, place, report_only, evaluate):
+        runner.run(config, place, tasks or toy.make_tasks(config), lambda _: data, report_only=report_only)
+
+    return cli.main(experiment, name="toy", argv=[CONFIG, f"--workdir={tmp_path}"])
+
+
+def missing():
+    raise FileNotFoundError("no data set 'mnist' under /data: expected a prepared folder")
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "said"),
+    [
+        (
+            {"train": missing, "validation": missing},
+            1,
+            "cannot load the data: FileNotFoundError: no data set 'mnist' under /data",
+        ),
+        ({"train": {"x": np.zeros(99)}}, 1, "no split 'validation'; it has train"),
+        ({"train": {"x": np.zeros(99), "y": np.zeros(98)}, "validation": {"x": np.zeros(9)}}, 1, "one leading length"),
+        ({"train": {"x": np.zeros(99)}, "validation": {"x": np.zeros(0)}}, 1, r"split 'validation'"),
+        ({"train": {"x": np.zeros(5)}, "validation": {"x": np.zeros(9)}}, 2, "batch_size=8: expected at most the 5"),
+    ],
+)
+def test_data_that_cannot_be_used_is_one_line(tmp_path, capsys, data, status, said):
+    assert start(tmp_path, data) == status
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_report_without_metrics_is_refused(tmp_path, capsys):
+    assert start(tmp_path, {"train": missing, "validation": missing}) == 1
+    assert toy.main([f"--workdir={tmp_path}", "--report_only"]) == 2
+    assert "has no metrics to report yet" in capsys.readouterr().err
+
+
+def test_a_stopped_run_reports_what_it_has(tmp_path, monkeypatch, capsys):
+    """A signal in the second model's training: the first is reported."""
+
+    def stopped(*_):
+        (tmp_path / "metrics.jsonl").write_text(
+            json.dumps(log.line("plain", 0, 4, "validation", "accuracy", 0.5)) + "\n"
+        )
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(runner, "_run_models", stopped)
+    assert start(tmp_path, {"train": missing, "validation": missing}) == 130
+    assert "plain" in (tmp_path / "summary.md").read_text()
+    assert "continues" in capsys.readouterr().err
+
+
+def test_a_stopped_run_with_nothing_to_report_still_exits_130(tmp_path, monkeypatch, capsys):
+    def stopped(*_):
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(runner, "_run_models", stopped)
+    assert start(tmp_path, {"train": missing, "validation": missing}) == 130
+    assert "no report of the unfinished run" in capsys.readouterr().err

@@ -1,0 +1,137 @@
+"""A small experiment for the tests of the engine.
+
+python -m tests.experiments.engine.toy --config=tests/experiments/engine/toy_config.py
+
+Noisy inputs in 8 dimensions, as uint8, of 3 classes; "plain" is a linear map, "deep" has a hidden layer. Both see noise
+drawn from the keys, in training and in evaluation.
+"""
+
+import contextlib
+import io
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.experimental.compilation_cache import compilation_cache
+
+from experiments import engine
+from experiments.engine import log
+from experiments.engine.checkpoint import Store
+from experiments.engine.seeds import make_plan
+from experiments.engine.stop import Stop
+from experiments.engine.train import Recorder, Trainer, restore
+
+CLASSES, SIZE = 3, 8
+
+
+def make_data(config, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(60, 190, (CLASSES, SIZE))
+
+    def split(count):
+        labels = rng.integers(0, CLASSES, count).astype(np.int32)
+        inputs = np.clip(centres[labels] + rng.normal(0, 40, (count, SIZE)), 0, 255).astype(np.uint8)
+        return {"inputs": inputs, "labels": labels}
+
+    return {"train": split(config.train.num_examples), "validation": split(37), "test": split(41), "noise": split(23)}
+
+
+def make_task(widths, learning_rate, noise=0.3):
+    sizes = [SIZE, *widths, CLASSES]
+
+    def init(key):
+        keys = jax.random.split(key, len(sizes) - 1)
+        return {
+            f"layer{i}": {"kernel": jax.random.normal(k, (a, b)) / a**0.5, "bias": jnp.zeros(b)}
+            for i, (k, a, b) in enumerate(zip(keys, sizes[:-1], sizes[1:], strict=True))
+        }
+
+    def logits(params, batch, keys):
+        x = batch["inputs"].astype(jnp.float32) / 64 - 2
+        if noise:
+            x = x + noise * jax.vmap(lambda key: jax.random.normal(key, (SIZE,)))(keys)
+        for i in range(len(sizes) - 1):
+            x = x @ params[f"layer{i}"]["kernel"] + params[f"layer{i}"]["bias"]
+            x = jnp.tanh(x) if i + 2 < len(sizes) else x
+        return x
+
+    def cross_entropy(found, labels):
+        return -jnp.take_along_axis(jax.nn.log_softmax(found), labels[:, None], 1)[:, 0]
+
+    def loss(params, batch, keys):
+        found = logits(params, batch, keys)
+        right = jnp.mean(jnp.argmax(found, -1) == batch["labels"])
+        return jnp.mean(cross_entropy(found, batch["labels"])), {"accuracy": right, "undefined": jnp.nan}
+
+    def evaluate(params, batch, keys):
+        found = logits(params, batch, keys)
+        right = (jnp.argmax(found, -1) == batch["labels"]).astype(jnp.float32)
+        odd = jnp.where(batch["labels"] == 0, jnp.nan, right)
+        over_time = jnp.stack([0.5 * right, right], axis=1)
+        return {"accuracy": over_time, "loss": cross_entropy(found, batch["labels"]), "without_class_0": odd}
+
+    return engine.Task(init, loss, evaluate, optax.adam(learning_rate), "accuracy")
+
+
+def make_tasks(config):
+    rate = config.train.learning_rate
+    tasks = {"plain": make_task((), rate), "deep": lambda: make_task((config.hidden,), rate)}
+    return {name: tasks[name] for name in config.models}
+
+
+def splits(config, more=()):
+    """By split, made only when asked for; "noise@N" is "noise" with another seed."""
+    names = ["train", "validation", "test", "noise", *more]
+    number = lambda name: int(name.partition("@")[2] or 0)  # noqa: E731
+    return {name: lambda name=name: make_data(config, number(name))[name.partition("@")[0]] for name in names}
+
+
+def samples(trained, data):
+    kernels = {"after": trained.params["layer0"]["kernel"], "before": trained.initial_params["layer0"]["kernel"]}
+    return {**kernels, "inputs": data["test"]["inputs"][:4], "best_step": trained.best_step}
+
+
+def run(config, workdir, report_only=False, evaluate=()):
+    options = {"report_only": report_only, "train": not evaluate, "chance": {"accuracy": 1 / CLASSES}}
+    engine.run(config, workdir, make_tasks(config), lambda _: splits(config, evaluate), samples=samples, **options)
+
+
+def keep_programs(cache):
+    """Compile no program twice, with this folder for them; None: as usual again."""
+    jax.config.update("jax_compilation_cache_dir", None if cache is None else str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0 if cache is None else 0.0)
+    compilation_cache.reset_cache()
+
+
+def trainer_config(**train):
+    config = engine.base_config()
+    config.update(checkpoint_every=1000, log_every=1, train={"epochs": 2, "batch_size": 8, **train})
+    return config
+
+
+@contextlib.contextmanager
+def trainer(workdir, task, data, *, seed=0, seeds=2, strategy="vmap", devices=None, **train):
+    """A Trainer beside the command line; workdir/metrics.jsonl and workdir/m hold what it leaves."""
+    config = trainer_config(**train)
+    plan = make_plan(seed, seeds, config.train.batch_size, strategy, devices)
+    workdir.mkdir(exist_ok=True)
+    metrics = log.MetricsLog(workdir / "metrics.jsonl")
+    store = Store(workdir / "m")
+    closing = contextlib.closing(metrics), contextlib.closing(store)
+    with closing[0], closing[1], Stop() as stop, log.progress_bar(1, io.StringIO()) as bar:
+        yield Trainer("m", task, data, config, plan, store, Recorder(metrics, bar, stop), restore(store, task))
+
+
+def validate(config):
+    if config.hidden < 1:
+        raise ValueError(f"config.hidden={config.hidden}: expected at least 1")
+
+
+def main(argv=None):
+    return engine.main(run, name="toy", validate=validate, argv=argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

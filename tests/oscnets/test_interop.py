@@ -1,0 +1,176 @@
+"""Published PyTorch weights, read without PyTorch: golden outputs, layouts, and state dicts that are not right."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from oscnets import interop, losses
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+SMALL = {
+    "downsampling.weight": (4, 3, 3, 3),
+    "kernel_kuramoto": (4, 4, 5, 5),
+    "convA.kernel_conv.weight": (4, 4, 3, 3),
+    "convA.kernel_conv.bias": (4,),
+    "convA.norm.weight": (4,),
+    "convA.norm.bias": (4,),
+    "classif1.1.weights.weight": (6, 4 * 7 * 7),
+    "classif1.1.weights.bias": (6,),
+    "classif1.1.norm.weight": (6,),
+    "classif1.1.norm.bias": (6,),
+    "classif2.weights.weight": (3, 6),
+    "classif2.weights.bias": (3,),
+}
+
+
+def small_state():
+    """A network on 14 x 14 colour images, with sizes that all differ."""
+    rng = np.random.default_rng(0)
+    return {key: rng.normal(size=shape).astype(np.float32) for key, shape in SMALL.items()}
+
+
+def channels_last(array):
+    return np.moveaxis(array, 1, -1)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(GOLDEN / "komplexnet.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def rebuilt(golden):
+    state = {key.removeprefix("state/"): array for key, array in golden.items() if key.startswith("state/")}
+    return interop.from_torch("komplexnet", state, rate=float(golden["rate"]), epsilon=float(golden["epsilon"]))
+
+
+@pytest.fixture(scope="module")
+def output(golden, rebuilt):
+    module, variables = rebuilt
+    run = jax.jit(lambda x, phases: module.apply(variables, x, phases0=phases, num_steps=15))
+    return run(channels_last(golden["x"]), channels_last(golden["phases0"]))
+
+
+def assert_close(found, expected):
+    assert found.shape == expected.shape
+    assert np.max(np.abs(found - expected)) <= 1e-4 * np.max(np.abs(expected))
+
+
+def test_logits_of_every_step_are_the_published_ones(golden, output):
+    assert_close(output.logits, golden["logits"])
+
+
+def test_phases_and_amplitude_are_the_published_ones(golden, output):
+    assert_close(output.phases, channels_last(golden["phases_last"]))
+    assert_close(output.trajectory[0], channels_last(golden["phases_first"]))
+    assert_close(output.amplitude, channels_last(golden["amplitude"]))
+
+
+def test_synchrony_is_the_published_one(golden, output):
+    masks = channels_last(golden["masks"])
+    found = losses.cluster_synchrony(output.phases, masks, output.amplitude, silent="zero")
+    assert_close(found, golden["synchrony"])
+
+
+def test_count_of_parameters(rebuilt):
+    assert sum(leaf.size for leaf in jax.tree.leaves(rebuilt[1])) == 114_548
+
+
+def test_the_module_makes_the_same_tree_of_parameters():
+    module, variables = interop.from_torch("komplexnet", small_state())
+    images, phases = np.zeros((1, 14, 14, 3), np.float32), np.zeros((1, 14, 14, 4), np.float32)
+    own = jax.eval_shape(lambda: module.init(jax.random.key(0), images, phases0=phases))
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (own, variables))
+    assert shapes[0] == shapes[1]
+    assert (module.channels, module.hidden, module.num_classes, module.kernel_size) == (4, 6, 3, 5)
+
+
+def test_axes_go_where_they_belong():
+    state = small_state()
+    params = interop.from_torch("komplexnet", state)[1]["params"]
+    c_out, c_in, y, x = 1, 2, 3, 4
+    assert params["coupling_kernel"][y, x, c_in, c_out] == state["kernel_kuramoto"][c_out, c_in, y, x]
+    unit, channel, row, column = 5, 3, 2, 6
+    dense = state["classif1.1.weights.weight"].reshape(6, 4, 7, 7)
+    at = (row * 7 + column) * 4 + channel
+    assert params["head"]["hidden_kernel"][at, unit] == dense[unit, channel, row, column]
+    np.testing.assert_array_equal(params["head"]["output_kernel"], state["classif2.weights.weight"].T)
+
+
+class Tensor:
+    """What a PyTorch tensor that requires gradients lets one do."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, *_args, **_kwargs):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self.array
+
+
+def test_tensors_are_read_like_arrays():
+    arrays = small_state()
+    tensors = {key: Tensor(array) for key, array in arrays.items()}
+    found, expected = (interop.from_torch("komplexnet", state)[1] for state in (tensors, arrays))
+    assert jax.tree.all(jax.tree.map(np.array_equal, found, expected))
+
+
+def test_the_unused_norm_may_be_there_or_not():
+    state = small_state()
+    extra = {"classif2.norm.weight": np.ones(3), "classif2.norm.bias": np.zeros(3)}
+    found, expected = (interop.from_torch("komplexnet", one)[1] for one in (state | extra, state))
+    assert jax.tree.all(jax.tree.map(np.array_equal, found, expected))
+
+
+def test_overrides_reach_the_module():
+    module, _ = interop.from_torch("komplexnet", small_state(), rate=0.5, epsilon=0.25, num_steps=4)
+    assert (module.rate, module.epsilon, module.num_steps) == (0.5, 0.25, 4)
+
+
+def test_an_unknown_kind_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"one of komplexnet.*'komplexnett'"):
+        interop.from_torch("komplexnett", small_state())
+
+
+def test_missing_and_unexpected_keys_are_named():
+    state = small_state()
+    del state["convA.norm.bias"]
+    state["kernel_kuramoto_l5"] = np.zeros((4, 6))
+    with pytest.raises(ValueError, match=r"missing convA\.norm\.bias; unexpected kernel_kuramoto_l5$"):
+        interop.from_torch("komplexnet", state)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "message"),
+    [
+        ("classif1.1.norm.weight", (5,), r"classif1\.1\.norm\.weight must have shape \(hidden\) = \(6,\), got \(5,\)"),
+        ("kernel_kuramoto", (4, 4, 5, 3), r"kernel_kuramoto must .* = \(4, 4, 5, 5\), got \(4, 4, 5, 3\)"),
+        ("downsampling.weight", (4, 3, 9), r"downsampling\.weight must .*\(channels, colours, 3, 3\).*got \(4, 3, 9\)"),
+        ("classif1.1.weights.weight", (6, 4 * 7 * 6), r"168 inputs .* no square image of 4 channels"),
+    ],
+)
+def test_a_wrong_shape_names_the_array_and_both_shapes(key, shape, message):
+    with pytest.raises(ValueError, match=message):
+        interop.from_torch("komplexnet", small_state() | {key: np.zeros(shape, np.float32)})
+
+
+def test_what_the_arrays_tell_cannot_be_overridden():
+    with pytest.raises(ValueError, match=r"kernel_size cannot be overridden: the arrays tell \{'kernel_size': 5\}"):
+        interop.from_torch("komplexnet", small_state(), kernel_size=7)
+
+
+def test_an_override_that_the_module_does_not_have():
+    with pytest.raises(TypeError, match="epsilonn"):
+        interop.from_torch("komplexnet", small_state(), epsilonn=0.2)
