@@ -21,13 +21,13 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from experiments.engine import RunError, UsageError
-from experiments.engine import config as config_lib
-from experiments.engine import workdir as workdir_lib
-from experiments.engine.checkpoint import Store
-from experiments.engine.progress import Progress
-from experiments.engine.results import TRAINING_SPLITS, last_values, load_metrics
-from experiments.engine.task import Task
-from experiments.engine.train import restore
+from experiments.engine.record.results import TRAINING_SPLITS, last_values, load_metrics
+from experiments.engine.run import config as config_lib
+from experiments.engine.run import workdir as workdir_lib
+from experiments.engine.run.checkpoint import Store
+from experiments.engine.training.progress import Progress
+from experiments.engine.training.task import Task
+from experiments.engine.training.trainer import restore
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,9 @@ import numpy as np
 
 from experiments.bench import komplexnet as comparison
 from experiments.configs import komplexnet as configs
-from experiments.engine import Task, mesh, seeds, steps
+from experiments.engine import Task
+from experiments.engine.process import devices as mesh
+from experiments.engine.training import seeds, steps
 from experiments.komplexnet import tasks
 from oscnets import interop
 

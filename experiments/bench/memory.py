@@ -26,7 +26,7 @@ def gradient(
     import jax.numpy as jnp
 
     from experiments.bench.jax_waves import pixel_loss
-    from experiments.engine import mesh
+    from experiments.engine.process import devices as mesh
     from oscnets import models
 
     mesh.configure_cpu_devices(1)

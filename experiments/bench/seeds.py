@@ -24,8 +24,9 @@ def train(*, model: str, seeds: int, way: str, batch_size: int, size: int) -> tu
     import numpy as np
 
     from experiments.configs import komplexnet as configs
-    from experiments.engine import mesh, steps
-    from experiments.engine import seeds as seeds_lib
+    from experiments.engine.process import devices as mesh
+    from experiments.engine.training import seeds as seeds_lib
+    from experiments.engine.training import steps
     from experiments.komplexnet import tasks
 
     devices, strategy = WAYS[way]

@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import corruptions, multi_mnist, overlay, sources
-from experiments.engine.splits import TRAINING
+from experiments.engine.training.splits import TRAINING
 from experiments.gaspnet import names
 
 Arrays = dict[str, np.ndarray]

@@ -8,8 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.engine.results import in_order, last_values, load_config, load_metrics
-from experiments.engine.splits import Splits
+from experiments.engine.record.results import in_order, last_values, load_config, load_metrics
+from experiments.engine.training.splits import Splits
 from experiments.gaspnet import names, steps, tasks
 
 SAMPLED = 4  # scenes of each test set

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.engine.results import TRAINING_SPLITS, in_order, last_values, load_config, load_metrics
+from experiments.engine.record.results import TRAINING_SPLITS, in_order, last_values, load_config, load_metrics
 from oscnets import stats
 
 METRICS = ("accuracy", "exact", "item", "picture")

@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import backgrounds, corruptions, moving_digits, multi_mnist, sources
-from experiments.engine.splits import TRAINING
+from experiments.engine.training.splits import TRAINING
 from experiments.komplexnet import names
 
 Arrays = dict[str, np.ndarray]

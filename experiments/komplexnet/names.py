@@ -13,7 +13,7 @@ import math
 import re
 from typing import NamedTuple
 
-from experiments.engine.splits import TRAINING
+from experiments.engine.training.splits import TRAINING
 from oscnets.models.komplexnet import LAYERS
 
 # Networks with dynamics, by the layers that feed back; the first layer's own coupling is learned but in `fixed_kernel`.

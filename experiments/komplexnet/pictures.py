@@ -8,8 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.engine.results import in_order, load_config
-from experiments.engine.splits import Splits
+from experiments.engine.record.results import in_order, load_config
+from experiments.engine.training.splits import Splits
 from experiments.komplexnet import names, pictures_metrics, pictures_samples
 from experiments.komplexnet.tasks import ideal_start, make_network, random_start
 

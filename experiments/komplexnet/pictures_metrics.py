@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.engine.results import Metrics, in_order, last_values, load_config, load_metrics
+from experiments.engine.record.results import Metrics, in_order, last_values, load_config, load_metrics
 from experiments.komplexnet import names
 from experiments.komplexnet.pictures_samples import by_scenes
 from oscnets import plotting

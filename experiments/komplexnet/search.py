@@ -7,13 +7,13 @@ import sys
 
 from ml_collections import ConfigDict
 
-from experiments.engine import config as config_lib
-from experiments.engine import search
-from experiments.engine.trials import Values
+from experiments.engine.run import config as config_lib
 from experiments.komplexnet import names
 from experiments.komplexnet.data import Data
 from experiments.komplexnet.settings import of_model, validate
 from experiments.komplexnet.tasks import make_task
+from experiments.search import search
+from experiments.search.trials import Values
 from oscnets.models.komplexnet import LAYERS
 
 # The values of the paper's first table and those that suit smaller scenes lie well inside.

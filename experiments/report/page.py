@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from experiments.engine import RunError
-from experiments.engine.results import in_order
-from experiments.engine.workdir import write_atomically
+from experiments.engine.record.results import in_order
+from experiments.engine.run.workdir import write_atomically
 from experiments.report import runs, scenes
 from oscnets.plotting import CLASS_COLOURS, phase_colours
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from experiments.engine import RunError, UsageError
-from experiments.engine.report import summarize
-from experiments.engine.results import TRAINING_SPLITS, Metrics, history, in_order, load_config, load_metrics
+from experiments.engine.record.results import TRAINING_SPLITS, Metrics, history, in_order, load_config, load_metrics
+from experiments.engine.record.summary import summarize
 from experiments.report import claims
 
 Summary = dict[str, Any]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from experiments.engine.results import in_order, load_config
+from experiments.engine.record.results import in_order, load_config
 from experiments.waves import names, wavelengths
 from experiments.waves.samples import EDGES
 from experiments.waves.tasks import LONG, REPORTED

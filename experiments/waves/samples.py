@@ -10,7 +10,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.engine.splits import Splits
+from experiments.engine.training.splits import Splits
 from experiments.waves import names, tasks
 from oscnets import analysis, ops
 

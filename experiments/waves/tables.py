@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.engine import config as engine_config
-from experiments.engine.results import Metrics, in_order, last_values, load_config, load_metrics
-from experiments.engine.workdir import write_atomically
+from experiments.engine.record.results import Metrics, in_order, last_values, load_config, load_metrics
+from experiments.engine.run import config as engine_config
+from experiments.engine.run.workdir import write_atomically
 from experiments.waves import published, tasks, wavelengths
 
 SCORES = ("accuracy", "iou", "loss")

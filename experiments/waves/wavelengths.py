@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.engine.results import Metrics, in_order, load_config, load_metrics
+from experiments.engine.record.results import Metrics, in_order, load_config, load_metrics
 
 
 class Course(NamedTuple):

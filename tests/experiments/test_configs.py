@@ -5,7 +5,7 @@ import re
 import pytest
 
 from experiments.configs import komplexnet as configs
-from experiments.engine import config as engine_config
+from experiments.engine.run import config as engine_config
 from experiments.komplexnet import names, settings
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import export
 from experiments.configs import waves
-from experiments.engine import config as config_lib
+from experiments.engine.run import config as config_lib
 
 FACTS = {"experiment": "waves", "command": "python -m experiments.waves", "commit": None}
 

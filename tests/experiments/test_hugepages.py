@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from experiments import hugepages
+from experiments.engine.process import hugepages
 
 TUNABLE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
@@ -36,7 +36,7 @@ def test_where_they_are_to_be_had(libc, pages, chosen, expected, tmp_path, monke
 
 PROGRAM = """
 import os, sys
-from experiments import hugepages
+from experiments.engine.process import hugepages
 hugepages.environment = lambda: {} if "GLIBC_TUNABLES" in os.environ else {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 print("started")
 hugepages.restart()

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.bench import __main__ as bench
 from experiments.bench import harness, jax_komplexnet, komplexnet
-from experiments.engine import mesh
+from experiments.engine.process import devices as mesh
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TINY = ["--batch_size=4", "--num_steps=2", "--kernel_size=3", "--rounds=2"]

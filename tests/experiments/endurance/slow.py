@@ -53,7 +53,9 @@ def run(what, config, workdir, **_):
 
 
 if __name__ == "__main__":
-    sys.modules["experiments.engine.report"] = types.SimpleNamespace(build=lambda *args, **kwargs: None)  # is slow
+    sys.modules["experiments.engine.record.summary"] = types.SimpleNamespace(
+        build=lambda *args, **kwargs: None
+    )  # is slow
     what, workdir = sys.argv[1:]
     sys.argv[1:] = ["--config=tests/experiments/engine/toy_config.py", f"--workdir={workdir}", "--config.cpu_devices=2"]
     sys.argv += ["--config.seeds=1", "--config.checkpoint_every=1000", f"--config.train.num_examples={8 * STEPS}"]

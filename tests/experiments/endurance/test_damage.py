@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from experiments.engine.errors import CheckpointError
+from experiments.engine.process.errors import CheckpointError
 from tests.experiments.engine import test_checkpoint
 
 pytestmark = pytest.mark.endurance

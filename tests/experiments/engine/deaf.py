@@ -15,8 +15,8 @@ import threading
 import time
 from pathlib import Path
 
-from experiments.engine import stop
-from experiments.engine.errors import CheckpointError
+from experiments.engine.process import signals as stop
+from experiments.engine.process.errors import CheckpointError
 
 
 def say(*words):

@@ -18,7 +18,10 @@ import threading
 import time
 import types
 
-from experiments.engine import checkpoint, evaluate, log, progress, runner, train, workdir
+from experiments.engine.record import metrics_log as log
+from experiments.engine.run import checkpoint, workdir
+from experiments.engine.training import evaluate, progress, runner
+from experiments.engine.training import trainer as train
 from tests.experiments.engine import toy
 
 
@@ -121,7 +124,7 @@ def main():
     fates, argv = json.loads(sys.argv[1]), sys.argv[2:]
     place = next(word.partition("=")[2] for word in argv if word.startswith("--workdir="))
     # The report is another matter, and matplotlib slow.
-    sys.modules["experiments.engine.report"] = types.SimpleNamespace(build=lambda *args, **kwargs: None)
+    sys.modules["experiments.engine.record.summary"] = types.SimpleNamespace(build=lambda *args, **kwargs: None)
     for fate in fates:
         for status in meet(fate, argv):
             lines = len(log.read(f"{place}/metrics.jsonl"))

@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.engine import checkpoint
-from experiments.engine.checkpoint import Store
-from experiments.engine.errors import CheckpointError
+from experiments.engine.process.errors import CheckpointError
+from experiments.engine.run import checkpoint
+from experiments.engine.run.checkpoint import Store
 
 
 def make_leaves(seed):

@@ -12,9 +12,11 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from experiments.engine import cli, mesh, workdir
-from experiments.engine import config as config_lib
-from experiments.engine.errors import UsageError
+from experiments.engine.process import devices as mesh
+from experiments.engine.process.errors import UsageError
+from experiments.engine.run import command_line as cli
+from experiments.engine.run import config as config_lib
+from experiments.engine.run import workdir
 from tests.experiments.engine import toy
 
 CONFIG = "--config=tests/experiments/engine/toy_config.py"

@@ -7,9 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.engine import config as config_lib
-from experiments.engine import log, mesh, runner, seeds, steps, workdir
-from experiments.engine.errors import UsageError
+from experiments.engine.process import devices as mesh
+from experiments.engine.process.errors import UsageError
+from experiments.engine.record import metrics_log as log
+from experiments.engine.run import config as config_lib
+from experiments.engine.run import workdir
+from experiments.engine.training import runner, seeds, steps
 from tests.experiments.engine import toy
 
 CONFIG = ["--config=tests/experiments/engine/toy_config.py:tiny", "--config.models=('deep',)"]

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.engine import cli
-from experiments.engine import config as config_lib
-from experiments.engine.errors import UsageError
+from experiments.engine.process.errors import UsageError
+from experiments.engine.run import command_line as cli
+from experiments.engine.run import config as config_lib
 from experiments.gaspnet.settings import validate as gaspnet
 from experiments.komplexnet.settings import validate as komplexnet
 from experiments.waves.settings import validate as waves

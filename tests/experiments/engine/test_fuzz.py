@@ -8,9 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.engine import checkpoint, cli, config, evaluate, hosts, log, mesh, results, steps, sweep, workdir
-from experiments.engine.errors import RunError, UsageError
-from experiments.engine.seeds import make_plan
+from experiments.engine.process import devices as mesh
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.record import metrics_log as log
+from experiments.engine.record import results
+from experiments.engine.run import checkpoint, config, workdir
+from experiments.engine.run import command_line as cli
+from experiments.engine.training import evaluate, steps
+from experiments.engine.training.seeds import make_plan
+from experiments.sweep import sweep
 from tests.experiments.engine import toy, toy_config
 
 FILE = "--config=tests/experiments/engine/toy_config.py"

@@ -8,8 +8,8 @@ import types
 
 import pytest
 
-from experiments.engine import log
-from experiments.engine.errors import RunError, UsageError
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.record import metrics_log as log
 
 
 def lines(count, model="m"):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments.engine import pace
+from experiments.engine.training import pace
 
 
 def lengths(monkeypatch, seconds_a_step, limit=64, at_most=10**6, calls=12, between=0.0):

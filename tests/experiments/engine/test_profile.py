@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.engine import profile
+from experiments.engine.process import profile
 
 
 def trace(planes):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from experiments.engine import report
-from experiments.engine.errors import RunError, UsageError
-from experiments.engine.results import history, last_values, load_metrics
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.record import summary as report
+from experiments.engine.record.results import history, last_values, load_metrics
 from oscnets import plotting, stats
 
 STEPS = 5

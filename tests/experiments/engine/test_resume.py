@@ -12,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from experiments.engine import log
+from experiments.engine.record import metrics_log as log
 
 ROOT = Path(__file__).parents[3]
 SIZE = "--config=tests/experiments/engine/toy_config.py:tiny"

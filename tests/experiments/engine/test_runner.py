@@ -8,9 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.engine import cli, log, runner, workdir
-from experiments.engine.errors import Interrupted
-from experiments.engine.progress import Progress
+from experiments.engine.process.errors import Interrupted
+from experiments.engine.record import metrics_log as log
+from experiments.engine.run import command_line as cli
+from experiments.engine.run import workdir
+from experiments.engine.training import runner
+from experiments.engine.training.progress import Progress
 from tests.experiments.engine import toy
 
 CONFIG = "--config=tests/experiments/engine/toy_config.py:tiny"

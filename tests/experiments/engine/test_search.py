@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.engine import cli, search
+from experiments.engine.run import command_line as cli
+from experiments.search import search
 from tests.experiments.engine import toy_config, toy_search
 
 optuna = pytest.importorskip("optuna")

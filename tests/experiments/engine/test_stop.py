@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.engine import stop
+from experiments.engine.process import signals as stop
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from experiments import sweep as command
-from experiments.engine import sweep
-from experiments.engine.errors import UsageError
+from experiments.engine.process.errors import UsageError
+from experiments.sweep import sweep
 
 CONFIG = "swept.py:tiny"
 

@@ -9,8 +9,12 @@ import optax
 import pytest
 
 from experiments import engine
-from experiments.engine import checkpoint, evaluate, log, mesh, pace, seeds, steps, train
-from experiments.engine.errors import Interrupted, NonFiniteError, RunError
+from experiments.engine.process import devices as mesh
+from experiments.engine.process.errors import Interrupted, NonFiniteError, RunError
+from experiments.engine.record import metrics_log as log
+from experiments.engine.run import checkpoint
+from experiments.engine.training import evaluate, pace, seeds, steps
+from experiments.engine.training import trainer as train
 from tests.experiments.engine import toy
 
 

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.engine import trials
-from experiments.engine.errors import RunError, UsageError
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.search import trials
 from tests.experiments.engine import toy, toy_search
 
 NAMES = ("learning_rate", "decay")

@@ -6,9 +6,9 @@ import os
 import pytest
 from ml_collections import ConfigDict
 
-from experiments.engine import config as config_lib
-from experiments.engine import workdir
-from experiments.engine.errors import RunError, UsageError
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.run import config as config_lib
+from experiments.engine.run import workdir
 from tests.experiments.engine import toy
 
 CONFIG = ConfigDict({"seeds": 2, "widths": (1, 2), "train": {"epochs": 3, "rate": 0.1}})

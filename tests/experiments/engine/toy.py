@@ -17,11 +17,11 @@ import optax
 from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import engine
-from experiments.engine import log
-from experiments.engine.checkpoint import Store
-from experiments.engine.seeds import make_plan
-from experiments.engine.stop import Stop
-from experiments.engine.train import Recorder, Trainer, restore
+from experiments.engine.process.signals import Stop
+from experiments.engine.record import metrics_log as log
+from experiments.engine.run.checkpoint import Store
+from experiments.engine.training.seeds import make_plan
+from experiments.engine.training.trainer import Recorder, Trainer, restore
 
 CLASSES, SIZE = 3, 8
 

@@ -15,7 +15,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from experiments.engine import search
+from experiments.search import search
 from tests.experiments.engine import toy
 
 SPACE = search.Space({"learning_rate": (1e-3, 1.0), "decay": (1e-4, 1.0)}, {"width": range(2, 7, 2)})

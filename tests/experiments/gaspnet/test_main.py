@@ -13,7 +13,7 @@ from scipy import stats as scipy_stats
 from data_gen import multi_mnist, overlay
 from experiments import engine
 from experiments.configs import gaspnet as configs
-from experiments.engine import config as engine_config
+from experiments.engine.run import config as engine_config
 from experiments.gaspnet import data, names, settings, steps, tasks
 from experiments.gaspnet.main import run
 from oscnets import losses, models

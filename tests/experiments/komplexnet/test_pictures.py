@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.engine import log
+from experiments.engine.record import metrics_log as log
 from experiments.komplexnet import pictures, pictures_metrics, pictures_samples
 from oscnets import plotting
 

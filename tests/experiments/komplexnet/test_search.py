@@ -11,9 +11,9 @@ import pytest
 
 from experiments import engine
 from experiments.configs import komplexnet as configs
-from experiments.engine.config import leaves
-from experiments.engine.trials import Member, carry
+from experiments.engine.run.config import leaves
 from experiments.komplexnet import main, names, search, settings
+from experiments.search.trials import Member, carry
 from tests.helpers import assert_close, random_like
 
 pytest.importorskip("optuna")

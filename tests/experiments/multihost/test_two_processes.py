@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.engine import hosts, log
-from experiments.engine.errors import CheckpointError, UsageError
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import CheckpointError, UsageError
+from experiments.engine.record import metrics_log as log
 
 ROOT = Path(__file__).parents[3]
 TIMEOUT = 240  # seconds

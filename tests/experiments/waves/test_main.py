@@ -15,7 +15,7 @@ from flax import linen as nn
 from data_gen import segmentation
 from experiments import engine
 from experiments.configs import waves as configs
-from experiments.engine import config as engine_config
+from experiments.engine.run import config as engine_config
 from experiments.waves import data, names, published, samples, settings, tables, tasks, wavelengths
 from experiments.waves.main import run
 from oscnets import analysis, models

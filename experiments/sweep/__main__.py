@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.engine import sweep
-from experiments.engine.errors import Interrupted, RunError, UsageError
+from experiments.engine.process.errors import Interrupted, RunError, UsageError
+from experiments.sweep import sweep
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

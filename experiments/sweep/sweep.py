@@ -16,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.engine import cli, sweep_report
-from experiments.engine import config as config_lib
-from experiments.engine.errors import Interrupted, RunError, UsageError
-from experiments.engine.stop import Stop
-from experiments.engine.workdir import differences, write_atomically
+from experiments.engine.process.errors import Interrupted, RunError, UsageError
+from experiments.engine.process.signals import Stop
+from experiments.engine.run import command_line as cli
+from experiments.engine.run import config as config_lib
+from experiments.engine.run.workdir import differences, write_atomically
+from experiments.sweep import report as sweep_report
 
 _ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.engine import hosts
-from experiments.engine.errors import UsageError
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import UsageError
 
 _ALIGNMENT = 64  # bytes; XLA's CPU client uses a numpy buffer in place, without a copy, where it is aligned so
 

@@ -13,15 +13,17 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.engine import evaluate, hosts, log, seeds
-from experiments.engine import workdir as workdir_lib
-from experiments.engine.checkpoint import Store
-from experiments.engine.errors import Interrupted, RunError, UsageError
-from experiments.engine.progress import Progress
-from experiments.engine.splits import TRAINING, Splits, loading, num_examples
-from experiments.engine.stop import Stop
-from experiments.engine.task import PyTree, Task
-from experiments.engine.train import Found, Recorder, Trainer, TrainState, restore
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import Interrupted, RunError, UsageError
+from experiments.engine.process.signals import Stop
+from experiments.engine.record import metrics_log as log
+from experiments.engine.run import workdir as workdir_lib
+from experiments.engine.run.checkpoint import Store
+from experiments.engine.training import evaluate, seeds
+from experiments.engine.training.progress import Progress
+from experiments.engine.training.splits import TRAINING, Splits, loading, num_examples
+from experiments.engine.training.task import PyTree, Task
+from experiments.engine.training.trainer import Found, Recorder, Trainer, TrainState, restore
 
 
 class Trained(NamedTuple):

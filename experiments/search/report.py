@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.engine.errors import RunError
-from experiments.engine.workdir import write_atomically
+from experiments.engine.process.errors import RunError
+from experiments.engine.run.workdir import write_atomically
 from oscnets import plotting
 
 TOP = 10  # trials in search.md

@@ -15,7 +15,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.engine import mesh as mesh_lib
+from experiments.engine.process import devices as mesh_lib
 
 STRATEGIES = ("vmap", "loop", "auto")
 

@@ -17,9 +17,9 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from jax.sharding import SingleDeviceSharding
 
-from experiments.engine import hosts
-from experiments.engine.errors import CheckpointError
-from experiments.engine.workdir import write_atomically
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import CheckpointError
+from experiments.engine.run.workdir import write_atomically
 
 Leaves = dict[str, np.ndarray]
 

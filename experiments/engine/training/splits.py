@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 import jax
 import numpy as np
 
-from experiments.engine.errors import RunError
-from experiments.engine.task import PyTree
+from experiments.engine.process.errors import RunError
+from experiments.engine.training.task import PyTree
 
 TRAINING = ("train", "validation")
 

@@ -15,10 +15,12 @@ from typing import NamedTuple
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import hugepages
-from experiments.engine import config as config_lib
-from experiments.engine import hosts, mesh, profile, stop, workdir
-from experiments.engine.errors import Interrupted, RunError, UsageError
+from experiments.engine.process import devices as mesh
+from experiments.engine.process import hosts, hugepages, profile
+from experiments.engine.process import signals as stop
+from experiments.engine.process.errors import Interrupted, RunError, UsageError
+from experiments.engine.run import config as config_lib
+from experiments.engine.run import workdir
 
 _USAGE = """usage: {program} --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
        {program} --workdir=DIR --evaluate=SET[,SET ...]

@@ -2,7 +2,7 @@
 
 import time
 
-from experiments.engine import hosts
+from experiments.engine.process import hosts
 
 LIMIT = 512  # steps a call at most: what they log is kept on the device until it ends
 _SECONDS = 1.0  # a call, about

@@ -9,11 +9,12 @@ from jax import Array
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.engine import log as log_lib
-from experiments.engine import mesh, seeds, steps
-from experiments.engine.seeds import Plan
-from experiments.engine.splits import TRAINING, num_examples
-from experiments.engine.task import PyTree, Task
+from experiments.engine.process import devices as mesh
+from experiments.engine.record import metrics_log as log_lib
+from experiments.engine.training import seeds, steps
+from experiments.engine.training.seeds import Plan
+from experiments.engine.training.splits import TRAINING, num_examples
+from experiments.engine.training.task import PyTree, Task
 
 Values = dict[str, np.ndarray]
 

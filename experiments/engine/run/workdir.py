@@ -15,9 +15,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from experiments.engine import config as config_lib
-from experiments.engine import hosts
-from experiments.engine.errors import RunError, UsageError
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.run import config as config_lib
 
 _PACKAGES = ("oscnets", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _ABSENT = "(absent)"

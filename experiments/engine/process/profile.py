@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from experiments.engine import hosts
+from experiments.engine.process import hosts
 
 _SKIPPED = 2  # calls: the first ones compile
 _SECONDS = 5.0

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.engine import log
-from experiments.engine.errors import UsageError
+from experiments.engine.process.errors import UsageError
+from experiments.engine.record import metrics_log as log
 
 # {model: {split: {name: {seed: {training step: value}}}}}; a value is (T,) over the dynamics, or () without time.
 Metrics = dict[str, dict[str, dict[str, dict[int, dict[int, NDArray[np.float64]]]]]]

@@ -14,8 +14,8 @@ from typing import Any
 
 import jax
 
-from experiments.engine import hosts
-from experiments.engine.errors import CheckpointError, Interrupted
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import CheckpointError, Interrupted
 
 _SIGNALS = signal.SIGINT, signal.SIGTERM
 _LONGEST_NAP = 0.01  # seconds between two looks at what is being computed

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.engine import hosts, log
-from experiments.engine.workdir import write_atomically
+from experiments.engine.process import hosts
+from experiments.engine.record import metrics_log as log
+from experiments.engine.run.workdir import write_atomically
 
 
 class Progress(NamedTuple):

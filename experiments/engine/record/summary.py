@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.engine import tables
-from experiments.engine.results import (
+from experiments.engine.record import markdown as tables
+from experiments.engine.record.results import (
     TRAINING_SPLITS,
     Metrics,
     history,
@@ -23,7 +23,7 @@ from experiments.engine.results import (
     load_config,
     load_metrics,
 )
-from experiments.engine.workdir import write_atomically
+from experiments.engine.run.workdir import write_atomically
 from oscnets import plotting, stats
 
 Summary = dict[str, Any]

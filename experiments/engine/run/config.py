@@ -8,9 +8,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiments.engine import mesh
-from experiments.engine.errors import RunError, UsageError
-from experiments.engine.seeds import STRATEGIES
+from experiments.engine.process import devices as mesh
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.training.seeds import STRATEGIES
 
 
 def base() -> ConfigDict:

@@ -10,13 +10,16 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from experiments.engine import checkpoint, evaluate, hosts, mesh, nonfinite, pace, profile, steps
-from experiments.engine import log as log_lib
-from experiments.engine.errors import Interrupted, NonFiniteError, RunError
-from experiments.engine.seeds import Plan
-from experiments.engine.splits import TRAINING, num_examples
-from experiments.engine.stop import LONG, Stop
-from experiments.engine.task import PyTree, Task
+from experiments.engine.process import devices as mesh
+from experiments.engine.process import hosts, profile
+from experiments.engine.process.errors import Interrupted, NonFiniteError, RunError
+from experiments.engine.process.signals import LONG, Stop
+from experiments.engine.record import metrics_log as log_lib
+from experiments.engine.run import checkpoint
+from experiments.engine.training import evaluate, nonfinite, pace, steps
+from experiments.engine.training.seeds import Plan
+from experiments.engine.training.splits import TRAINING, num_examples
+from experiments.engine.training.task import PyTree, Task
 
 
 class TrainState(NamedTuple):

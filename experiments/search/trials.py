@@ -14,11 +14,12 @@ import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments.engine import evaluate, mesh, seeds, steps
-from experiments.engine.errors import RunError, UsageError
-from experiments.engine.seeds import Plan
-from experiments.engine.splits import num_examples
-from experiments.engine.task import PyTree, Task
+from experiments.engine.process import devices as mesh
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.training import evaluate, seeds, steps
+from experiments.engine.training.seeds import Plan
+from experiments.engine.training.splits import num_examples
+from experiments.engine.training.task import PyTree, Task
 
 Values = Mapping[str, Any]  # a hyper-parameter's value by name: a Python number, or a traced scalar
 MakeTask = Callable[[Values], Task]

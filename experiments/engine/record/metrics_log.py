@@ -10,9 +10,9 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from experiments.engine import hosts
-from experiments.engine.errors import RunError, UsageError
-from experiments.engine.workdir import write_atomically
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.run.workdir import write_atomically
 
 Line = dict[str, Any]
 

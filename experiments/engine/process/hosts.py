@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.engine.errors import CheckpointError, NonFiniteError, RunError, UsageError
+from experiments.engine.process.errors import CheckpointError, NonFiniteError, RunError, UsageError
 
 _ERRORS = {kind.__name__: kind for kind in (UsageError, RunError, CheckpointError, NonFiniteError)}
 

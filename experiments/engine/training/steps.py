@@ -10,9 +10,9 @@ import optax
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
-from experiments.engine import seeds
-from experiments.engine.seeds import Plan
-from experiments.engine.task import PyTree, Task
+from experiments.engine.training import seeds
+from experiments.engine.training.seeds import Plan
+from experiments.engine.training.task import PyTree, Task
 
 
 class Update(NamedTuple):

@@ -18,14 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.engine import cli, hosts, log
-from experiments.engine import config as config_lib
-from experiments.engine import workdir as workdir_lib
-from experiments.engine.errors import RunError, UsageError
-from experiments.engine.splits import Splits
-from experiments.engine.stop import Stop
-from experiments.engine.task import PyTree
-from experiments.engine.trials import MakeTask, Trials, Values
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.process.signals import Stop
+from experiments.engine.record import metrics_log as log
+from experiments.engine.run import command_line as cli
+from experiments.engine.run import config as config_lib
+from experiments.engine.run import workdir as workdir_lib
+from experiments.engine.training.splits import Splits
+from experiments.engine.training.task import PyTree
+from experiments.search.trials import MakeTask, Trials, Values
 
 _USAGE = """usage: python -m experiments.{name} --config=FILE[:VARIANT] [--workdir=DIR] [--trials=100] [--together=4]
        {flags} [--config.KEY=VALUE ...]; the same with --report_only
@@ -142,7 +144,7 @@ def run(problem: Problem, workdir: Path, *, trials: int, together: int, name: st
         RunError: the study cannot be read or written, or no trial ended with a score.
         Interrupted: a signal came; finished trials are stored.
     """
-    from experiments.engine import search_report
+    from experiments.search import report as search_report
 
     settings = {**settings, "together": together, "space": problem.space.to_json()}
     with _study(workdir, problem, settings) as study:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.engine.workdir import write_atomically
+from experiments.engine.run.workdir import write_atomically
 
 Row = dict[str, Any]
 _LEAD = ("point", "config")

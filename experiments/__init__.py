@@ -1,0 +1,1 @@
+"""Experiments on the models of oscnets: the engine, the families, and the programs beside them."""

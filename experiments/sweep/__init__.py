@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one experiment, and one report of all of them."""
