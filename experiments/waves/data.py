@@ -61,5 +61,5 @@ class Data:
         if split == "test":
             return self._digits("test")
         base = self._digits("train")
-        parts = sources.hold_out(base, round(HELD_OUT * len(base.labels)), seed=0)
+        parts = sources.hold_out(base, share=HELD_OUT)
         return parts[split == "validation"]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_gen import counters, multi_mnist, sources
+from data_gen import multi_mnist, sources
+from data_gen._tools import counter_rng
 from data_gen.sources import Base
 
 OVERLAPS = {
@@ -66,10 +67,10 @@ class NaiveScene:
         kinds = sorted(set(self.base.labels.tolist()))
         self.chosen = []
         for k in range(self.n):
-            kind = self.draw(len(kinds) - k, counters.SCENE_DIGITS, self.number, attempt, 2 * k) + k
+            kind = self.draw(len(kinds) - k, counter_rng.SCENE_DIGITS, self.number, attempt, 2 * k) + k
             kinds[k], kinds[kind] = kinds[kind], kinds[k]
             members = [i for i, label in enumerate(self.base.labels) if label == kinds[k]]
-            member = self.draw(len(members), counters.SCENE_DIGITS, self.number, attempt, 2 * k + 1)
+            member = self.draw(len(members), counter_rng.SCENE_DIGITS, self.number, attempt, 2 * k + 1)
             self.chosen.append(members[member])
         self.crops = [cropped(self.base.images[i]) for i in self.chosen]
 
@@ -79,7 +80,7 @@ class NaiveScene:
             room = self.canvas - self.crops[len(self.corners)].shape[axis] + 1
             if not self.corners:
                 room = min(room, 22 * self.canvas // 50)
-            corner.append(self.draw(room, counters.SCENE_PLACES, self.number, turn, axis))
+            corner.append(self.draw(room, counter_rng.SCENE_PLACES, self.number, turn, axis))
         return tuple(corner)
 
     def fits(self, corner):

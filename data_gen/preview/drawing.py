@@ -1,59 +1,23 @@
-"""Contact sheets: python -m data_gen.preview --set=NAME --out=FILE.png draws samples of a set beside their masks.
+"""The picture of a contact sheet: tiles of samples and masks, captions and a legend."""
 
-The sets are listed by --help: those made from base images, and these themselves.
-"""
-
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from data_gen import multi_mnist, sheets, sources
-from data_gen.sheets import Sample, Sheet
+from data_gen.preview.sheets import Sample, Sheet
 
 _OVERLAP, _UNCOVERED, _GAP = "#ffffff", "#1b1b22", 2
-_INK = {"#e8d33f": "#b39b00", "#f3b9a4": "#d08468", "#63d3dc": "#21a3ad"}  # colours too light to write with
+_INK = {"#e8d33f": "#b39b00", "#f3b9a4": "#d08468", "#63d3dc": "#21a3ad"}  # colours too light for text
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the sheet that the command line asks for; returns 0, or 2 after one line that says what is wrong."""
-    options = _parser().parse_args(arguments)
-    try:
-        _draw(sheets.of(options), Path(options.out))
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"data_gen.preview: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data_gen.preview", description="Draw samples of a data set.")
-    add = parser.add_argument
-    add("--set", required=True, metavar="NAME", help=f"one of {', '.join(sheets.SETS)}")
-    add("--out", required=True, metavar="FILE", help="PNG file to write")
-    add("--source", default="digits", help="base images of scenes: one of " + ", ".join(sources.NAMES))
-    add("--background", default="textures", help="pictures behind them: cifar10, or textures, which need no download")
-    add("--split", default="test", help="one of " + ", ".join(sources.SPLITS))
-    add("--data_dir", default=None, metavar="DIR", help="folder of prepared TFDS sets")
-    add("--seed", default=0, type=int)
-    add("--num_examples", default=12, type=int, help="samples on the sheet")
-    add("--num_digits", default=2, type=int, help="digits a scene, 2 to 9")
-    add("--max_overlap", default=0.0, type=float, help="0: bounding boxes apart (moving digits: 0.25)")
-    add("--min_overlap", default=0.0, type=float, help="exclusive")
-    add("--overlap_measure", default="pixels", help="one of " + ", ".join(multi_mnist.MEASURES))
-    add("--colour", action="store_true", help="scenes on pictures in colour, not in grey")
-    add("--item_size", default=28, type=int, help="side of an overlaid item, 1 to 32")
-    return parser
-
-
-def _draw(sheet: Sheet, path: Path) -> None:
+def draw(sheet: Sheet, path: Path) -> None:
+    """Write the sheet as a PNG file; ValueError if it has no samples, OSError if the file cannot be written."""
     from matplotlib.figure import Figure
 
     if not sheet.samples:
         raise ValueError("nothing to draw: num_examples must be at least 1")
-    tiles = [_tile(sample, sheet.colours) for sample in sheet.samples]
+    tiles = [tile_of(sample, sheet.colours) for sample in sheet.samples]
     height, width = tiles[0].shape[:2]
     columns = min(max(1, round(8 * height / width)), len(tiles))
     rows = -(-len(tiles) // columns)
@@ -72,23 +36,24 @@ def _draw(sheet: Sheet, path: Path) -> None:
     figure.savefig(path, dpi=150, format="png")
 
 
-def _tile(sample: Sample, colours: Sequence[str]) -> np.ndarray:
+def tile_of(sample: Sample, colours: Sequence[str]) -> np.ndarray:
     """The picture, and beside it (below it, if it is wide) its masks, as one RGB image."""
     picture = sample.picture if sample.picture.ndim == 3 else np.repeat(sample.picture[..., None], 3, axis=-1)
     if sample.masks is None:
         return picture
-    painted = np.broadcast_to(_rgb(_UNCOVERED), picture.shape).copy()
+    painted = np.broadcast_to(rgb(_UNCOVERED), picture.shape).copy()
     for k in range(sample.masks.shape[-1]):
-        painted[sample.masks[..., k]] = _rgb(colours[k])
+        painted[sample.masks[..., k]] = rgb(colours[k])
     if sample.overlap is not None:
-        painted[sample.overlap] = _rgb(_OVERLAP)
+        painted[sample.overlap] = rgb(_OVERLAP)
     height, width = picture.shape[:2]
     if width > 2 * height:
         return np.concatenate([picture, np.ones((_GAP, width, 3)), painted], axis=0)
     return np.concatenate([picture, np.ones((height, _GAP, 3)), painted], axis=1)
 
 
-def _rgb(colour: str) -> np.ndarray:
+def rgb(colour: str) -> np.ndarray:
+    """#rrggbb as float64 (3,) in [0, 1]."""
     return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
 
 
@@ -109,7 +74,3 @@ def _write_legend(figure, sheet: Sheet) -> None:
     if any(sample.overlap is not None and sample.overlap.any() for sample in sheet.samples):
         entries.append(Patch(facecolor=_OVERLAP, edgecolor="grey", label="overlap, in no mask"))
     figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 5), frameon=False, fontsize=9)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

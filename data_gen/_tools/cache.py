@@ -1,4 +1,4 @@
-"""Arrays kept in .npz files: read only if they are whole and belong to what they claim, written if that is possible."""
+"""Cache of arrays in .npz files: read only if a file is intact and its fingerprint matches, written where possible."""
 
 import os
 import tempfile

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_gen import preview, sheets
+from data_gen.preview import __main__ as preview
+from data_gen.preview import drawing, sheets
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def draw(path: Path, *flags: str) -> np.ndarray:
@@ -21,7 +22,7 @@ def draw(path: Path, *flags: str) -> np.ndarray:
 
 
 def share_of(picture: np.ndarray, colour: str) -> float:
-    return (abs(picture - 255 * preview._rgb(colour)) <= 1).all(axis=-1).mean()
+    return (abs(picture - 255 * drawing.rgb(colour)) <= 1).all(axis=-1).mean()
 
 
 def test_a_sheet_shows_each_digit_and_the_overlap_in_its_colour(tmp_path):
@@ -29,28 +30,28 @@ def test_a_sheet_shows_each_digit_and_the_overlap_in_its_colour(tmp_path):
     for colour in sheets.COLOURS[:3]:
         assert share_of(sheet, colour) > 0.005
     assert share_of(sheet, sheets.COLOURS[3]) == 0
-    assert share_of(sheet, "#000000") > 0.1 and share_of(sheet, preview._UNCOVERED) > 0.1
+    assert share_of(sheet, "#000000") > 0.1 and share_of(sheet, drawing._UNCOVERED) > 0.1
 
 
 def test_a_tile_is_the_picture_beside_its_masks():
     picture = np.array([[0.5, 0.0, 1.0], [0.0, 0.0, 0.0]])
     masks = np.array([[[1, 0], [0, 0], [0, 1]], 3 * [[0, 0]]], bool)
     overlap = np.array([[False, True, False], 3 * [False]])
-    tile = preview._tile(sheets.Sample(picture, masks, overlap, ()), sheets.COLOURS)
+    tile = drawing.tile_of(sheets.Sample(picture, masks, overlap, ()), sheets.COLOURS)
     np.testing.assert_array_equal(tile[0, :3, 0], picture[0])
-    expected = [sheets.COLOURS[0], preview._OVERLAP, sheets.COLOURS[1]]
-    np.testing.assert_allclose(tile[0, -3:], [preview._rgb(colour) for colour in expected])
+    expected = [sheets.COLOURS[0], drawing._OVERLAP, sheets.COLOURS[1]]
+    np.testing.assert_allclose(tile[0, -3:], [drawing.rgb(colour) for colour in expected])
 
 
 def test_masks_lie_below_a_wide_picture():
-    tile = preview._tile(sheets.Sample(np.full((2, 9), 0.5), np.ones((2, 9, 1), bool), None, ()), sheets.COLOURS)
-    assert tile.shape == (4 + preview._GAP, 9, 3)
-    np.testing.assert_allclose(tile[-2:], np.broadcast_to(preview._rgb(sheets.COLOURS[0]), (2, 9, 3)))
+    tile = drawing.tile_of(sheets.Sample(np.full((2, 9), 0.5), np.ones((2, 9, 1), bool), None, ()), sheets.COLOURS)
+    assert tile.shape == (4 + drawing._GAP, 9, 3)
+    np.testing.assert_allclose(tile[-2:], np.broadcast_to(drawing.rgb(sheets.COLOURS[0]), (2, 9, 3)))
 
 
 @pytest.mark.parametrize("name", sorted(set(sheets.SETS) - {"mnist", "fashion_mnist", "cifar10"}))
 def test_every_set_has_a_sheet_without_a_download(name):
-    options = preview._parser().parse_args([f"--set={name}", "--out=-", "--num_examples=3"])
+    options = preview.parser().parse_args([f"--set={name}", "--out=-", "--num_examples=3"])
     sheet = sheets.of(options)
     assert len(sheet.samples) == 3 and sheet.title.startswith(name) and len(sheet.colours) >= len(sheet.names)
     for picture, masks, overlap, captions in sheet.samples:
@@ -68,6 +69,11 @@ def test_the_seed_and_the_size_of_a_sheet(tmp_path):
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
     assert draw(tmp_path / "b.png", "--set=multi_mnist", "--num_examples=9").shape[0] > one.shape[0]
+
+
+def test_a_workdir_is_made_and_holds_the_sheet(tmp_path):
+    assert preview.main(["--set=digits", "--num_examples=1", f"--workdir={tmp_path / 'new' / 'folder'}"]) == 0
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["digits.png"]
 
 
 def test_nine_digits_and_base_images(tmp_path):
@@ -96,13 +102,17 @@ def test_a_wrong_name_ends_the_program_with_the_nearest(tmp_path):
         (["--set=multi_mnist", "--num_examples=-1"], "num_examples must be an integer in"),
         (["--set=digits", "--num_examples=-1"], "num_examples must be at least 1"),
         (["--set=digits", "--out=no/such/folder/x.png"], "no/such/folder"),
+        (["--set=digits", "--workdir=here"], "expected one of --workdir=DIR and --out=FILE"),
+        (["--set=digits", "--seed=one"], "--seed: invalid int value: 'one'"),
+        (["--set=digits", "--sed=1"], "unrecognized arguments: --sed=1"),
+        ([], "the following arguments are required: --set"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(flags, message, tmp_path, monkeypatch, capsys):
+def test_misuse_is_one_line(flags, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert preview.main(["--out=x.png", *flags]) == 2
     said = capsys.readouterr().err
-    assert message in said and said.count("\n") == 1
+    assert said.startswith("error: ") and message in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from data_gen import counters, pixels, placing
+from data_gen._tools import counter_rng, pixels, placing
 
-PURPOSE = counters.PIECE_PLACES
+PURPOSE = counter_rng.PIECE_PLACES
 
 
 def shapes(count: int, most: int, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,7 +28,7 @@ def slow_places(lit, extents, count, canvas, seed, sample):
         if len(corners) == count:
             return corners
         k = len(corners)
-        bits = [int(counters.bits(seed, PURPOSE, sample, turn, axis)[0]) for axis in (0, 1)]
+        bits = [int(counter_rng.random_bits(seed, PURPOSE, sample, turn, axis)[0]) for axis in (0, 1)]
         corner = [(b >> 32) * int(canvas - e + 1) >> 32 for b, e in zip(bits, extents[k], strict=True)]
         taken = {tuple(place + c) for j, c in enumerate(corners) for place in np.argwhere(lit[j])}
         if taken & {tuple(place + corner) for place in np.argwhere(lit[k])}:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_gen import counters, pixels
+from data_gen._tools import counter_rng, pixels
 
 _TRIES = 32
 _MAX_TURNS = 20_000
@@ -20,8 +20,8 @@ def places(
 ) -> np.ndarray:
     """Draw where the shapes of P pictures lie, so that no two of a picture share a lit pixel.
 
-    All pictures take turns together; in a turn each tries one place for its next shape, and a shape that found none in
-    32 tries makes its picture start again with the same shapes, so that large shapes are no rarer than small ones.
+    All pictures take turns together; in a turn each tries one place for its next shape. If a shape has no place after
+    32 tries, its picture starts again with the same shapes, so that large shapes are as frequent as small ones.
 
     Args:
       words: uint64 (P, n, s), lit pixels of the shapes by row, as `pixels.row_words` has them.
@@ -40,8 +40,8 @@ def places(
             corners[np.arange(corners.shape[1]) >= counts[:, None]] = 0
             return corners
         shape = placed[pending]
-        draws = counters.bits(seed, purpose, samples[pending, None], turn, np.arange(2))
-        corners[pending, shape] = counters.below(canvas - extents[pending, shape] + 1, draws)
+        draws = counter_rng.random_bits(seed, purpose, samples[pending, None], turn, np.arange(2))
+        corners[pending, shape] = counter_rng.below(canvas - extents[pending, shape] + 1, draws)
         fits = ~_meets(words, corners, pending, shape)
         tries[pending] = np.where(fits, 0, tries[pending] + 1)
         again = tries[pending] == _TRIES  # the first shape always fits, and sets its tries to 0

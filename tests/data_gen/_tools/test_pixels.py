@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_gen import pixels
+from data_gen._tools import pixels
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_gen import checks, counters, pixels
+from data_gen._tools import checks, counter_rng, pixels
 
 
 class DigitTable:
@@ -13,10 +13,10 @@ class DigitTable:
     """
 
     def __init__(self, base, num_digits: int) -> None:
-        """ValueError unless images are uint8, at most 64 pixels a side, none black, of at least num_digits classes."""
+        """ValueError unless images are uint8, at most 64 pixels per side, none black, of num_digits classes or more."""
         self.images, self.labels = checks.base("base", base)
         if max(self.images.shape[1:]) > pixels.WORD:
-            raise ValueError(f"base must hold images of 1 to {pixels.WORD} pixels a side, got {self.images.shape}")
+            raise ValueError(f"base must hold images of 1 to {pixels.WORD} pixels per side, got {self.images.shape}")
         self.boxes = pixels.bounding_boxes(self.images)
         self.side = int(self.boxes[:, 2:].max())
         self.members = np.argsort(self.labels, kind="stable")
@@ -29,12 +29,12 @@ class DigitTable:
         scenes = np.arange(len(samples))
         classes = np.tile(np.arange(len(self.first)), (len(samples), 1))
         chosen = np.empty((len(samples), num_digits), np.int64)
-        draws = counters.bits(seed, purpose, samples[:, None], rounds[:, None], np.arange(2 * num_digits))
+        draws = counter_rng.random_bits(seed, purpose, samples[:, None], rounds[:, None], np.arange(2 * num_digits))
         for k in range(num_digits):
-            swap = k + counters.below(len(self.first) - k, draws[:, 2 * k])
+            swap = k + counter_rng.below(len(self.first) - k, draws[:, 2 * k])
             kind = classes[scenes, swap]
             classes[scenes, swap] = classes[:, k]
-            chosen[:, k] = self.members[self.first[kind] + counters.below(self.count[kind], draws[:, 2 * k + 1])]
+            chosen[:, k] = self.members[self.first[kind] + counter_rng.below(self.count[kind], draws[:, 2 * k + 1])]
         return chosen
 
     def crops(self, chosen: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ class DigitTable:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sum digits (P, n) at boxes (P, n, 4) on black canvases, clip, and resize to `size`.
 
-        Returns: pictures float32 (P, size, size) in [0, 1], bilinear; masks bool (P, size, size, n), one a digit,
+        Returns: pictures float32 (P, size, size) in [0, 1], bilinear; masks bool (P, size, size, n), one per digit,
           without overlaps, and pixels lit by two digits or more, bool (P, size, size), both of the nearest pixel.
         """
         count, num_digits = chosen.shape

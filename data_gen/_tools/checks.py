@@ -1,10 +1,10 @@
-"""Arguments checked: ValueError with the value and what was expected."""
+"""Checks of arguments: ValueError with the value and what was expected."""
 
 import math
 
 import numpy as np
 
-from data_gen import counters
+from data_gen._tools import counter_rng
 
 SIDE = 1024  # of pictures: the exact sums of a bilinear resize fit into 32 bits
 
@@ -19,7 +19,7 @@ def samples(seed: int, num_examples: int, start: int) -> None:
     """Raise ValueError unless samples number start ... start + num_examples - 1 of a seed can be named."""
     count("num_examples", num_examples, 0, 2**31)
     count("start", start, 0, 2**62)
-    counters.check_seed(seed)
+    counter_rng.check_seed(seed)
 
 
 def number(name: str, value: float, low: float, high: float) -> None:
@@ -28,8 +28,8 @@ def number(name: str, value: float, low: float, high: float) -> None:
         raise ValueError(f"{name} must be a number in [{low:g}, {high:g}], got {value}")
 
 
-def base(what: str, base, *, colour: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a base set, checked.
+def base(name: str, base, *, colour: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of the base set that is called `name` in messages.
 
     Raises: ValueError unless images are uint8 (M, H, W), or (M, H, W, 3) in colour, and labels integers >= 0, (M,).
     """
@@ -37,13 +37,13 @@ def base(what: str, base, *, colour: bool = False) -> tuple[np.ndarray, np.ndarr
     shape = "(M, H, W, 3)" if colour else "(M, H, W)"
     good = images.ndim == 4 and images.shape[-1] == 3 if colour else images.ndim == 3
     if not good or images.dtype != np.uint8:
-        raise ValueError(f"{what} images must be uint8 {shape}, got {images.dtype} {images.shape}")
+        raise ValueError(f"{name} images must be uint8 {shape}, got {images.dtype} {images.shape}")
     if labels.shape != images.shape[:1]:
-        raise ValueError(f"{what} labels must have shape {images.shape[:1]}, got {labels.shape}")
+        raise ValueError(f"{name} labels must have shape {images.shape[:1]}, got {labels.shape}")
     if not images.size:
-        raise ValueError(f"{what} must hold images of at least one pixel, got shape {images.shape}")
+        raise ValueError(f"{name} must hold images of at least one pixel, got shape {images.shape}")
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
-        raise ValueError(f"{what} labels must be integers >= 0, got {labels.dtype}, the least {labels.min()}")
+        raise ValueError(f"{name} labels must be integers >= 0, got {labels.dtype}, the least {labels.min()}")
     return images, labels
 
 

@@ -1,4 +1,4 @@
-"""What the contact sheet of each data set shows: samples beside their masks, and the colours of these."""
+"""The samples on the contact sheet of each data set, with their masks and the colours of the masks."""
 
 import argparse
 import difflib
@@ -9,18 +9,18 @@ import numpy as np
 
 from data_gen import backgrounds, moving_digits, multi_mnist, overlay, polygons, segmentation, sources, tetrominoes
 
-# Told apart also by the colour-blind for the first few; overlap is white, what no mask covers nearly black.
+# The first few differ also for the colour-blind; overlap is white, pixels without a mask are nearly black.
 COLOURS = (
     *("#3d9be9", "#f5872a", "#3dbb7d", "#d667b8", "#e8d33f"),
     *("#8f7be8", "#e0524d", "#63d3dc", "#a9824f", "#f3b9a4"),
 )
-BACKGROUND = "#6b7080"  # where it is a mask of its own
-_CLASSES = tuple("0123456789")
+BACKGROUND = "#6b7080"  # where it has a mask
+_DIGITS_SHORTHAND = tuple("0123456789")
 _STRIP = 10  # frames of a video on its sheet
 
 
 class Sample(NamedTuple):
-    """One picture, its masks and what stands below.
+    """One picture, its masks and its captions.
 
     picture: (H, W) or (H, W, 3) in [0, 1]. masks: bool (H, W, n), or None. overlap: bool (H, W), in no mask, or None.
     captions: texts, each with the number of the mask that it names, or -1.
@@ -147,13 +147,13 @@ def _overlay(options: argparse.Namespace) -> Sheet:
     return Sheet(samples, title, ("item", "background"), (COLOURS[0], BACKGROUND))
 
 
-def _maps(maps: segmentation.LabelMaps, title: str, names: tuple[str, ...], short: tuple[str, ...]) -> Sheet:
-    """A sheet of label maps: class k + 1 is names[k] in the legend and short[k] below a picture."""
+def _maps(maps: segmentation.LabelMaps, title: str, names: tuple[str, ...], shorthand: tuple[str, ...]) -> Sheet:
+    """A sheet of label maps: class k + 1 is names[k] in the legend and shorthand[k] below a picture."""
     samples = []
     for image, labels in zip(maps.images, maps.labels, strict=True):
         picture = image if image.shape[-1] == 3 else image[..., 0]
         masks = labels[..., None] == 1 + np.arange(len(names))
-        captions = tuple((short[k], k) for k in range(len(names)) if masks[..., k].any())
+        captions = tuple((shorthand[k], k) for k in range(len(names)) if masks[..., k].any())
         samples.append(Sample(picture, masks, None, captions))
     return Sheet(samples, title, names)
 
@@ -163,13 +163,13 @@ def _mnist_segmentation(options: argparse.Namespace) -> Sheet:
     count = max(options.num_examples, 0)
     maps = segmentation.mnist(sources.Base(base.images[:count], base.labels[:count]))
     title = f"{options.set} from {options.source} ({options.split}) · the first {count} of {len(base.labels)}"
-    return _maps(maps, title, _CLASSES, _CLASSES)
+    return _maps(maps, title, _DIGITS_SHORTHAND, _DIGITS_SHORTHAND)
 
 
 def _multi_mnist_segmentation(options: argparse.Namespace) -> Sheet:
     base = _base(options, options.source)
     maps = segmentation.multi_mnist(base, seed=options.seed, num_examples=options.num_examples)
-    return _maps(maps, _title(options, "1 to 4 digits"), _CLASSES, _CLASSES)
+    return _maps(maps, _title(options, "1 to 4 digits"), _DIGITS_SHORTHAND, _DIGITS_SHORTHAND)
 
 
 def _tetrominoes(options: argparse.Namespace) -> Sheet:

@@ -37,32 +37,32 @@ def chunks(num_examples: int, start: int, chunk: int) -> Iterator[tuple[slice, n
         yield part, np.arange(start + part.start, start + part.stop)
 
 
-def bits(seed: int, *counters: np.ndarray | int) -> np.ndarray:
-    """64 random bits an address: uint64 of the counters' broadcast shape (at least one axis); counters are >= 0."""
+def random_bits(seed: int, *counters: np.ndarray | int) -> np.ndarray:
+    """64 random bits per address: uint64 of the counters' broadcast shape (at least one axis); counters are >= 0."""
     state = _mix(np.array([check_seed(seed)], np.uint64) + _GOLDEN)
     for counter in counters:
         state = _mix((state ^ np.asarray(counter, np.uint64)) + _GOLDEN)
     return state
 
 
-def below(limit: np.ndarray | int, random_bits: np.ndarray) -> np.ndarray:
+def below(limit: np.ndarray | int, bits: np.ndarray) -> np.ndarray:
     """Integers uniform in [0, limit), limit in [1, 2**31], from 64 random bits each (bias under 2**-32 * limit)."""
-    scaled = (random_bits >> _HALF) * np.asarray(limit, np.uint64)
+    scaled = (bits >> _HALF) * np.asarray(limit, np.uint64)
     return (scaled >> _HALF).astype(np.int64)
 
 
-def uniform(random_bits: np.ndarray) -> np.ndarray:
+def uniform(bits: np.ndarray) -> np.ndarray:
     """float64 uniform in [0, 1), a multiple of 2**-53, from 64 random bits each."""
-    return (random_bits >> np.uint64(11)) * 2.0**-53
+    return (bits >> np.uint64(11)) * 2.0**-53
 
 
-def normal(random_bits: np.ndarray) -> np.ndarray:
+def normal(bits: np.ndarray) -> np.ndarray:
     """float64 standard normal numbers from 64 random bits each, up to 6.7 standard deviations out.
 
     Box and Muller (1958): sqrt(-2 log u) cos(2 pi v), with 32 bits for u in (0, 1] and 32 for v in [0, 1).
     """
-    radius_draw = ((random_bits >> _HALF) + np.uint64(1)) * 2.0**-32
-    angle_draw = (random_bits & _LOW_HALF) * 2.0**-32
+    radius_draw = ((bits >> _HALF) + np.uint64(1)) * 2.0**-32
+    angle_draw = (bits & _LOW_HALF) * 2.0**-32
     return np.sqrt(-2.0 * _log(radius_draw)) * cos_turns(angle_draw)
 
 
