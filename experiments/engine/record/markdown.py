@@ -1,4 +1,4 @@
-"""summary.md: the tables of a run, from what summary.json holds."""
+"""Markdown: tables, "mean ± std", and summary.md of a run, from the content of summary.json."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
-def markdown(summary: Mapping[str, Any]) -> str:
+def of_summary(summary: Mapping[str, Any]) -> str:
     """The whole of summary.md."""
     parts = [_title(summary["run"]), _header(summary)]
     if summary["missing"]:
@@ -55,7 +55,7 @@ def _training(summary: Mapping[str, Any]) -> str:
         rows.append([model, str(entry["step"]), best or "-", *values])
     head = ["model", "steps", "best step a seed", *(f"{split} {name}" for split, name in columns)]
     note = "The last values seen in training, mean ± standard deviation over seeds."
-    return f"## Training\n\n{note}\n\n{_table(head, rows)}"
+    return f"## Training\n\n{note}\n\n{table(head, rows)}"
 
 
 def _metric(summary: Mapping[str, Any], split: str, name: str) -> str:
@@ -67,7 +67,7 @@ def _metric(summary: Mapping[str, Any], split: str, name: str) -> str:
     if shown and any(entry["steps"] is None for entry in by_model.values()):
         notes.append("A model without dynamics has one value, in the last of these columns.")
     if name in summary["chance"][split]:
-        notes.append(f"Chance: {_number(summary['chance'][split][name])}.")
+        notes.append(f"Chance: {number(summary['chance'][split][name])}.")
     best = {model: seed for model, seed in summary["best_seed"].items() if seed is not None}
     if best:
         notes.append("Best: the seed that was best on validation, at its last step.")
@@ -83,12 +83,12 @@ def _by_step(
     last = [[_of_seed(entry, best.get(model))] if best else [] for model, entry in by_model.items()]
     rows = [[m, *_row(entry, shown), *of, _count(entry)] for (m, entry), of in zip(by_model.items(), last, strict=True)]
     head = [f"step {step}" for step in shown] or [name]
-    return _table(["model", *head, *(["best"] if best else []), "seeds"], rows)
+    return table(["model", *head, *(["best"] if best else []), "seeds"], rows)
 
 
 def _of_seed(entry: Mapping[str, Any], seed: int | None) -> str:
     """A seed's value at its last step."""
-    return _number(entry["values"][entry["seeds"].index(seed)][-1]) if seed in entry["seeds"] else ""
+    return number(entry["values"][entry["seeds"].index(seed)][-1]) if seed in entry["seeds"] else ""
 
 
 def _row(entry: Mapping[str, Any], shown: Sequence[int]) -> list[str]:
@@ -107,13 +107,11 @@ def _last(entry: Mapping[str, Any] | None, interval: bool = True) -> str:
 
 def _value(entry: Mapping[str, Any], index: int, interval: bool = True) -> str:
     mean, std, low, high = (entry[key][index] for key in ("mean", "std", "low", "high"))
-    if mean is None:
-        return "undefined"
+    text = mean_std(mean, std)
+    if std is None or not interval:
+        return text
     form = _form(mean)
-    if std is None:
-        return f"{mean:{form}}"
-    text = f"{mean:{form}} ± {std:{form}}"
-    return f"{text} [{low:{form}}, {high:{form}}]" if interval else text
+    return f"{text} [{low:{form}}, {high:{form}}]"
 
 
 def _tests(summary: Mapping[str, Any]) -> str:
@@ -135,11 +133,11 @@ def _test_tables(tests: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for split, name in dict.fromkeys((test["split"], test["metric"]) for test in tests):
         chosen = [test for test in tests if (test["split"], test["metric"]) == (split, name)]
         rows = [
-            [t["first"], t["second"], _number(t["difference"], sign="+"), _p(t, "p"), _p(t, "p_adjusted"), str(t["n"])]
+            [t["first"], t["second"], number(t["difference"], sign="+"), _p(t, "p"), _p(t, "p_adjusted"), str(t["n"])]
             for t in chosen
         ]
         head = ["first", "second", "difference", "p", "adjusted p", "n"]
-        yield f"### {split}: {name}, differences\n\n{_table(head, rows)}"
+        yield f"### {split}: {name}, differences\n\n{table(head, rows)}"
 
 
 def _p(test: Mapping[str, Any], key: str) -> str:
@@ -148,12 +146,19 @@ def _p(test: Mapping[str, Any], key: str) -> str:
     return "no test (n < 2)" if test["n"] < 2 else "undefined (no variation)"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table, one line per row, without a line break at the end; every "|" within a cell is escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _number(value: float | None, sign: str = "") -> str:
+def mean_std(mean: float | None, std: float | None) -> str:
+    """`mean ± std` in the digits of the mean; the mean alone without a std, "undefined" without a mean."""
+    return number(mean) if mean is None or std is None else f"{mean:{_form(mean)}} ± {std:{_form(mean)}}"
+
+
+def number(value: float | None, sign: str = "") -> str:
+    """A number in three decimals, or in scientific notation where these say little; "undefined" for None."""
     return "undefined" if value is None else f"{value:{sign}{_form(value)}}"
 
 

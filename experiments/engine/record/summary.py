@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.engine.record import markdown as tables
+from experiments.engine.record import markdown
 from experiments.engine.record.results import (
     TRAINING_SPLITS,
     Metrics,
@@ -73,7 +73,7 @@ def build(
     summary = summarize(metrics, config, chance=chance, section=section, score=score)
     metrics = _in_sections(metrics, section)
     write_atomically(workdir / "summary.json", (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
-    write_atomically(workdir / "summary.md", tables.markdown(summary).encode())
+    write_atomically(workdir / "summary.md", markdown.of_summary(summary).encode())
     figures = workdir / "figures"
     figures.mkdir(exist_ok=True)
     draw_over_time(figures, metrics, summary, time_metrics=time_metrics, labels=labels or {})
