@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 from experiments.engine.process import hosts
 from experiments.engine.process.errors import UsageError
 
+STRATEGIES = ("vmap", "loop", "auto")  # how seeds share the devices, see `seeds.make_plan`
 _ALIGNMENT = 64  # bytes; XLA's CPU client uses a numpy buffer in place, without a copy, where it is aligned so
 
 
@@ -25,27 +26,25 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def configure_cpu_devices(count: int) -> None:
-    """Split the CPU into `count` JAX devices, one a usable core where count is 0 and nobody chose before.
+def configure_cpu_devices(count: int | None) -> None:
+    """Split the CPU into `count` JAX devices; None: one per usable core, unless the number was chosen before.
 
     XLA runs most small batched products on one thread, so that several host devices are what uses the cores. It must
     happen before JAX starts its backends.
 
     Args:
-        count: number of devices, >= 0.
+        count: number of devices, >= 1, or None.
 
     Raises:
         UsageError: JAX has already started with another number of CPU devices than the one asked for.
     """
-    chosen = jax.config.jax_num_cpu_devices
-    if count == 0 and chosen > 0:
+    if count is None and jax.config.jax_num_cpu_devices > 0:
         return
-    wanted = count or usable_cores()
     try:
-        jax.config.update("jax_num_cpu_devices", wanted)
+        jax.config.update("jax_num_cpu_devices", count or usable_cores())
     except RuntimeError as error:
         present = len(jax.local_devices(backend="cpu"))
-        if count not in (0, present):
+        if count not in (None, present):
             raise UsageError(f"cpu_devices={count}: JAX has already started with {present} CPU devices") from error
 
 
@@ -61,6 +60,15 @@ def parse_sizes(text: str) -> tuple[int, int] | None:
     if match is None:
         raise UsageError(f"config.mesh={text!r}: expected 'auto', or SEEDxDATA such as '2x4'")
     return int(match[1]), int(match[2])
+
+
+def is_mesh(text: str) -> bool:
+    """Whether `parse_sizes` understands a text."""
+    try:
+        parse_sizes(text)
+    except UsageError:
+        return False
+    return True
 
 
 def make_mesh(

@@ -1,6 +1,5 @@
 """`--profile`: some seconds of the training as a trace, and the share of that time in which the devices idle."""
 
-import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -8,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-
-from experiments.engine.process import hosts
 
 _SKIPPED = 2  # calls: the first ones compile
 _SECONDS = 5.0
@@ -42,48 +39,32 @@ class Profile:
             self._since = time.monotonic()
 
     def stop(self) -> None:
-        """Write the trace, if one has been begun, and say how idle the devices were."""
+        """Write the trace, if one was begun, and print the share of idle time."""
         if self._since is None:
             return
         jax.profiler.stop_trace()
         self._since, self._done = None, True
         newest = max(self.directory.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
         share, seconds = idle_share(jax.profiler.ProfileData.from_file(str(newest)), jax.local_device_count())
-        told = f"devices idle {share:.1%} of {seconds:.2f} s" if seconds else "the trace shows no device at work"
-        print(f"\nprofile: {told}; trace in {newest.parent}", file=sys.stderr)
+        result = f"devices idle {share:.1%} of {seconds:.2f} s" if seconds else "the trace shows no device at work"
+        print(f"\nprofile: {result}; trace in {newest.parent}", file=sys.stderr)
 
-
-_current: Profile | None = None
-
-
-@contextlib.contextmanager
-def requested(directory: Path | None) -> Iterator[None]:
-    """While entered, `current` gives a profile that writes to the directory; None where that is None."""
-    global _current
-    _current = Profile(directory) if directory is not None and hosts.is_first() else None
-    try:
-        yield
-        if _current is not None and not _current._done:
+    def close(self) -> None:
+        """Report where no trace was taken."""
+        if not self._done:
             print("profile: there was too little training to trace", file=sys.stderr)
-    finally:
-        _current = None
-
-
-def current() -> Profile | None:
-    """What the command line asked for."""
-    return _current
 
 
 def idle_share(trace: Any, cpus: int) -> tuple[float, float]:
     """The share of time in which the devices run nothing, and the seconds from the first thing run to the last.
 
     Args:
-        trace: a `jax.profiler.ProfileData`, or what has its planes, lines and events.
+        trace: a `jax.profiler.ProfileData`, or an object with its planes, lines and events.
         cpus: number of devices that share the threads of the CPU, where there are no others.
     """
     devices = [plane for plane in trace.planes if plane.name.startswith("/device:") and list(plane.lines)]
-    found = ([_span(event) for line in plane.lines for event in line.events] for plane in devices)
-    spans = list(filter(None, map(_merged, found if devices else _cpu_spans(trace.planes))))
+    events = ([_span(event) for line in plane.lines for event in line.events] for plane in devices)
+    spans = list(filter(None, map(_merged, events if devices else _cpu_spans(trace.planes))))
     if not spans:
         return 1.0, 0.0
     whole = max(each[-1][1] for each in spans) - min(each[0][0] for each in spans)

@@ -1,4 +1,4 @@
-"""Signals that ask the run to end: noted, so that the loop can save and leave, and enforced where it cannot look."""
+"""Signals that ask the run to end: remembered for the training loop, and enforced where the loop cannot look."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,16 +25,23 @@ LONG = 3.0  # seconds: several processes cannot save in the midst of work that t
 
 
 class Stop:
-    """While entered, the first SIGINT or SIGTERM is noted for the loop to see; the second one kills as usual.
+    """While entered, the first SIGINT or SIGTERM is remembered for the loop; the second one kills as usual.
+
+    Args:
+        workdir: of the run that the process exists for: a signal then ends the process within seconds, with the status
+            that it stands for, and the message names the folder. Python runs handlers only between steps of its own, so
+            that a process which compiles a program would not end before that is done. None: the process may not be
+            ended.
 
     Attributes:
         saving: a lock, to be held while files are written that belong together.
-        rescue: what saves the newest good state, from another thread while this one is stuck; None: nothing to save.
+        rescue: saves the newest good state, from another thread while this one is stuck; None: nothing to save.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workdir: Path | None = None) -> None:
         self.saving = threading.Lock()
         self.rescue: Callable[[], None] | None = None
+        self._workdir = workdir
         self._signum: int | None = None
         self._before: dict[int, object] = {}
         self._enforcer: _Enforcer | None = None
@@ -42,9 +49,9 @@ class Stop:
     def __enter__(self) -> "Stop":
         # Only the main thread may set handlers; elsewhere (a notebook's worker) signals are not ours to take.
         if threading.current_thread() is threading.main_thread():
-            if _enforced is not None:
-                self._enforcer = _Enforcer(_enforced, self)
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            if self._workdir is not None:
+                self._enforcer = _Enforcer(self._workdir, self)
+            self._before = {number: signal.signal(number, self._remember) for number in _SIGNALS}
         return self
 
     def __exit__(
@@ -55,7 +62,7 @@ class Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, signum, frame):
+    def _remember(self, signum, frame):
         self._signum = signum
         for number in self._before:
             signal.signal(number, signal.SIG_DFL)
@@ -85,29 +92,8 @@ class Stop:
             self.check()
 
 
-_enforced: Path | None = None
-
-
-@contextlib.contextmanager
-def enforced(workdir: Path | None) -> Iterator[None]:
-    """While entered, a signal that a `Stop` notes ends the process within seconds, with the status that it stands for.
-
-    Python runs handlers between steps of its own alone. A process that compiles a program, or waits for room to start
-    one, would not end before it is done with that.
-
-    Args:
-        workdir: of the run that the process is for, to be named as it ends; None: it may not be ended.
-    """
-    global _enforced
-    _enforced = workdir
-    try:
-        yield
-    finally:
-        _enforced = None
-
-
 class _Enforcer:
-    """A thread that learns of signals by the number that the system's own handler writes to a socket at once."""
+    """A thread that receives signals as numbers, which the handler of the system writes to a socket at once."""
 
     def __init__(self, workdir: Path, stop: Stop) -> None:
         self._workdir, self._stop = workdir, stop
@@ -118,7 +104,7 @@ class _Enforcer:
         self._thread.start()
 
     def close(self) -> None:
-        """Let the process live."""
+        """End the thread; signals no longer end the process."""
         signal.set_wakeup_fd(self._former)
         self._far.close()
         self._thread.join()
@@ -138,7 +124,7 @@ class _Enforcer:
             os._exit(128 + signum)
 
     def _rescue(self):
-        """Save what can be saved, in a thread of its own: should that get stuck too, there is nothing to wait for."""
+        """Save the newest state in a separate thread, which may get stuck too and is then left alone."""
         if (rescue := self._stop.rescue) is None or hosts.count() > 1:
             return
 

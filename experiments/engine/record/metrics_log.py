@@ -1,13 +1,19 @@
-"""The record of a run: metrics.jsonl, and what a person watches meanwhile."""
+"""metrics.jsonl, the record of a run, and the progress bar.
+
+A line is {"model", "seed", "step", "split", "name", "value"}; the value is a number, or for a metric over the T steps
+of the dynamics a list of T numbers, null where it is undefined. Runs that began before there were lists have T lines
+with names NAME@1 ... NAME@T in place of one.
+"""
 
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from experiments.engine.process import hosts
@@ -16,14 +22,16 @@ from experiments.engine.run.workdir import write_atomically
 
 Line = dict[str, Any]
 
-_KINDS = {"model": str, "seed": int, "step": int, "split": str, "name": str, "value": int | float | None}
+_KINDS = {"model": str, "seed": int, "step": int, "split": str, "name": str, "value": int | float | list | None}
 
 
-def line(model: str, seed: int, step: int, split: str, name: str, value: float) -> Line:
-    """One line of metrics.jsonl."""
-    return {
-        "model": model, "seed": int(seed), "step": int(step), "split": split, "name": name, "value": float(value),
-    }  # fmt: skip
+def line(model: str, seed: int, step: int, split: str, name: str, value: ArrayLike) -> Line | None:
+    """One line of metrics.jsonl for a value () or (T,); None where all of it is undefined (NaN)."""
+    value = np.asarray(value, np.float64)
+    if np.isnan(value).all():
+        return None
+    plain = [None if np.isnan(entry) else float(entry) for entry in value] if value.ndim else float(value)
+    return {"model": model, "seed": int(seed), "step": int(step), "split": split, "name": name, "value": plain}
 
 
 class MetricsLog:
@@ -32,7 +40,7 @@ class MetricsLog:
     Of several processes the first alone writes.
 
     Args:
-        path: the file; made where it is missing. What a killed process left of its last line is removed.
+        path: the file; made where it is missing. An incomplete last line, of a process that was killed, is removed.
         tensorboard: directory for TensorBoard events beside it, or None.
     """
 
@@ -44,12 +52,12 @@ class MetricsLog:
         self._file = self._append()
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Append the lines whose value is defined (not NaN) and hand them to the system.
+        """Append lines and hand them to the system; TensorBoard gets the last value of a list.
 
         Raises:
             RunError: they could not be written (a full disk, say).
         """
-        lines = [entry for entry in lines if not math.isnan(entry["value"])]
+        lines = list(lines)
         data = memoryview("".join(json.dumps(entry) + "\n" for entry in lines).encode())
         try:
             while data:
@@ -59,7 +67,9 @@ class MetricsLog:
         if self._events:
             for entry in lines:
                 tag = "{model}/{split}/{name}/seed{seed}".format(**entry)
-                self._events.add_scalar(tag, entry["value"], entry["step"])
+                last = entry["value"][-1] if isinstance(entry["value"], list) else entry["value"]
+                if last is not None:
+                    self._events.add_scalar(tag, last, entry["step"])
 
     def keep(self, wanted: Callable[[Line], bool]) -> None:
         """Drop the lines that are not wanted, in one atomic replacement of the file.
@@ -102,7 +112,7 @@ def read(path: Path) -> list[Line]:
     if not Path(path).exists():
         return []
     data = Path(path).read_bytes()
-    found = []
+    lines = []
     for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:
             entry = json.loads(text)
@@ -110,12 +120,15 @@ def read(path: Path) -> list[Line]:
             entry = None
         if not _is_line(entry):
             raise RunError(f"{path}: line {number} is damaged: {text[:80].decode(errors='replace')!r}")
-        found.append(entry)
-    return found
+        lines.append(entry)
+    return lines
 
 
 def _is_line(entry):
-    return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in _KINDS.items())
+    if not (isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in _KINDS.items())):
+        return False
+    value = entry["value"]
+    return not isinstance(value, list) or (bool(value) and all(isinstance(v, int | float | None) for v in value))
 
 
 def progress_bar(total: int, stream: TextIO | None = None) -> tqdm:
@@ -130,7 +143,7 @@ def progress_bar(total: int, stream: TextIO | None = None) -> tqdm:
 
 
 def skip(bar: tqdm, images: int) -> None:
-    """Advance the bar over what was done before, without counting it as speed."""
+    """Advance the bar over images of an earlier call, without counting them as speed."""
     if bar.disable:
         return
     bar.initial += images

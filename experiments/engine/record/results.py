@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,22 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.engine.process.errors import UsageError
-from experiments.engine.record import metrics_log as log
+from experiments.engine.record import metrics_log
+from experiments.engine.run.config import RESERVED
+from experiments.engine.run.family import Family
+from experiments.engine.run.workdir import load
 
 # {model: {split: {name: {seed: {training step: value}}}}}; a value is (T,) over the dynamics, or () without time.
 Metrics = dict[str, dict[str, dict[str, dict[int, dict[int, NDArray[np.float64]]]]]]
 
-TRAINING_SPLITS = ("train", "validation")
+TRAINING_SPLITS = RESERVED
 _TIMED = re.compile(r"(?P<name>.+)@(?P<step>[1-9]\d*)")
 
 
 def load_metrics(workdir: str | Path) -> Metrics:
-    """The metrics of a run, lines "accuracy@1" ... "accuracy@T" gathered into one array (T,) "accuracy".
+    """The metrics of a run.
 
     Of the seeds that config.json names, where it does: a run may have been continued with fewer.
-    Where a line was written twice the later one holds; a last line broken off is left out; null and absent steps of the
-    dynamics are NaN. A name with and without "@" for the same measurement keeps the one over time.
-    Values that a run found undefined are not in the file, so that their seed, or the metric itself, is absent.
+    Where a line was written twice the later one holds; an incomplete last line is left out; null and absent steps of
+    the dynamics are NaN. Lines "accuracy@1" ... "accuracy@T" of older runs are gathered into one array (T,) "accuracy",
+    which holds also where there is a line "accuracy". Undefined values are not in the file, so that their seed, or the
+    metric itself, is absent.
 
     Raises:
         UsageError: no workdir, no metrics.jsonl in it, or no complete line in that.
@@ -41,7 +44,7 @@ def load_metrics(workdir: str | Path) -> Metrics:
     timed: dict[tuple, dict[int, float]] = {}
     metrics: Metrics = {}
     wanted = _seeds(load_config(workdir).get("config"))
-    for entry in log.read(path):
+    for entry in metrics_log.read(path):
         if wanted is not None and entry["seed"] not in wanted:
             continue
         model, split, seed, step = (entry[key] for key in ("model", "split", "seed", "step"))
@@ -59,13 +62,13 @@ def load_metrics(workdir: str | Path) -> Metrics:
     return metrics
 
 
-def load_config(workdir: str | Path) -> dict[str, Any]:
-    """config.json of a run, {} where there is none.
+def load_config(workdir: str | Path, family: Family | None = None) -> dict[str, Any]:
+    """The content of a run's config.json, {} where there is none; see `workdir.load`.
 
     Raises:
-        UsageError: it is no JSON object.
+        UsageError: it is damaged, or not of the family.
     """
-    return _object(Path(workdir) / "config.json")
+    return load(Path(workdir), family, required=False)
 
 
 def last_values(metrics: Metrics, model: str, split: str, name: str) -> tuple[list[int], NDArray[np.float64]]:
@@ -94,20 +97,8 @@ def in_order(names: Iterable[str], first: Sequence[str] = ()) -> list[str]:
 
 def _seeds(settings: Any) -> range | None:
     """The seeds that a config names, if it does."""
-    found = [settings.get(key) for key in ("seed", "seeds")] if isinstance(settings, dict) else []
-    return range(found[0], sum(found)) if found and all(isinstance(number, int) for number in found) else None
-
-
-def _object(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} must hold an object, got a {type(found).__name__}")
-    return found
+    numbers = [settings.get(key) for key in ("seed", "seeds")] if isinstance(settings, dict) else []
+    return range(numbers[0], sum(numbers)) if numbers and all(isinstance(each, int) for each in numbers) else None
 
 
 def _stack(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""What a run ends with: summary.json, summary.md and figures, rebuilt at any time from metrics.jsonl and config.json.
+"""summary.json, summary.md and the figures of a run, rebuilt at any time from metrics.jsonl and config.json.
 
-Nothing here knows a model or a metric by name: what is in the files, and the arguments of `build`, decide.
+Nothing here knows a model or a metric by name: the files and the arguments of `build` decide.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.engine.record import markdown
+from experiments.engine.record import summary_text
 from experiments.engine.record.results import (
     TRAINING_SPLITS,
     Metrics,
@@ -23,39 +23,50 @@ from experiments.engine.record.results import (
     load_config,
     load_metrics,
 )
+from experiments.engine.run.config import label
 from experiments.engine.run.workdir import write_atomically
 from oscnets import plotting, stats
 
 Summary = dict[str, Any]
-Chance = Mapping[str, float] | Callable[[str, str], Mapping[str, float]]
-Section = Callable[[str, str], str]
+
+
+class Statistics(NamedTuple):
+    """What the summary of a run compares.
+
+    Attributes:
+        time_metrics: metrics to draw over the dynamics, one panel each; None: all that any model has over time.
+        score: metric on validation whose last value picks the best seed ("-loss": lower is better); None: none is.
+        chance: (label of a model, split) -> levels of guessing by metric, stated in the tables and drawn as lines.
+        section: (label of a model, label of a test set) -> name under which the values are reported in place of that of
+            the test set, for models that are evaluated on different data under one label. Only values of one section
+            are compared.
+    """
+
+    time_metrics: Sequence[str] | None = None
+    score: str | None = None
+    chance: Callable[[str, str], Mapping[str, float]] | None = None
+    section: Callable[[str, str], str] | None = None
+
+
+PLAIN = Statistics()
 
 
 def build(
     workdir: str | Path,
-    *,
-    draw: Callable[[Path], Any] | None = None,
-    time_metrics: Sequence[str] | None = None,
-    chance: Chance | None = None,
-    section: Section | None = None,
-    score: str | None = None,
+    statistics: Statistics = PLAIN,
     labels: Mapping[str, str] | None = None,
+    figures: Callable[[Path], Any] | None = None,
 ) -> Summary:
     """Write summary.json, summary.md and figures/*.png of a run, complete or not.
 
     Args:
         workdir: the folder of the run.
-        draw: draws the experiment's own pictures, from the workdir, after all else is written.
-        time_metrics: metrics to draw over the dynamics, a panel each; by default all that any model has over time.
-        chance: level of guessing a metric, stated in the tables and drawn as a line; or a function that gives those
-            of a model on a split.
-        section: a model and a test split -> what its values are reported under, instead of the split's name: for models
-            that are measured on other data under the same name. Only what stands in one section is compared.
-        score: the metric whose value on validation tells the best seed ("-loss": lower is better).
-        labels: what a metric is called on an axis, with its unit.
+        statistics: what is compared.
+        labels: metric -> axis label with unit.
+        figures: draws the experiment's own pictures, from the workdir, after all else is written.
 
     Returns:
-        What summary.json holds, undefined numbers as None:
+        The content of summary.json, undefined numbers as None:
         run (the header), models, splits (or sections), missing (sentences), best_step {model: {seed: step}},
         best_seed {model: seed}, by score (null where it is not known),
         training {model: {"step", "metrics": {split: {name: statistics}}}}, the last values seen in training,
@@ -70,31 +81,24 @@ def build(
     """
     workdir = Path(workdir)
     metrics, config = load_metrics(workdir), load_config(workdir)
-    summary = summarize(metrics, config, chance=chance, section=section, score=score)
-    metrics = _in_sections(metrics, section)
+    summary = summarize(metrics, config, statistics)
+    metrics = _in_sections(metrics, statistics.section)
     write_atomically(workdir / "summary.json", (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
-    write_atomically(workdir / "summary.md", markdown.of_summary(summary).encode())
-    figures = workdir / "figures"
-    figures.mkdir(exist_ok=True)
-    draw_over_time(figures, metrics, summary, time_metrics=time_metrics, labels=labels or {})
-    draw_learning(figures, metrics, summary, time_metrics=time_metrics, labels=labels or {})
-    if draw is not None:
-        draw(workdir)
+    write_atomically(workdir / "summary.md", summary_text.render(summary).encode())
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    draw_over_time(folder, metrics, summary, time_metrics=statistics.time_metrics, labels=labels or {})
+    draw_learning(folder, metrics, summary, time_metrics=statistics.time_metrics, labels=labels or {})
+    if figures is not None:
+        figures(workdir)
     return summary
 
 
-def summarize(
-    metrics: Metrics,
-    config: Mapping[str, Any],
-    *,
-    chance: Chance | None = None,
-    section: Section | None = None,
-    score: str | None = None,
-) -> Summary:
+def summarize(metrics: Metrics, config: Mapping[str, Any], statistics: Statistics = PLAIN) -> Summary:
     """The content of summary.json, see `build`."""
     models = in_order(metrics, expected_models(config))
-    missing, levels = _missing(metrics, models, config), _levels(metrics, models, chance, section)
-    metrics = _in_sections(metrics, section)
+    missing, levels = _missing(metrics, models, config), _levels(metrics, models, statistics)
+    metrics = _in_sections(metrics, statistics.section)
     splits = _test_splits(metrics, models)
     results = {split: _results(metrics, models, split) for split in splits}
     tests = [test for split in splits for name in results[split] for test in _tests(results, split, name)]
@@ -108,20 +112,20 @@ def summarize(
         "chance": {split: levels.get(split, {}) for split in (*TRAINING_SPLITS, *splits)},
         "missing": missing,
         "best_step": {model: _best_steps(metrics[model]) for model in models},
-        "best_seed": {model: _best_seed(metrics, model, score) for model in models},
+        "best_seed": {model: _best_seed(metrics, model, statistics.score) for model in models},
         "training": {model: _training(metrics, model) for model in models},
         "results": results,
         "tests": tests,
     }
 
 
-def _in_sections(metrics: Metrics, section: Section | None) -> Metrics:
+def _in_sections(metrics: Metrics, section: Callable[[str, str], str] | None) -> Metrics:
     """With every test split under the name of its section."""
     name = _namer(section)
     return {model: {name(model, split): found for split, found in metrics[model].items()} for model in metrics}
 
 
-def _namer(section: Section | None) -> Section:
+def _namer(section: Callable[[str, str], str] | None) -> Callable[[str, str], str]:
     return lambda model, split: split if section is None or split in TRAINING_SPLITS else section(model, split)
 
 
@@ -129,27 +133,25 @@ def _test_splits(metrics: Metrics, models: Sequence[str]) -> list[str]:
     return in_order(split for model in models for split in metrics[model] if split not in TRAINING_SPLITS)
 
 
-def _levels(
-    metrics: Metrics, models: Sequence[str], chance: Chance | None, section: Section | None
-) -> dict[str, dict[str, float]]:
+def _levels(metrics: Metrics, models: Sequence[str], statistics: Statistics) -> dict[str, dict[str, float]]:
     """Levels of guessing by section, those that are the same for all its models."""
-    name, found = _namer(section), {}
+    name, by_section = _namer(statistics.section), {}
     for model in models:
         for split in metrics[model]:
-            levels = dict(chance(model, split) if callable(chance) else chance or {})
-            known = found.setdefault(name(model, split), levels)
-            found[name(model, split)] = {key: level for key, level in known.items() if levels.get(key) == level}
-    return found
+            levels = dict(statistics.chance(model, split)) if statistics.chance else {}
+            common = by_section.setdefault(name(model, split), levels)
+            by_section[name(model, split)] = {key: level for key, level in common.items() if levels.get(key) == level}
+    return by_section
 
 
 def expected_models(config: Mapping[str, Any]) -> list[str]:
-    """The models that config.json names, in its order; [] where it names none."""
-    found = config.get("models") or _settings(config).get("models") or []
-    return list(found)
+    """Labels of the models of a run, in the order of its config.json; [] where it names none."""
+    models = config.get("models") or _settings(config).get("models") or []
+    return [label(name, table) for name, table in models.items()] if isinstance(models, Mapping) else list(models)
 
 
 def header(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the run: experiment, scale, hardware, versions; None where config.json does not say."""
+    """Experiment, scale, hardware and versions of the run; None where config.json does not say."""
     settings = _settings(config)
     keys = ("experiment", "variant", "command", "device", "versions", "commit", "wall_seconds")
     return {key: config.get(key) for key in keys} | {
@@ -163,7 +165,7 @@ def header(config: Mapping[str, Any]) -> dict[str, Any]:
 def draw_over_time(
     figures: Path, metrics: Metrics, summary: Summary, *, time_metrics: Sequence[str] | None, labels: Mapping[str, str]
 ) -> None:
-    """over_time_<split>.png: a panel a metric, a model a line over the steps of the dynamics.
+    """over_time_<split>.png: one panel per metric, one line per model over the steps of the dynamics.
 
     Of several seeds over_time_best_<split>.png too: for each model the one that was best on validation.
     """
@@ -204,7 +206,7 @@ def _over_time_panels(found, levels, labels):
 def draw_learning(
     figures: Path, metrics: Metrics, summary: Summary, *, time_metrics: Sequence[str] | None, labels: Mapping[str, str]
 ) -> None:
-    """learning_curves.png: the training loss, and what was validated, against the training step."""
+    """learning_curves.png: the training loss, and the validated metrics, against the training step."""
     panels = []
     for split, name in _learning_panels(metrics, time_metrics):
         curves = {model: history(metrics, model, split, name) for model in summary["models"]}
@@ -332,7 +334,7 @@ def _time_metrics(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _learning_panels(metrics: Metrics, time_metrics: Sequence[str] | None) -> list[tuple[str, str]]:
-    """The training loss (or what else was logged first) and the validated metrics, at most three panels in all."""
+    """The training loss (or the first metric logged) and the validated metrics, at most three panels in all."""
     logged = {split: in_order(n for m in metrics.values() for n in m.get(split, {})) for split in TRAINING_SPLITS}
     train = in_order(logged["train"], ["loss"])[:1]
     wanted = in_order(logged["validation"], time_metrics or ())

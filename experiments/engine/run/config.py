@@ -1,42 +1,20 @@
-"""Configs: the entries that every experiment has, variants as diffs, and checks."""
+"""Configs: tables, variants as diffs, checks, and their form in config.json."""
 
 import difflib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiments.engine.process import devices as mesh
 from experiments.engine.process.errors import RunError, UsageError
-from experiments.engine.training.seeds import STRATEGIES
+from experiments.engine.run.entries import Entries, Entry, Table, base_config, defaults, flat
+from experiments.engine.run.family import Family
 
-
-def base() -> ConfigDict:
-    """The entries that the engine reads, with their defaults; an experiment adds its own.
-
-    seed: first seed; the run trains seeds seed ... seed + seeds - 1.
-    seed_strategy: "vmap" (all seeds in one call), "loop" (one after the other), or "auto" (by kind of device).
-    cpu_devices: JAX devices to split the CPU into; 0 = one a usable core.
-    mesh: how seeds and batches share the devices: "auto" (seeds first, batches next), or sizes, "SEEDxDATA".
-    checkpoint_every, log_every: training steps between checkpoints, and between training lines of metrics.jsonl.
-    """
-    return ConfigDict({
-        "seed": 0,
-        "seeds": 1,
-        "seed_strategy": "auto",
-        "cpu_devices": 0,
-        "mesh": "auto",
-        "checkpoint_every": 100,
-        "log_every": 20,
-        "tensorboard": False,
-        "train": {"epochs": 1, "num_examples": 1024, "batch_size": 128, "learning_rate": 1e-3},
-    })  # fmt: skip
-
-
-# What may differ when a run is continued: where it runs and has its data, which changes numbers by rounding alone, and
-# how much it does: no seed, model or test set hears of the others.
+SECTIONS = ("models", "tests")
+RESERVED = ("train", "validation")  # splits that are no test sets
+# Entries that may differ when a run is continued: where it runs and has its data, which changes numbers by rounding
+# alone, and the number of seeds, which changes no other seed. Tables of models and tests may be added and left out.
 WHERE = ("cpu_devices", "mesh", "seed_strategy", "data.dir")
 MAY_CHANGE = (*WHERE, "seeds", "models", "tests")
 
@@ -46,106 +24,196 @@ def variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], names
 
     Args:
         config: the base, changed in place.
-        variants: name -> {dotted key: value}. Where two have an entry the later one here wins.
+        variants: name -> {dotted key: value}. Where two have an entry the later one here wins. The keys "models" and
+            "tests" replace all tables.
         names: one, or several with commas between, in any order.
 
     Raises:
         ValueError: no such variant (names those there are), or a variant's key is not the config's.
     """
-    known = leaves(config)
+    present = leaves(config)
     chosen = names.split(",") if names else []
     for name in chosen:
         if name not in variants:
             raise ValueError(f"no variant {name!r}; there are: {', '.join(variants)}")
     for name in (name for name in variants if name in chosen):
-        for key in variants[name]:
-            if key not in known:
-                raise ValueError(f"variant {name!r} has no entry to change: config.{key}{nearest(key, known)}")
-        config.update_from_flattened_dict(variants[name])
+        changes = dict(variants[name])
+        for section in SECTIONS:
+            if section in changes:
+                config[section] = ConfigDict(changes.pop(section))
+        for key in changes:
+            if key not in present:
+                raise ValueError(f"variant {name!r} has no entry to change: config.{key}{nearest(key, present)}")
+        config.update_from_flattened_dict(changes)
     return config
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
     """Values by dotted key."""
-    found = {}
+    values = {}
     for key, value in config.items():
         path = f"{prefix}{key}"
-        found.update(leaves(value, path + ".") if isinstance(value, ConfigDict) else {path: value})
-    return found
+        values.update(leaves(value, path + ".") if isinstance(value, ConfigDict) else {path: value})
+    return values
 
 
-def nearest(key: str, known: Iterable[str]) -> str:
-    """A half-sentence that offers the known key nearest to a wrong one, or "" where none is near."""
-    known = list(known)
-    near = difflib.get_close_matches(key, known, 1, 0.6)
+def type_of(config: ConfigDict, key: str) -> type:
+    """Type of the values of an entry, given by its dotted key."""
+    group, _, last = key.rpartition(".")
+    return (config[group] if group else config).get_type(last)
+
+
+def nearest(key: str, present: Iterable[str]) -> str:
+    """A half-sentence that offers the present key nearest to a wrong one, or "" where none is near."""
+    present = list(present)
+    near = difflib.get_close_matches(key, present, 1, 0.6)
     if not near:
         last = key.rsplit(".", 1)[-1]
-        by_last = {name.rsplit(".", 1)[-1]: name for name in known}
+        by_last = {name.rsplit(".", 1)[-1]: name for name in present}
         near = [by_last[name] for name in difflib.get_close_matches(last, by_last, 1, 0.6)]
     return f"; did you mean --config.{near[0]}?" if near else ""
 
 
 def to_json(config: ConfigDict) -> dict[str, Any]:
-    """The config as JSON holds it (tuples become lists), so that it compares equal with one read back."""
-    return json.loads(json.dumps(config.to_dict(), default=str))
+    """The config as JSON holds it (tuples become lists), in the order in which it was written.
 
-
-def from_json(stored: Mapping[str, Any]) -> ConfigDict:
-    """The config that `to_json` gave (lists become tuples), locked; a RunError for what cannot be one."""
-
-    def restore(value):
-        if isinstance(value, Mapping):
-            return {key: restore(entry) for key, entry in value.items()}
-        return tuple(restore(entry) for entry in value) if isinstance(value, list) else value
-
-    try:
-        return ConfigDict(restore(stored)).lock()
-    except ValueError as error:  # a key with a dot
-        raise RunError(f"the stored config is damaged: {error}") from error
-
-
-def with_defaults(stored: Mapping[str, Any], keys: Iterable[str] | None = None) -> dict[str, Any]:
-    """A config as JSON, of a run that began before `base` had all its entries: the new ones have their defaults.
-
-    Args:
-        stored: what config.json holds.
-        keys: entries that are wanted; None = all that lie at the top.
+    A ConfigDict itself lists its keys in alphabetical order.
     """
-    defaults = {key: value for key, value in to_json(base()).items() if not isinstance(value, dict)}
-    return {**{key: defaults[key] for key in (defaults if keys is None else keys) if key in defaults}, **stored}
+    return json.loads(config.to_json_best_effort())
 
 
-def check(config: ConfigDict) -> None:
-    """Check the entries that the engine reads.
+def from_json(stored: Mapping[str, Any], family: Family) -> ConfigDict:
+    """The inverse of `to_json` (lists become tuples), locked; entries that are not stored have their defaults.
 
     Raises:
-        UsageError: one is missing or out of range; names it, its value and what was expected.
+        RunError: it cannot be a config of the family.
     """
-    known = leaves(config)
-    missing = [key for key in leaves(base()) if key not in known]
-    if missing:
-        raise UsageError(f"the config lacks {', '.join(missing)}")
-    for key in ("seeds", "checkpoint_every", "log_every", "train.epochs", "train.num_examples", "train.batch_size"):
-        _require(known, key, lambda value: _is_int(value) and value >= 1, "an int >= 1")
-    for key in ("seed", "cpu_devices"):
-        _require(known, key, lambda value: _is_int(value) and value >= 0, "an int >= 0")
-    last = known["seed"] + known["seeds"] - 1
-    if last >= 2**31:
-        raise UsageError(
-            f"config.seed={known['seed']}, config.seeds={known['seeds']}: the last seed must be below 2**31"
-        )
-    _require(known, "mesh", lambda value: isinstance(value, str), "a text such as 'auto' or '2x4'")
-    _require(known, "tensorboard", lambda value: isinstance(value, bool), "True or False")
-    mesh.parse_sizes(known["mesh"])
-    _require(known, "seed_strategy", lambda value: value in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
-    rate = known["train.learning_rate"]
-    if isinstance(rate, bool) or not (isinstance(rate, int | float) and 0 < rate < math.inf):
-        raise UsageError(f"config.train.learning_rate={rate!r}: expected a finite number > 0")
-    if known["train.batch_size"] > known["train.num_examples"]:
-        raise UsageError(
-            f"config.train.batch_size={known['train.batch_size']}: expected at most "
-            f"config.train.num_examples={known['train.num_examples']}"
-        )
+    config = base_config(family.entries)
+    try:
+        config.update(_with_tuples(stored))
+    except (TypeError, ValueError, AttributeError) as error:  # another type; a key with a dot; no group
+        raise RunError(f"the stored config is damaged: {' '.join(str(error).split())}") from error
+    return complete(config, family).lock()
+
+
+def _with_tuples(value):
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(entry) for key, entry in value.items()}
+    return tuple(_with_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def with_defaults(stored: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    """A config as JSON, in which the entries that it does not have are at their defaults; tables too."""
+    whole = _filled(stored, family.all_entries)
+    for section in SECTIONS:
+        tables = whole.get(section, {})
+        if isinstance(tables, Mapping):
+            entries = family.table_entries(section)
+            whole[section] = {name: _filled(table, entries) for name, table in tables.items()}
+    return whole
+
+
+def _filled(stored: Any, entries: Entries) -> Any:
+    if not isinstance(stored, Mapping):
+        return stored
+    filled = dict(stored)
+    for key, entry in entries.items():
+        if isinstance(entry, Entry):
+            default = None if isinstance(entry.default, type) else json.loads(json.dumps(entry.default))
+            filled.setdefault(key, default)
+        else:
+            filled[key] = _filled(stored.get(key, {}), entry)
+    return filled
+
+
+def complete(config: ConfigDict, family: Family) -> ConfigDict:
+    """The config, in place, with every table of models and tests completed by the entries of the family.
+
+    Raises:
+        UsageError: a section is no group of tables, or a table has a key that the family does not know; names the
+            nearest.
+    """
+    with config.unlocked():
+        for section in SECTIONS:
+            written = tables(config, section)
+            config[section] = ConfigDict(
+                {
+                    name: completed(f"{section}.{name}", table, family.table_entries(section))
+                    for name, table in written.items()
+                }
+            )
+    return config
+
+
+def tables(config: ConfigDict, section: str) -> dict[str, Table]:
+    """The tables of `config.models` or `config.tests` by name, in the order in which they were written.
+
+    Raises:
+        UsageError: the section is no group of tables.
+    """
+    found = config.get(section, {})
+    if not (isinstance(found, ConfigDict) and all(isinstance(table, ConfigDict) for table in found.values())):
+        raise UsageError(f"config.{section}={found!r}: expected tables, NAME = {{KEY: VALUE, ...}}")
+    return {name: found[name].to_dict() for name in to_json(found)}
+
+
+def completed(place: str, table: Mapping[str, Any], entries: Entries) -> ConfigDict:
+    """A table with all of its entries; those that it does not set have their defaults.
+
+    Args:
+        place: dotted key of the table, for messages.
+        table: what was written.
+        entries: of the table.
+
+    Raises:
+        UsageError: a key is not among the entries, or a value has another type.
+    """
+    whole = ConfigDict(defaults(entries))
+    for key, value in _flat_values(table, entries):
+        known = [name for name, _ in flat(entries)]
+        if key not in known:
+            offered = nearest(f"{place}.{key}", [f"{place}.{each}" for each in known])
+            raise UsageError(f"there is no config.{place}.{key}{offered}")
+        try:
+            whole.update_from_flattened_dict({key: value})
+        except (TypeError, ValueError) as error:
+            kind = dict(flat(entries))[key].type.__name__
+            raise UsageError(f"config.{place}.{key}={value!r}: expected a value of type {kind}") from error
+    return whole
+
+
+def _flat_values(table, entries, prefix=""):
+    for key, value in table.items():
+        if isinstance(value, Mapping | ConfigDict) and not isinstance(entries.get(key), Entry):
+            yield from _flat_values(value, entries.get(key, {}), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def label(name: str, table: Mapping[str, Any]) -> str:
+    """What metrics.jsonl, tables and figures call a model or a test set."""
+    return table.get("label") or name
+
+
+def of_model(config: ConfigDict, name: str, changes: Iterable[str] = ()) -> ConfigDict:
+    """The config of one model: `model` and `train` with the overrides that are set.
+
+    They are applied in this order: of `config.train_of.CHANGE` for each of `changes`, those of the model's own table.
+
+    Args:
+        config: of the run.
+        name: of the table in `config.models`.
+        changes: groups of `config.train_of`, for example the model's network; those that are not there are left out.
+    """
+    found = config.copy_and_resolve_references()
+    table = config.models[name]
+    train = [config.get("train_of", {}).get(change, {}) for change in changes]
+    groups = [*(("train", each) for each in train), *((key, table.get(key, {})) for key in ("model", "train"))]
+    for group, overrides in groups:
+        set_ = {key: value for key, value in leaves(overrides).items() if value is not None}
+        if set_:
+            found[group].update_from_flattened_dict(set_)
+    return found
 
 
 def check_members(config: ConfigDict, before: Mapping[str, Any]) -> None:
@@ -171,10 +239,60 @@ def check_members(config: ConfigDict, before: Mapping[str, Any]) -> None:
             raise UsageError(f'config.{key}={value[0]!r}: expected a tuple, written as "{several}"')
 
 
-def _require(known, key, good, expected):
-    if not good(known[key]):
-        raise UsageError(f"config.{key}={known[key]!r}: expected {expected}")
+def check(config: ConfigDict, family: Family) -> None:
+    """Check a config that is `complete`: every entry, the tables, what the engine asks across entries, `family.check`.
+
+    Raises:
+        UsageError: an entry is missing, unknown or out of range; names it, its value and what was expected.
+    """
+    _check_entries("", {key: value for key, value in config.items() if key not in SECTIONS}, family.all_entries)
+    for section in SECTIONS:
+        check_tables(tables(config, section), section, family)
+    last = config.seed + config.seeds - 1
+    if last >= 2**31:
+        raise UsageError(f"config.seed={config.seed}, config.seeds={config.seeds}: the last seed must be below 2**31")
+    for place, train in (("", config.train), *((f"models.{n}.", of_model(config, n).train) for n in config.models)):
+        if train.batch_size > train.num_examples:
+            raise UsageError(
+                f"config.{place}train.batch_size={train.batch_size}: expected at most "
+                f"config.train.num_examples={train.num_examples}"
+            )
+    try:
+        family.check(config)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
-def _is_int(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+def check_tables(by_name: Mapping[str, Table], section: str, family: Family) -> None:
+    """Check completed tables of models or tests.
+
+    Raises:
+        UsageError: there is none, an entry is out of range, or labels are not fit for files or not different.
+    """
+    if not by_name:
+        raise UsageError(f"config.{section} has no tables: expected at least one")
+    seen: dict[str, str] = {}
+    for name, table in by_name.items():
+        _check_entries(f"{section}.{name}.", table, family.table_entries(section))
+        known_as = label(name, table)
+        if not name.isidentifier() or "/" in known_as or known_as in RESERVED or known_as != known_as.strip(". "):
+            raise UsageError(
+                f"config.{section}.{name}: expected a name of letters, digits and _, and a label that is a file's name "
+                f"and none of {', '.join(RESERVED)}; got the label {known_as!r}"
+            )
+        if known_as in seen:
+            first = f"config.{section}.{seen[known_as]}"
+            raise UsageError(f"config.{section}.{name} has the label of {first}: {known_as!r}")
+        seen[known_as] = name
+
+
+def _check_entries(place: str, values: Mapping[str, Any], entries: Entries) -> None:
+    present = dict(_flat_values(values, entries))
+    expected = dict(flat(entries))
+    if missing := [f"{place}{key}" for key in expected if key not in present]:
+        raise UsageError(f"the config lacks {', '.join(missing)}")
+    for key, value in present.items():
+        if key not in expected:
+            raise UsageError(f"there is no config.{place}{key}{nearest(key, expected)}")
+        if refused := expected[key].refusal(value):
+            raise UsageError(f"config.{place}{key}={value!r}: expected {refused}")

@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ from ml_collections import ConfigDict
 
 from experiments.engine.process import hosts
 from experiments.engine.process.errors import RunError, UsageError
-from experiments.engine.run import config as config_lib
+from experiments.engine.run.config import SECTIONS, to_json, with_defaults
+from experiments.engine.run.entries import Table
+from experiments.engine.run.family import Family
+from experiments.engine.run.migrate import FORMAT, migrate
 
 _PACKAGES = ("oscnets", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _ABSENT = "(absent)"
@@ -36,28 +39,36 @@ def environment() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def claim(
-    workdir: Path, config: ConfigDict, experiment: str, *, may_change: Sequence[str] = (), **facts: Any
+    workdir: Path,
+    config: ConfigDict,
+    family: Family,
+    *,
+    tests: Mapping[str, Table] | None = None,
+    may_change: Sequence[str] = (),
+    **facts: Any,
 ) -> Iterator[None]:
-    """Make a workdir this run's own: create it, lock it, and write or compare its config.json.
+    """Lock a workdir for this run: create it where it is missing, and write or compare its config.json.
 
     Of several processes the first does so, for all of them.
 
     Args:
         workdir: the folder.
         config: must equal the one the workdir was started with.
-        experiment: likewise.
-        may_change: entries of the config that may differ; config.json then tells the new ones.
-        facts: what else config.json should tell of the run's start; not compared.
+        family: likewise.
+        tests: tables of test sets by name that the config does not have; kept in config.json.
+        may_change: entries of the config that may differ; config.json then holds the new ones. "models" and "tests":
+            tables may be added or left out, which config.json keeps as "earlier"; a table itself must not differ.
+        facts: other facts about the start of the run for config.json; not compared.
 
     Raises:
         UsageError: it cannot be written, another run holds it, or it belongs to another config or experiment.
     """
     with contextlib.ExitStack() as held:
-        hosts.on_first(lambda: _claim(held, Path(workdir), config, experiment, may_change, facts))
+        hosts.on_first(lambda: _claim(held, Path(workdir), config, family, tests or {}, may_change, facts))
         yield
 
 
-def _claim(held, workdir, config, experiment, may_change, facts):
+def _claim(held, workdir, config, family, tests, may_change, facts):
     with _usable(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         lock = open(workdir / ".lock", "a")  # noqa: SIM115 - closed below, and by the system should we be killed
@@ -66,68 +77,110 @@ def _claim(held, workdir, config, experiment, may_change, facts):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise UsageError(f"workdir {workdir}: another run is using it") from error
-    present = {"experiment": experiment, **facts, "config": config_lib.to_json(config), **environment()}
+    present = {"experiment": family.name, "format": FORMAT, **facts, "config": to_json(config), **environment()}
     if not (workdir / "config.json").exists():
         _start(workdir, present)
         return
-    changed = compare(workdir, config, experiment, may_change)
-    _warn_of_changes(load(workdir), present, workdir)
+    changed = compare(workdir, config, family, may_change, tests)
+    stored = load(workdir, family)
+    _warn_of_changes(stored, present, workdir)
     if changed:
-        told = ", ".join(f"config{key} {old!r}, now {new!r}" for key, old, new in changed)
-        print(f"WARNING: workdir {workdir} was started with {told}", file=sys.stderr)
-        write_atomically(workdir / "config.json", _encode({**load(workdir), "config": present["config"]}))
+        differences_ = ", ".join(f"config{key} {old!r}, now {new!r}" for key, old, new in changed)
+        print(f"WARNING: workdir {workdir} was started with {differences_}", file=sys.stderr)
+    earlier = _earlier(stored, present["config"], json.loads(json.dumps(tests)))
+    if changed or (any(earlier.values()) and earlier != stored.get("earlier")):
+        _write(workdir, {**stored, "config": present["config"], "earlier": earlier})
 
 
-def load(workdir: Path, experiment: str | None = None) -> dict[str, Any]:
-    """What a workdir's config.json holds.
+def load(workdir: Path, family: Family | None = None, *, required: bool = True) -> dict[str, Any]:
+    """The content of a workdir's config.json: the only reader of it.
+
+    Args:
+        workdir: the folder.
+        family: that it must be of; its config is then in today's format, with the defaults of entries that it does not
+            have. None: as it was written.
+        required: refuse a folder without a config.json; else it gives {}.
 
     Raises:
-        UsageError: there is none, it is damaged, or it is not of the experiment, where one is named.
+        UsageError: there is none, it is damaged, or it is not of the family.
     """
     path = Path(workdir) / "config.json"
+    if not required and not path.exists():
+        return {}
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UsageError(f"workdir {workdir}: cannot read config.json: {error}") from error
     if not (isinstance(found, dict) and isinstance(found.get("config", {}), dict)):
         raise UsageError(f"workdir {workdir}: its config.json does not hold a config")
-    if experiment is not None and found.get("experiment") != experiment:
-        there = found.get("experiment")
-        raise UsageError(f"workdir {workdir} belongs to another experiment: {there}, not {experiment}")
-    return found
+    if family is None:
+        return found
+    if (there := found.get("experiment")) != family.name:
+        raise UsageError(f"workdir {workdir} belongs to another experiment: {there}, not {family.name}")
+    found = migrate(found, family)
+    return {**found, "config": with_defaults(found["config"], family)}
 
 
 def _start(workdir, present):
     left = [name for name in ("metrics.jsonl", "checkpoints") if (workdir / name).exists()]
     if left:
         raise UsageError(f"workdir {workdir} holds {' and '.join(left)} of a run, but no config.json to compare with")
-    write_atomically(workdir / "config.json", _encode(present))
+    _write(workdir, present)
 
 
-def note(workdir: Path, **facts: Any) -> None:
-    """Add to config.json what is known only later; it is not compared."""
-    path = Path(workdir) / "config.json"
-    hosts.on_first(lambda: write_atomically(path, _encode({**load(workdir), **facts})))
+def _write(workdir: Path, content: Mapping[str, Any]) -> None:
+    """The only writer of config.json."""
+    write_atomically(Path(workdir) / "config.json", (json.dumps(content, indent=2) + "\n").encode())
+
+
+def record(workdir: Path, **facts: Any) -> None:
+    """Add facts to config.json that are not compared."""
+    hosts.on_first(lambda: _write(workdir, {**load(workdir, required=False), **facts}))
+
+
+def all_tables(stored: Mapping[str, Any], section: str) -> dict[str, Table]:
+    """Tables of models or tests that a run has, or had earlier, by name; from the content of its config.json."""
+    return {**stored["config"].get(section, {}), **stored.get("earlier", {}).get(section, {})}
+
+
+def _earlier(stored, config, tests):
+    """Tables that metrics.jsonl may hold values of, and the config does not hold (any more)."""
+    every = {"models": all_tables(stored, "models"), "tests": {**all_tables(stored, "tests"), **tests}}
+    return {
+        section: {name: table for name, table in every[section].items() if name not in config[section]}
+        for section in SECTIONS
+    }
 
 
 def compare(
-    workdir: Path, config: ConfigDict, experiment: str, may_change: Sequence[str] = ()
+    workdir: Path,
+    config: ConfigDict,
+    family: Family,
+    may_change: Sequence[str] = (),
+    tests: Mapping[str, Table] | None = None,
 ) -> list[tuple[str, Any, Any]]:
-    """Refuse a workdir of another experiment or config, with the differences.
-
-    A config written before the engine had all the entries of today has their defaults.
+    """Refuse a workdir of another experiment or config, with the differences; arguments as for `claim`.
 
     Returns:
-        The differences in entries that may change, as `differences` gives them.
+        The differences in entries that may change, as `differences` gives them; of models and tests their names.
 
     Raises:
         UsageError: it belongs to another one, or its config.json cannot be read.
     """
-    present = config_lib.to_json(config)
-    started = config_lib.with_defaults(load(workdir, experiment).get("config", {}), present)
-    different = differences(started, present)
-    changed = [found for found in different if found[0].removeprefix(".") in may_change]
-    refused = [found for found in different if found not in changed]
+    stored, present = load(workdir, family), to_json(config)
+    changed, refused = [], []
+    for section in SECTIONS:
+        old, new = (list(settings.get(section, {})) for settings in (stored["config"], present))
+        if old != new:
+            (changed if section in may_change else refused).append((f".{section}", old, new))
+        before, now = all_tables(stored, section), present[section]
+        if section == "tests" and tests:
+            now = {**now, **json.loads(json.dumps(tests))}
+        common = [name for name in now if name in before]
+        refused += [each for name in common for each in differences(before[name], now[name], f".{section}.{name}")]
+    rest = ({key: value for key, value in of.items() if key not in SECTIONS} for of in (stored["config"], present))
+    for difference in differences(*rest):
+        (changed if difference[0].removeprefix(".") in may_change else refused).append(difference)
     if refused:
         raise UsageError(
             f"workdir {workdir} belongs to another config:\n"
@@ -150,10 +203,6 @@ def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]
         pairs = [(f"{path}.{key}", old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys]
         return [found for where, a, b in pairs for found in differences(a, b, where)]
     return [] if old == new else [(path, old, new)]
-
-
-def _encode(facts):
-    return (json.dumps(facts, indent=2) + "\n").encode()
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ from jax import Array
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.engine.process import devices as mesh
-from experiments.engine.record import metrics_log as log_lib
+from experiments.engine.process import devices
+from experiments.engine.record import metrics_log
 from experiments.engine.training import seeds, steps
 from experiments.engine.training.seeds import Plan
 from experiments.engine.training.splits import TRAINING, num_examples
@@ -58,8 +58,8 @@ def evaluate(
         data: the split's arrays, on the host.
         split: its name, from which the examples' keys derive.
         batch_size: examples a call; a multiple of the mesh's data axis. The last batch is filled up with its last
-            example, and what that gives is dropped.
-        wait: called with what a batch gives, before that is read; may raise.
+            example, whose results are dropped.
+        wait: called with the results of a batch before they are read; may raise.
 
     Returns:
         (S, N) or (S, N, T) by metric.
@@ -70,10 +70,10 @@ def evaluate(
     parts, running = [], []
     for start in range(0, count, batch_size):
         indices = np.minimum(np.arange(start, start + batch_size, dtype=np.int32), count - 1)
-        batch = mesh.place(jax.tree.map(lambda leaf, rows=indices: leaf[rows], data), over_data)
-        places = mesh.place(indices, over_data)
+        batch = devices.place(jax.tree.map(lambda leaf, rows=indices: leaf[rows], data), over_data)
+        places = devices.place(indices, over_data)
         found = [compiled(*group, batch, number, places) for group in zip(groups, seed_groups, strict=True)]
-        # Read what the batch before gave only now, so that the devices have work meanwhile.
+        # Read the results of the batch before only now, so that the devices have work meanwhile.
         parts += [_read(plan, done, wait) for done in running]
         running = [found]
     parts += [_read(plan, done, wait) for done in running]
@@ -97,11 +97,14 @@ def means(values: Values) -> Values:
     return found
 
 
-def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, found: Values) -> list[dict]:
-    """Lines of metrics.jsonl for means (S,) or (S, T); steps (S,) are the training steps of the parameters."""
-    return [
-        log_lib.line(model, seed, step, split, name if array.ndim == 1 else f"{name}@{time}", value)
-        for name, array in found.items()
-        for seed, step, values in zip(plan.seeds, steps, array, strict=True)
-        for time, value in enumerate(np.atleast_1d(values), 1)
-    ]
+def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, values: Values) -> list[metrics_log.Line]:
+    """Lines of metrics.jsonl for means (S,) or (S, T); steps (S,) are the training steps of the parameters.
+
+    Undefined values give none.
+    """
+    lines = (
+        metrics_log.line(model, seed, step, split, name, value)
+        for name, array in values.items()
+        for seed, step, value in zip(plan.seeds, steps, array, strict=True)
+    )
+    return [line for line in lines if line is not None]

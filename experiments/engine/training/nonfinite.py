@@ -1,4 +1,4 @@
-"""Where the numbers of a step stopped being finite."""
+"""The tensors of a training step that are not finite."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def find(tree: Any, name: str) -> list[str]:
 
 def describe(tensors: dict[str, Any]) -> str:
     """The first tensor that is not finite, and some others, of pytrees in the order in which a step makes them."""
-    names = [found for name, tree in tensors.items() for found in find(tree, name)]
+    names = [each for name, tree in tensors.items() for each in find(tree, name)]
     if not names:
         return "none of them when the step was repeated"
     more = ", ".join(names[1:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
@@ -31,7 +31,7 @@ def describe_update(batch: Any, params: Any, update: Any, index: int) -> str:
     Args:
         batch: of the seed.
         params: before the step, (S, ...) each.
-        update: what the step gave, a `steps.Update` with gradients, as numpy arrays with a leading seed axis.
+        update: the step's result, a `steps.Update` with gradients, as numpy arrays with a leading seed axis.
         index: of the seed.
     """
 

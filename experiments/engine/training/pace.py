@@ -1,18 +1,18 @@
-"""How many training steps one call makes: enough that the host does not matter, few enough to stop soon."""
+"""Number of training steps per call: enough that the host does not matter, few enough to stop soon."""
 
 import time
 
 from experiments.engine.process import hosts
 
-LIMIT = 512  # steps a call at most: what they log is kept on the device until it ends
-_SECONDS = 1.0  # a call, about
+LIMIT = 512  # most steps per call: their scalars stay on the device until it ends
+_SECONDS = 1.0  # per call, about
 
 
 class Pace:
-    """Chooses lengths of calls from the time that those before took; results do not depend on them.
+    """Chooses lengths of calls from the durations of earlier ones; results do not depend on them.
 
     Args:
-        limit: steps a call at most, >= 1.
+        limit: most steps per call, >= 1.
     """
 
     def __init__(self, limit: int) -> None:
@@ -20,7 +20,7 @@ class Pace:
         self._length, self._last = 1, None
 
     def next(self, at_most: int) -> int:
-        """Steps that the next call should make; several processes agree on what the first one says."""
+        """Steps that the next call should make; several processes agree on the number of the first one."""
         return min(hosts.from_first(self._length), at_most)
 
     def settled(self, count: int, began: float) -> float:

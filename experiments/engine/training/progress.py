@@ -1,4 +1,4 @@
-"""How far a model is whose training is finished: checkpoints/NAME/done.json."""
+"""What is finished of a trained model: checkpoints/LABEL/done.json."""
 
 import collections
 import json
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.engine.process import hosts
-from experiments.engine.record import metrics_log as log
+from experiments.engine.record import metrics_log
 from experiments.engine.run.workdir import write_atomically
 
 
 class Progress(NamedTuple):
-    """What of a trained model has been measured.
+    """The test sets that a trained model has been evaluated on.
 
     Attributes:
         step: training steps done.
@@ -28,12 +28,12 @@ class Progress(NamedTuple):
 
     @classmethod
     def read(cls, workdir: Path, name: str, seeds: int = 1) -> "Progress | None":
-        """Of a model; None while it is in training, of any of so many seeds.
+        """Of a model; None while any of so many seeds is in training.
 
-        A split whose lines are not all there any more is not listed.
+        A split of which lines have been lost is not listed.
         """
-        found = hosts.on_first(cls._read, workdir, name)
-        return None if found is None or found[3] < seeds else cls(*found)
+        stored = hosts.on_first(cls._read, workdir, name)
+        return None if stored is None or stored[3] < seeds else cls(*stored)
 
     @staticmethod
     def _read(workdir: Path, name: str) -> tuple | None:
@@ -43,18 +43,18 @@ class Progress(NamedTuple):
             trained = stored.get("seeds")
         except (OSError, ValueError, KeyError):
             return None
-        mine = [entry for entry in log.read(workdir / "metrics.jsonl") if entry["model"] == name]
+        mine = [entry for entry in metrics_log.read(workdir / "metrics.jsonl") if entry["model"] == name]
         present = collections.Counter(entry["split"] for entry in mine)
         if trained is None:
             trained = len({entry["seed"] for entry in mine})
         return step, seconds, {split: count for split, count in lines.items() if present[split] == count}, trained
 
     def missing(self, splits: Iterable[str]) -> list[str]:
-        """Those that have not been measured."""
+        """Those that the model has not been evaluated on."""
         return [split for split in splits if split not in self.lines]
 
     def with_split(self, split: str, lines: int, seconds: float) -> "Progress":
-        """With one more split measured."""
+        """With one more split."""
         return self._replace(seconds=self.seconds + seconds, lines={**self.lines, split: lines})
 
     def write(self, workdir: Path, name: str) -> None:

@@ -1,210 +1,212 @@
-"""A whole experiment: every model trained, tested and sampled, then the report."""
+"""A whole experiment: every model trained, evaluated and sampled, then the report."""
 
 import contextlib
 import io
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from experiments.engine.process import hosts
 from experiments.engine.process.errors import Interrupted, RunError, UsageError
+from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
-from experiments.engine.record import metrics_log as log
+from experiments.engine.record import metrics_log
 from experiments.engine.run import workdir as workdir_lib
 from experiments.engine.run.checkpoint import Store
 from experiments.engine.training import evaluate, seeds
+from experiments.engine.training.experiment import Experiment, Model, Trained
 from experiments.engine.training.progress import Progress
-from experiments.engine.training.splits import TRAINING, Splits, loading, num_examples
+from experiments.engine.training.splits import TRAINING, Splits, num_examples
 from experiments.engine.training.task import PyTree, Task
-from experiments.engine.training.trainer import Found, Recorder, Trainer, TrainState, restore
-
-
-class Trained(NamedTuple):
-    """A trained model, as the samples hook sees it; parameters are numpy arrays with a leading seed axis S."""
-
-    name: str
-    task: Task
-    params: PyTree  # the best on validation
-    initial_params: PyTree
-    best_step: np.ndarray  # (S,)
-    seeds: np.ndarray  # (S,)
-
-
-Samples = Callable[[Trained, Splits], Mapping[str, np.ndarray]]
+from experiments.engine.training.trainer import Recorder, RestoredCheckpoint, Trainer, TrainState, restore
 
 
 def run(
-    config: ConfigDict,
+    experiment: Experiment,
     workdir: Path,
-    tasks: Mapping[str, Task | Callable[[], Task]],
-    data: Callable[[str], Mapping[str, PyTree | Callable[[], PyTree]]],
     *,
-    samples: Samples | None = None,
-    config_of: Callable[[str], ConfigDict] | None = None,
-    report_only: bool = False,
+    models: Iterable[str] | None = None,
+    tests: Iterable[str] | None = None,
     train: bool = True,
-    **report_options: Any,
+    profile: Profile | None = None,
+    stop: Stop | None = None,
 ) -> None:
-    """Train the models in order, evaluate each on the test splits, and build the report.
+    """Train the models in order, evaluate each with the parameters that were best on validation, and report.
 
-    The same call on the same workdir continues where it was stopped; what is finished is not done again, so that a call
-    with more test splits measures only these.
+    The same call on the same workdir continues where it was stopped; finished work is not done again, so that a call
+    with more test sets evaluates on these only.
 
     Args:
-        config: checked (`config.check`).
-        workdir: the run's folder, claimed (`workdir.claim`).
-        tasks: by model name; or functions that make them, called when the model's turn comes.
-        data: a model's name -> its data by split: a pytree of numpy arrays of equal leading length, or a function that
-            gives one, called when the split is needed. "train" and "validation" are trained on; every other split is a
-            test split, measured once with the parameters that were best on validation.
-        samples: gives arrays to keep in samples/NAME.npz, for figures.
-        config_of: a model's name -> the config it is trained with, where its `train` is not that of all.
-        report_only: build the report from what the workdir holds, and nothing else.
-        train: whether to train; else only models whose training is finished are measured, the others passed over.
-        report_options: passed on to `report.build` (`draw`, ...).
+        experiment: see `Experiment`.
+        workdir: the run's folder, made where it is missing. A command line has claimed it (`workdir.claim`).
+        models: labels of those to train; None: all.
+        tests: labels of those to evaluate on; None: all.
+        train: whether to train; else only trained models are evaluated, the others passed over.
+        profile: traces some training; None: no trace.
+        stop: the signals that stop the run, not entered; None: those of a process that may not be ended.
 
     Raises:
         RunError, UsageError, Interrupted: see `errors`; the state is checkpointed in the last case.
     """
     workdir = Path(workdir)
-    if report_only:
-        if not log.read(workdir / "metrics.jsonl"):
-            raise UsageError(f"workdir {workdir} has no metrics to report yet")
-    else:
-        configs = {name: config_of(name) if config_of else config for name in tasks}
-        splits = {name: Splits(loading(data, name)) for name in tasks}
-        try:
-            _run_models(config, configs, workdir, tasks, splits, samples, train)
-        except Interrupted as error:
-            _report_interrupted(workdir, report_options, error)
-            raise
-    _report(workdir, report_options)
+    hosts.on_first(lambda: workdir.mkdir(parents=True, exist_ok=True))
+    chosen = list(experiment.tests if tests is None else tests)
+    jobs = {label: _Job(experiment, experiment.models[label], chosen, workdir) for label in models or experiment.models}
+    try:
+        _run_models(experiment, jobs, workdir, train, profile, stop or Stop())
+    except Interrupted as error:
+        _report_interrupted(experiment, workdir, error)
+        raise
+    report(experiment, workdir)
 
 
-def _run_models(config, configs, workdir, tasks, data, samples, train):
-    done = {name: Progress.read(workdir, name, config.seeds) for name in tasks}
-    waiting = [name for name in tasks if done[name] is None or done[name].missing(data[name].tests)]
+def report(experiment: Experiment, workdir: Path) -> None:
+    """Write summary.json, summary.md and the figures from what the workdir holds.
+
+    Raises:
+        UsageError: it has no metrics yet.
+    """
+    from experiments.engine.record import summary  # matplotlib is slow to import and only needed here
+
+    if hosts.is_first() and not metrics_log.read(Path(workdir) / "metrics.jsonl"):
+        raise UsageError(f"workdir {workdir} has no metrics to report yet")
+
+    def build():
+        summary.build(Path(workdir), experiment.statistics, experiment.labels, experiment.figures)
+
+    hosts.on_first(build)
+
+
+class _Job(NamedTuple):
+    """A model of an experiment, and the test sets to evaluate it on."""
+
+    experiment: Experiment
+    model: Model
+    chosen: list[str]
+    workdir: Path
+
+    @property
+    def tests(self) -> list[str]:
+        """Those of the chosen test sets that the model has data for."""
+        return [label for label in self.chosen if label in self.model.data]
+
+    def progress(self) -> Progress | None:
+        """Its progress with the seeds of the config."""
+        return Progress.read(self.workdir, self.model.label, self.model.config.seeds)
+
+    def plan(self, first: int, count: int) -> seeds.Plan:
+        """For some of the run's seeds."""
+        config = self.model.config
+        return seeds.make_plan(first, count, config.train.batch_size, config.seed_strategy, mesh=config.mesh)
+
+
+def _run_models(experiment, jobs: Mapping[str, _Job], workdir, train, profile, stop):
+    done = {label: job.progress() for label, job in jobs.items()}
+    waiting = [label for label, job in jobs.items() if done[label] is None or done[label].missing(job.tests)]
     if not train:
-        untrained = [name for name in waiting if done[name] is None]
-        waiting = [name for name in waiting if name not in untrained]
-        if len(untrained) == len(tasks):
+        untrained = [label for label in waiting if done[label] is None]
+        waiting = [label for label in waiting if label not in untrained]
+        if len(untrained) == len(jobs):
             raise UsageError(
                 f"workdir {workdir}: no model has finished its training yet, so there is nothing to evaluate"
             )
         if untrained:
             print(f"WARNING: not trained yet, passed over: {', '.join(untrained)}", file=sys.stderr)
-    workdir_lib.note(workdir, models=list(tasks))
+    workdir_lib.record(workdir, models=list(jobs))
     if waiting:
-        _run_waiting(config, configs, workdir, {name: tasks[name] for name in waiting}, data, samples, done)
-    spent = [progress for name in tasks if (progress := Progress.read(workdir, name, config.seeds))]
-    workdir_lib.note(workdir, wall_seconds=round(sum(progress.seconds for progress in spent), 1))
+        _run_waiting(experiment, [jobs[label] for label in waiting], workdir, done, profile, stop)
+    spent = [progress for job in jobs.values() if (progress := job.progress())]
+    workdir_lib.record(workdir, wall_seconds=round(sum(progress.seconds for progress in spent), 1))
 
 
-def _run_waiting(config, configs, workdir, tasks, data, samples, done):
-    to_train = [name for name in tasks if done[name] is None]
-    for name in to_train:
-        _warn_of_forgotten(workdir, name, data[name].tests)
-    images = _images(config.seeds, [configs[name] for name in to_train], data[to_train[0]]) if to_train else 0
-    events = workdir / "tensorboard" if config.tensorboard else None
-    metrics = log.MetricsLog(workdir / "metrics.jsonl", events)
-    with Stop() as stop, log.progress_bar(images) as bar:
-        recorder = Recorder(metrics, bar, stop)
+def _run_waiting(experiment, jobs: list[_Job], workdir, done, profile, stop):
+    data = {job.model.label: Splits(job.model.data) for job in jobs}
+    to_train = [job for job in jobs if done[job.model.label] is None]
+    for job in to_train:
+        _warn_of_forgotten(job)
+    images = sum(_images(job, data[to_train[0].model.label], job.model.config.seeds) for job in to_train)
+    events = workdir / "tensorboard" if experiment.config.tensorboard else None
+    log = metrics_log.MetricsLog(workdir / "metrics.jsonl", events)
+    with stop, metrics_log.progress_bar(images) as bar:
+        recorder = Recorder(log, bar, stop, profile)
         try:
-            for name, task in tasks.items():
-                task = task if isinstance(task, Task) else task()
-                _run_one(_Model(name, task, data[name], configs[name], recorder, workdir), samples, done[name])
+            for job in jobs:
+                _run_one(job, job.model.task(), data[job.model.label], recorder, done[job.model.label])
         finally:
-            metrics.close()
+            log.close()
 
 
-def _warn_of_forgotten(workdir, name, tests):
-    """With more seeds than before a model is measured anew, but only on the tests of this call."""
-    before = Progress.read(workdir, name, seeds=0)
-    forgotten = [split for split in before.lines if split not in tests] if before else []
+def _warn_of_forgotten(job: _Job) -> None:
+    """With more seeds than before a model is trained anew, but evaluated on the test sets of this call only."""
+    before = Progress.read(job.workdir, job.model.label, seeds=0)
+    forgotten = [split for split in before.lines if split not in job.tests] if before else []
     if forgotten:
         print(
-            f"WARNING: model {name} was measured on {', '.join(forgotten)} with other seeds; these values go, and "
-            f"--evaluate={','.join(forgotten)} measures all seeds when they are trained",
+            f"WARNING: model {job.model.label} was evaluated on {', '.join(forgotten)} with other seeds; these values "
+            f"go, and --evaluate={','.join(forgotten)} evaluates all seeds when they are trained",
             file=sys.stderr,
         )
 
 
-class _Model(NamedTuple):
-    """A model and all that its training and measuring need."""
-
-    name: str
-    task: Task
-    data: Splits
-    config: ConfigDict
-    recorder: Recorder
-    workdir: Path
-
-    def plan(self, first: int, count: int) -> seeds.Plan:
-        """For some of the run's seeds."""
-        config = self.config
-        return seeds.make_plan(first, count, config.train.batch_size, config.seed_strategy, mesh=config.mesh)
-
-
-def _run_one(model: _Model, samples: Samples | None, done: Progress | None) -> None:
-    """Train unless that is done; measure what is missing, noting each split when its lines are safe."""
-    plan = model.plan(model.config.seed, model.config.seeds)
-    measure = evaluate.Evaluator(model.task, plan, model.config.train.batch_size)
+def _run_one(job: _Job, task: Task, data: Splits, recorder: Recorder, done: Progress | None) -> None:
+    """Train unless that is done; evaluate on the test sets that are missing, each finished when its lines are safe."""
+    config, label = job.model.config, job.model.label
+    plan = job.plan(config.seed, config.seeds)
+    measure = evaluate.Evaluator(task, plan, config.train.batch_size)
     if done is None:
-        _images(1, [model.config], model.data)
-        state, initial, seconds, trainers = _train(model)
+        _images(job, data, 1)
+        state, initial, seconds, trainers = _train(job, task, data, recorder)
         if len(trainers) == 1:
             measure = trainers[0].measure
-        done = Progress(trainers[0].step, seconds, {}, model.config.seeds)
-        if samples is not None:
-            model.recorder.stop.check()
-            _sample(model, state, initial, samples)
-        done.write(model.workdir, model.name)
+        done = Progress(trainers[0].step, seconds, {}, config.seeds)
+        if job.experiment.samples is not None:
+            recorder.stop.check()
+            _sample(job, task, state, initial, data)
+        done.write(job.workdir, label)
     else:
-        state, done = _restored(model), done._replace(seeds=model.config.seeds)
-    metrics, bar, stop = model.recorder
-    best, missing = plan.split(state.best_params), done.missing(model.data.tests)
-    metrics.keep(lambda entry: entry["model"] != model.name or entry["split"] not in missing)
+        state, done = _restored(job, task), done._replace(seeds=config.seeds)
+    best, missing = plan.split(state.best_params), done.missing(job.tests)
+    recorder.log.keep(lambda entry: entry["model"] != label or entry["split"] not in missing)
     for split in missing:
-        bar.set_description(f"{model.name} on {split}")
+        recorder.bar.set_description(f"{label} on {split}")
         began = time.monotonic()
-        found = measure(split, model.data[split], best, stop.wait)
-        lines = evaluate.metric_lines(model.name, plan, state.best_step, split, found)
-        metrics.write(lines)
+        values = measure(split, data[split], best, recorder.stop.wait)
+        lines = evaluate.metric_lines(label, plan, state.best_step, split, values)
+        recorder.log.write(lines)
         done = done.with_split(split, len(lines), time.monotonic() - began)
-        done.write(model.workdir, model.name)
+        done.write(job.workdir, label)
 
 
-def _cohorts(model: _Model) -> Iterator[tuple[int, int, Store, Found | None]]:
-    """The seeds that are trained together, with their store and what it holds: first seed, number of them, ...
+def _cohorts(job: _Job, task: Task) -> Iterator[tuple[int, int, Store, RestoredCheckpoint | None]]:
+    """The seeds that are trained together, with their store and its checkpoint: first seed, number of them, ...
 
     They are one cohort, unless a run is continued with more seeds than it had: those that are new then begin from the
-    start, in a store of their own (checkpoints/NAME/seedFIRST). With fewer the first ones are kept.
+    start, in a store of their own (checkpoints/LABEL/seedFIRST). With fewer the first ones are kept.
     """
-    first, left = model.config.seed, model.config.seeds
-    folder = model.workdir / "checkpoints" / model.name
+    first, left = job.model.config.seed, job.model.config.seeds
+    folder = job.workdir / "checkpoints" / job.model.label
     place = folder
     while left:
         with contextlib.closing(Store(place)) as store:
-            found = restore(store, model.task)
-            count = left if found is None else min(left, len(found.state.best_step))
-            yield first, count, store, None if found is None else found.first(count)
+            restored = restore(store, task)
+            count = left if restored is None else min(left, len(restored.state.best_step))
+            yield first, count, store, None if restored is None else restored.first(count)
         first, left = first + count, left - count
         place = folder / f"seed{first}"
 
 
-def _train(model: _Model) -> tuple[TrainState, PyTree, float, list[Trainer]]:
-    """Train every cohort; the state of all seeds, their initial parameters, the time spent, and who trained them."""
-    parts = model.name, model.task, model.data, model.config
+def _train(job: _Job, task: Task, data: Splits, recorder: Recorder) -> tuple[TrainState, PyTree, float, list[Trainer]]:
+    """Train every cohort; the state of all seeds, their initial parameters, the time spent, and the trainers."""
     states, initial, seconds, trainers = [], [], 0.0, []
-    for first, count, store, found in _cohorts(model):
-        trainer = Trainer(*parts, model.plan(first, count), store, model.recorder, found)
+    for first, count, store, restored in _cohorts(job, task):
+        plan = job.plan(first, count)
+        trainer = Trainer(job.model.label, task, data, job.model.config, plan, store, recorder, restored)
         states.append(trainer.run())
         seconds += trainer.seconds
         initial.append(trainer.initial_params())
@@ -212,13 +214,15 @@ def _train(model: _Model) -> tuple[TrainState, PyTree, float, list[Trainer]]:
     return _joined(states), _joined(initial), seconds, trainers
 
 
-def _restored(model: _Model) -> TrainState:
+def _restored(job: _Job, task: Task) -> TrainState:
     """The state of all seeds of a model whose training is finished."""
     states = []
-    for _, _, store, found in _cohorts(model):
-        if found is None:
-            raise RunError(f"model {model.name}: its training was finished, but {store.directory} has no checkpoint")
-        states.append(found.state)
+    for _, _, store, restored in _cohorts(job, task):
+        if restored is None:
+            raise RunError(
+                f"model {job.model.label}: its training was finished, but {store.directory} has no checkpoint"
+            )
+        states.append(restored.state)
     return _joined(states)
 
 
@@ -226,46 +230,50 @@ def _joined(trees: list[PyTree]) -> PyTree:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
 
 
-def _sample(model: _Model, state: TrainState, initial: PyTree, samples: Samples) -> None:
-    numbers = np.arange(model.config.seed, model.config.seed + model.config.seeds, dtype=np.int32)
-    trained = Trained(model.name, model.task, state.best_params, initial, state.best_step, numbers)
+def _trained(job: _Job, task: Task, state: TrainState, initial: PyTree) -> Trained:
+    first, count = job.model.config.seed, job.model.config.seeds
+    numbers = np.arange(first, first + count, dtype=np.int32)
+    return Trained(job.model, task, state.best_params, initial, state.best_step, numbers)
 
+
+def load_trained(experiment: Experiment, workdir: Path, label: str) -> Trained:
+    """A model of a workdir whose training is finished, from its checkpoints; `initial_params` is None.
+
+    Raises:
+        RunError: its training is not finished, or no checkpoint can be read.
+    """
+    job = _Job(experiment, experiment.models[label], [], Path(workdir))
+    if job.progress() is None:
+        raise RunError(f"workdir {workdir}: the training of model {label} is not finished")
+    task = job.model.task()
+    return _trained(job, task, _restored(job, task), None)
+
+
+def _sample(job: _Job, task: Task, state: TrainState, initial: PyTree, data: Splits) -> None:
     def keep():
         content = io.BytesIO()
-        np.savez_compressed(content, **samples(trained, model.data))
-        folder = model.workdir / "samples"
+        np.savez_compressed(content, **job.experiment.samples(_trained(job, task, state, initial), data))
+        folder = job.workdir / "samples"
         folder.mkdir(exist_ok=True)
-        workdir_lib.write_atomically(folder / f"{model.name}.npz", content.getvalue())
+        workdir_lib.write_atomically(folder / f"{job.model.label}.npz", content.getvalue())
 
     hosts.on_first(keep)
 
 
-def _images(seeds_of_each: int, configs: list[ConfigDict], data: Splits) -> int:
-    """What models see in training, all seeds and epochs; UsageError where a batch is larger than the data."""
+def _images(job: _Job, data: Splits, num_seeds: int) -> int:
+    """Images that a model sees in training, all seeds and epochs; UsageError where a batch is larger than the data."""
     count, _ = (num_examples(data[split]) for split in TRAINING)  # both, so that what is wrong is said at once
-    total = 0
-    for config in configs:
-        batch_size = config.train.batch_size
-        if batch_size > count:
-            raise UsageError(f"config.train.batch_size={batch_size}: expected at most the {count} examples")
-        total += count // batch_size * batch_size * config.train.epochs * seeds_of_each
-    return total
+    train = job.model.config.train
+    if train.batch_size > count:
+        raise UsageError(f"config.train.batch_size={train.batch_size}: expected at most the {count} examples")
+    return count // train.batch_size * train.batch_size * train.epochs * num_seeds
 
 
-def _report(workdir, options):
-    from experiments.engine import report  # matplotlib is slow to import and only needed here
-
-    def build():
-        report.build(workdir, **options)
-
-    hosts.on_first(build)
-
-
-def _report_interrupted(workdir, options, error):
-    """What there is to see of a run that was stopped by hand; a SIGTERM leaves no time for it."""
+def _report_interrupted(experiment, workdir, error):
+    """Report the unfinished run that a person stopped; a SIGTERM leaves no time for it."""
     if error.signum != signal.SIGINT:
         return
     try:
-        _report(workdir, options)
+        report(experiment, workdir)
     except Exception as failure:  # noqa: BLE001 - a half run may have nothing to draw, and the exit status stays 130
         print(f"no report of the unfinished run: {failure}", file=sys.stderr)

@@ -15,9 +15,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.engine.process import devices as mesh_lib
-
-STRATEGIES = ("vmap", "loop", "auto")
+from experiments.engine.process import devices as devices_lib
 
 # Which strategy "auto" is, by kind of device. CPU, measured: one training step of batch 32 on two devices of a busy
 # two-core machine, jax 0.10.2, in turns, the least of 5, in seconds, and the first call with its compilation:
@@ -83,11 +81,11 @@ class Plan(NamedTuple):
         sharding = NamedSharding(self.mesh, P("seed"))
         tree = jax.tree.map(np.asarray, tree)
         starts = range(0, len(self.seeds), self.group)
-        return [mesh_lib.place(jax.tree.map(lambda x, a=a: x[a : a + self.group], tree), sharding) for a in starts]
+        return [devices_lib.place(jax.tree.map(lambda x, a=a: x[a : a + self.group], tree), sharding) for a in starts]
 
     def join(self, groups: list[Any]) -> Any:
         """The inverse of `split`, as numpy arrays."""
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *mesh_lib.fetch(groups))
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *devices_lib.fetch(groups))
 
 
 def make_plan(
@@ -102,9 +100,9 @@ def make_plan(
 
     "vmap" serves all of them in one call, "loop" as many as the mesh has places on its seed axis, one group after the
     other; "auto" chooses by kind of device. Results agree to float tolerance. For `devices` and `mesh` see
-    `mesh.make_mesh`.
+    `devices.make_mesh`.
     """
-    mesh = mesh_lib.make_mesh(num_seeds, batch_size, devices, mesh)
+    mesh = devices_lib.make_mesh(num_seeds, batch_size, devices, mesh)
     if strategy == "auto":
         strategy = _AUTO.get(mesh.devices.flat[0].platform, "vmap")
     group = {"vmap": num_seeds, "loop": mesh.shape["seed"]}[strategy]

@@ -6,9 +6,8 @@ import jax
 import numpy as np
 
 from experiments.engine.process.errors import RunError
+from experiments.engine.run.config import RESERVED as TRAINING
 from experiments.engine.training.task import PyTree
-
-TRAINING = ("train", "validation")
 
 
 class Splits(Mapping):
@@ -46,7 +45,7 @@ class Splits(Mapping):
 
 
 def loading(source: Callable[..., PyTree], *args: str) -> PyTree:
-    """What `source(*args)` gives; RunError where data cannot be loaded."""
+    """The result of `source(*args)`; RunError where data cannot be loaded."""
     try:
         return source(*args)
     except (OSError, ValueError, ImportError, RuntimeError) as error:

@@ -10,11 +10,11 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from experiments.engine.process import devices as mesh
-from experiments.engine.process import hosts, profile
+from experiments.engine.process import devices, hosts
 from experiments.engine.process.errors import Interrupted, NonFiniteError, RunError
+from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import LONG, Stop
-from experiments.engine.record import metrics_log as log_lib
+from experiments.engine.record import metrics_log
 from experiments.engine.run import checkpoint
 from experiments.engine.training import evaluate, nonfinite, pace, steps
 from experiments.engine.training.seeds import Plan
@@ -32,40 +32,41 @@ class TrainState(NamedTuple):
     best_step: np.ndarray
 
 
-class Found(NamedTuple):
-    """What a store held."""
+class RestoredCheckpoint(NamedTuple):
+    """A checkpoint as it was read."""
 
     step: int
     state: TrainState
     seconds: float
 
-    def first(self, count: int) -> "Found":
+    def first(self, count: int) -> "RestoredCheckpoint":
         """With the first of its seeds only."""
         return self._replace(state=jax.tree.map(lambda leaf: leaf[:count], self.state))
 
 
-def restore(store: checkpoint.Store, task: Task) -> Found | None:
+def restore(store: checkpoint.Store, task: Task) -> RestoredCheckpoint | None:
     """The newest checkpoint of a task that can be read, with as many seeds as it has; None where there is none yet."""
     params, opt_state = steps.state_shapes(task)
     per_seed = (jax.ShapeDtypeStruct((1,), dtype) for dtype in (np.float32, np.int32))
     like = TrainState(params, opt_state, params, *per_seed)
-    found = store.restore(checkpoint.flatten(like))
-    if found is None:
+    stored = store.restore(checkpoint.flatten(like))
+    if stored is None:
         return None
-    step, leaves, seconds = found
-    return Found(step, TrainState(*checkpoint.unflatten(leaves, like)), seconds)
+    step, leaves, seconds = stored
+    return RestoredCheckpoint(step, TrainState(*checkpoint.unflatten(leaves, like)), seconds)
 
 
 class Recorder(NamedTuple):
-    """Where a run leaves its traces, and who may stop it."""
+    """Log, progress bar, stop signals and profile of a run, which the trainers of its models share."""
 
-    log: log_lib.MetricsLog
+    log: metrics_log.MetricsLog
     bar: tqdm
     stop: Stop
+    profile: Profile | None = None
 
 
 class _Pending(NamedTuple):
-    """Steps under way: when and from what they started, and what they will give, a group an entry."""
+    """Steps under way: when and from which state they started, and their results, one entry per group."""
 
     began: float  # `time.monotonic`
     step: int
@@ -85,8 +86,8 @@ class Trainer:
         config: checked (`config.check`).
         plan: how the seeds share the devices.
         store: the checkpoints of these seeds.
-        recorder: log, bar and stop.
-        found: what `restore` found in the store, for as many seeds as the plan has.
+        recorder: log, bar, stop signals and profile.
+        restored: from `restore` of the store, for as many seeds as the plan has; None: train from the start.
     """
 
     def __init__(
@@ -98,19 +99,19 @@ class Trainer:
         plan: Plan,
         store: checkpoint.Store,
         recorder: Recorder,
-        found: Found | None = None,
+        restored: RestoredCheckpoint | None = None,
     ) -> None:
         self.name, self.task, self.data, self.config = name, task, data, config
         self.plan, self.store = plan, store
-        self.log, self.bar, self.stop = recorder
+        self.log, self.bar, self.stop, self.profile = recorder
         self.batch_size = config.train.batch_size
         count = num_examples(data["train"])
         self.steps_per_epoch = count // self.batch_size
         self.total_steps = self.steps_per_epoch * config.train.epochs
         self.images_per_step = self.batch_size * len(plan.seeds)
-        self.step, self._found = 0, found
+        self.step, self._restored = 0, restored
         self._seeds = plan.split(plan.seeds)
-        self._train = mesh.replicate(plan.mesh, data["train"])
+        self._train = devices.replicate(plan.mesh, data["train"])
         self._initialize = steps.make_initialize(task, plan)
         self._order = steps.make_order(plan, count)
         self._pace = pace.Pace(min(self.steps_per_epoch, pace.LIMIT))
@@ -151,20 +152,20 @@ class Trainer:
         return time.monotonic() - self._began
 
     def _start(self):
-        if self._found is None:
+        if self._restored is None:
             self._live = [self._initialize(seed) for seed in self._seeds]
             params = self.plan.join([params for params, _ in self._live])
             count = len(self.plan.seeds)
             self._best = params, np.full(count, -np.inf, np.float32), np.zeros(count, np.int32)
         else:
-            self.step, state, seconds = self._found
+            self.step, state, seconds = self._restored
             self._saved = self.step
             self._began -= seconds
             self._live = self.plan.split((state.params, state.opt_state))
             self._best = state[2:]
         self._safe = self.step, self._live
         self.log.keep(lambda entry: not self._is_mine(entry) or self._is_past(entry))
-        log_lib.skip(self.bar, self.step * self.images_per_step)
+        metrics_log.skip(self.bar, self.step * self.images_per_step)
 
     def _is_mine(self, entry):
         return entry["model"] == self.name and entry["seed"] in self.plan.seeds
@@ -216,10 +217,10 @@ class Trainer:
         ]
 
     def _settle(self, *, safe: bool = True):
-        """Wait for the steps under way, if there are any; are they finite, and what do they log?
+        """Wait for the steps under way, if there are any; log their scalars, and check that they are finite.
 
         Args:
-            safe: whether the state they give is one to go on from.
+            safe: whether training may go on from the resulting state.
         """
         if self._pending is None:
             return
@@ -232,8 +233,8 @@ class Trainer:
         if not good.all():
             self._give_up(pending, int(good.argmin()), ok)
         seconds = self._pace.settled(pending.count, pending.began)
-        if (trace := profile.current()) is not None:
-            trace.settled()
+        if self.profile is not None:
+            self.profile.settled()
         if safe:
             self._safe = pending.step + pending.count, [update[:2] for update in pending.updates]
             if _is_long(seconds):
@@ -251,7 +252,7 @@ class Trainer:
             self.bar.update(count * self.images_per_step)
 
     def _give_up(self, pending, number, ok):
-        """Save the state before the step that failed, the `number`-th of these, and say which tensor it was."""
+        """Save the state before the step that failed, the `number`-th of these, and name the tensor."""
         step, before = pending.step + number, pending.before
         if number:
             again = self._call(self._update, pending.step, before, pending.orders, np.int32(number))
@@ -273,8 +274,8 @@ class Trainer:
     def _finish_epoch(self):
         """Validate and save. Until then the steps just done do not count: a run stopped here does them again."""
         self._settle(safe=False)
-        if (trace := profile.current()) is not None:
-            trace.stop()
+        if self.profile is not None:
+            self.profile.stop()
         if self._safe[0] and _is_long(self._validation_seconds):
             self._save()
         began = time.monotonic()
@@ -285,9 +286,9 @@ class Trainer:
 
     def _validate(self):
         params = [params for params, _ in self._live]
-        found = self.measure("validation", self.data["validation"], params, self.stop.wait)
-        self._write(self.step, "validation", found)
-        score = self._score(found)
+        values = self.measure("validation", self.data["validation"], params, self.stop.wait)
+        self._write(self.step, "validation", values)
+        score = self._score(values)
         params = self.plan.join(params)
         best_params, best_score, best_step = self._best
         better = score > best_score
@@ -301,19 +302,19 @@ class Trainer:
             np.where(better, np.int32(self.step), best_step),
         )
 
-    def _write(self, step, split, found):
-        self.log.write(evaluate.metric_lines(self.name, self.plan, np.full(len(self.plan.seeds), step), split, found))
+    def _write(self, step, split, values):
+        self.log.write(evaluate.metric_lines(self.name, self.plan, np.full(len(self.plan.seeds), step), split, values))
 
-    def _score(self, found):
+    def _score(self, values):
         name = self.task.score.removeprefix("-")
-        if name not in found:
-            raise RunError(f"model {self.name}: score {name!r} is not among the metrics it gives: {', '.join(found)}")
-        values = found[name].reshape(len(self.plan.seeds), -1)[:, -1].astype(np.float32)
-        if np.isnan(values).any():
+        if name not in values:
+            raise RunError(f"model {self.name}: score {name!r} is not among the metrics it gives: {', '.join(values)}")
+        last = values[name].reshape(len(self.plan.seeds), -1)[:, -1].astype(np.float32)
+        if np.isnan(last).any():
             raise RunError(f"model {self.name}, step {self.step}: score {name!r} is undefined on the validation split")
-        return -values if self.task.score.startswith("-") else values
+        return -last if self.task.score.startswith("-") else last
 
 
 def _is_long(seconds):
-    """Whether several processes are to keep the state before such work; one process could still do so in the midst."""
+    """Whether several processes save the state before such work; a single process could still do so in the midst."""
     return hosts.count() > 1 and bool(hosts.from_first(seconds > LONG))
