@@ -1,16 +1,17 @@
 """Pictures of single scenes and of learned kernels, from the samples of trained models."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from experiments.komplexnet.figures.groups import Group
 from oscnets import plotting
 from oscnets.models.komplexnet import LAYERS
 
-Arrays = Mapping[str, np.ndarray]  # what `pictures.sample` gives
+Arrays = Mapping[str, np.ndarray]  # from `samples.sample`
 
-FILMED = {"test": 2, "overlap": 1, "noise": 1, "validation": 4}  # scenes of each set in a film
+ANIMATED = 2  # scenes of the first test set in an animation, and one of each other
 _KERNELS = {
     "coupling_kernel": "coupling within the first layer",
     "feedback_l2_kernel": "feedback from l2 (sending) to the first layer (receiving)",
@@ -20,27 +21,19 @@ _KERNELS = {
 _UNITS = {"feedback_l3_kernel": "unit of l3", "feedback_l4_kernel": "unit of l4: class"}
 
 
-def draw(figures: Path, samples: Mapping[str, Arrays]) -> None:
-    """Phases and kernels of every model, and all models' layers on one scene of each set.
+def draw(figures: Path, groups: Sequence[Group], samples: Mapping[str, Arrays]) -> None:
+    """Phases and kernels of every model, and all models' layers on one scene of each test set.
 
     phases_MODEL_SET.png, channels_MODEL.png, film_MODEL.gif with the dynamics, kernel_MODEL.png and
     kernel_MODEL_feedback_LAYER.png where they are learned, layers_SET.png of models trained on the same scenes.
     """
     for name, arrays in samples.items():
         _draw_phases(figures, name, arrays)
-        _draw_film(figures, name, arrays)
+        _draw_animation(figures, name, arrays)
         _draw_kernels(figures, name, arrays)
-    for scenes, models in by_scenes(samples).items():
-        _draw_layers(figures, scenes, {name: samples[name] for name in models})
-
-
-def by_scenes(models: Iterable[str]) -> dict[str, list[str]]:
-    """Models that were trained on the same scenes: "" (the config's own), "@3", "@background" -> their names."""
-    found: dict[str, list[str]] = {}
-    for name in models:
-        _, at, scenes = name.partition("@")
-        found.setdefault(at + scenes, []).append(name)
-    return found
+    for group in groups:
+        if sampled := {label: samples[label] for label in group.names if label in samples}:
+            _draw_layers(figures, group.suffix, sampled)
 
 
 def _draw_phases(figures: Path, name: str, arrays: Arrays) -> None:
@@ -54,22 +47,25 @@ def _draw_phases(figures: Path, name: str, arrays: Arrays) -> None:
     plotting.save(channels, figures / f"channels_{name}.png")
 
 
-def _draw_film(figures: Path, name: str, arrays: Arrays) -> None:
+def _draw_animation(figures: Path, name: str, arrays: Arrays) -> None:
     if arrays["phases"].shape[1] < 2:
         return
-    chosen = [i for split, count in FILMED.items() for i in np.flatnonzero(arrays["set"] == split)[:count]]
-    if not chosen:
-        return
+    sets = list(dict.fromkeys(arrays["set"]))
+    counts = {split: ANIMATED if len(sets) > 1 else len(arrays["set"]) for split in sets[:1]} | dict.fromkeys(
+        sets[1:], 1
+    )
+    chosen = [i for split, count in counts.items() for i in np.flatnonzero(arrays["set"] == split)[:count]]
     shown = {key: arrays[key][chosen] for key in ("images", "masks", "phases", "amplitude")}
-    film = plotting.phase_film(**shown, names=list(arrays["set"][chosen]), title=name)
-    plotting.save_film(film, figures / f"film_{name}.gif")
+    animation = plotting.phase_film(**shown, names=list(arrays["set"][chosen]), title=name)
+    plotting.save_film(animation, figures / f"film_{name}.gif")
 
 
 def _draw_kernels(figures: Path, name: str, arrays: Arrays) -> None:
-    for kernel, what in _KERNELS.items():
+    for kernel, between in _KERNELS.items():
         if f"after/{kernel}" not in arrays:
             continue
-        before, after, title = arrays[f"before/{kernel}"], arrays[f"after/{kernel}"], f"{name}: {what}, first seed"
+        before, after = arrays[f"before/{kernel}"], arrays[f"after/{kernel}"]
+        title = f"{name}: {between}, first seed"
         if kernel in _UNITS:
             figure = plotting.weight_change(before, after, sending=_UNITS[kernel], title=title)
         else:
@@ -78,7 +74,7 @@ def _draw_kernels(figures: Path, name: str, arrays: Arrays) -> None:
         plotting.save(figure, figures / (f"kernel_{name}.png" if part == "coupling" else f"kernel_{name}_{part}.png"))
 
 
-def _draw_layers(figures: Path, scenes: str, samples: Mapping[str, Arrays]) -> None:
+def _draw_layers(figures: Path, suffix: str, samples: Mapping[str, Arrays]) -> None:
     first = next(iter(samples.values()))
     for split in dict.fromkeys(first["set"]):
         shown = {}
@@ -93,4 +89,4 @@ def _draw_layers(figures: Path, scenes: str, samples: Mapping[str, Arrays]) -> N
         sheet = plotting.layer_sheet(
             first["images"][scene], first["masks"][scene], shown, classes=first["targets"][scene], title=title
         )
-        plotting.save(sheet, figures / f"layers_{split}{scenes}.png")
+        plotting.save(sheet, figures / f"layers_{split}{suffix}.png")
