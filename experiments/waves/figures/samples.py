@@ -1,5 +1,7 @@
-"""What a run keeps of each model for pictures: test pictures, looked at one by one with the first seed's weights."""
+"""The arrays of each model that a run saves for pictures, from test pictures and the first seed's parameters."""
 
+import json
+from collections.abc import Mapping
 from functools import partial
 
 import jax
@@ -7,53 +9,62 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
-from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.engine.training.splits import Splits
-from experiments.waves import names, tasks
+from experiments.waves import task
 from oscnets import analysis, ops
 
-SHOWN, MEASURED = 4, 16  # pictures that are drawn, and those that spectra and wavelengths are of
+SHOWN, MEASURED = 4, 16  # pictures that are drawn, and those whose spectra and wavelengths are measured
 CHANNELS, FRAMES = 2, 100  # of the states that are kept
 EDGES = np.geomspace(1.4, 64, 41)  # of wavelengths, pixels; none is below the root of 2
 
 
-def sample(config: ConfigDict, trained: engine.Trained, data: Splits) -> dict[str, np.ndarray]:
+# What the arrays are; the axes are n pictures, t steps, h rows, w columns and c channels.
+MEANING = {"labels": "nhw", "predictions": "nhw", "targets": "labels", "states": "tnhwc"}
+
+
+def sample(trained: engine.Trained, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays for the pictures.
 
-    Of the first pictures (N, ...): images, labels, predictions (N, H, W), and of the first one `field` (H, W), the
-    receptive field of the logit at `place` (2,). Of recurrent models also states (T', N, H, W, C') with the `steps`
-    (T',) they are of, features of the first picture (H, W, bins, C'), kernels before and after training, spectra
-    (K, F, C) by class with the number of `pixels` (K,) of each, and histograms of wavelengths before and after between
-    `EDGES`, as shares.
+    Args:
+        trained: the model.
+        arrays: of the test set: images (N, H, W, C) and labels (N, H, W).
+
+    Returns:
+        Of the first pictures (N, ...): images, labels, predictions (N, H, W), and of the first one `field` (H, W), the
+        receptive field of the logit at `place` (2,). Of recurrent models also states (T', N, H, W, C') at the `steps`
+        (T',), features of the first picture (H, W, bins, C'), kernels before and after training, spectra (K, F, C) by
+        class with the number of `pixels` (K,) of each, and histograms of wavelengths before and after between `EDGES`,
+        as shares. `meaning`, `MEANING` as JSON.
     """
-    network, split = tasks.make_network(config, trained.name), data["test"]
+    config = trained.model.config
+    network = task.make_network(config, trained.model.table)
     params, initial = (jax.tree.map(lambda x: x[0], tree) for tree in (trained.params, trained.initial_params))
-    images, labels = split["images"][:MEASURED], split["labels"][:MEASURED].astype(np.int32)
-    look = jax.jit(partial(look_at, network, names.SETS[config.data.set].num_classes))
-    found = [jax.tree.map(np.asarray, look(params, *pair)) for pair in zip(images, labels, strict=True)]
+    images, labels = arrays["images"][:MEASURED], arrays["labels"][:MEASURED].astype(np.int32)
+    look = jax.jit(partial(look_at, network, task.num_classes(config)))
+    seen = [jax.tree.map(np.asarray, look(params, *pair)) for pair in zip(images, labels, strict=True)]
     place = middle(labels[0])
     field = jax.jit(partial(field_of, network))(params, images[0], place, labels[0][tuple(place)])
     kept = {"images": images[:SHOWN], "labels": labels[:SHOWN].astype(np.uint8), "place": place, "field": field}
-    kept["predictions"] = np.stack([one["prediction"] for one in found[:SHOWN]]).astype(np.uint8)
-    if names.model(trained.name).network in names.RECURRENT:
+    kept["predictions"] = np.stack([one["prediction"] for one in seen[:SHOWN]]).astype(np.uint8)
+    if task.is_recurrent(network):
         before = [look(initial, *pair)["wavelengths"] for pair in zip(images, labels, strict=True)]
-        kept |= _of_recurrent(network, params, found) | {"wavelengths/before": np.mean(before, axis=0)}
+        kept |= _of_recurrent(network, params, seen) | {"wavelengths/before": np.mean(before, axis=0)}
         kept |= {f"kernel/{when}": kernel(tree) for when, tree in (("before", initial), ("after", params))}
+    kept["meaning"] = json.dumps(MEANING)
     return {name: np.asarray(array) for name, array in kept.items()}
 
 
 def look_at(network: nn.Module, num_classes: int, params, image: Array, labels: Array) -> dict[str, Array]:
     """One picture's prediction (H, W), and of a recurrent model its states, spectra by class and wavelengths."""
     out = network.apply(params, image[None])
-    found = {"prediction": out.logits[0].argmax(-1)}
+    seen = {"prediction": out.logits[0].argmax(-1)}
     if out.states is None:
-        return found
+        return seen
     spectra, pixels = analysis.class_spectra(out.states, labels[None], num_classes)
     inner = analysis.wavelength(out.states[:, 0])
     counts = jnp.histogram(jnp.minimum(inner, EDGES[-1]), EDGES)[0]
-    return found | {
+    return seen | {
         "states": out.states[:, 0, :, :, :CHANNELS],
         "spectra": spectra,
         "pixels": pixels,
@@ -84,12 +95,12 @@ def kernel(params) -> Array:
     return params["kernel"] if "kernel" in params else params["kernel_gates"]
 
 
-def _of_recurrent(network, params, found):
-    length = len(found[0]["states"])
+def _of_recurrent(network, params, seen):
+    length = len(seen[0]["states"])
     steps = np.unique(np.rint(np.linspace(0, length - 1, min(length, FRAMES))).astype(int))
-    pixels = np.stack([one["pixels"] for one in found])
-    sums = np.einsum("nk,nkfc->kfc", pixels, np.stack([one["spectra"] for one in found]))
-    states = np.stack([one["states"] for one in found[:SHOWN]], 1)
+    pixels = np.stack([one["pixels"] for one in seen])
+    sums = np.einsum("nk,nkfc->kfc", pixels, np.stack([one["spectra"] for one in seen]))
+    states = np.stack([one["states"] for one in seen[:SHOWN]], 1)
     time_kernel = params["params"]["head"].get("time_kernel")
     features = ops.readout(states[:, 0], network.readout, **({} if time_kernel is None else {"kernel": time_kernel}))
     features = np.asarray(features).reshape(*features.shape[:2], -1, states.shape[-1])
@@ -99,5 +110,5 @@ def _of_recurrent(network, params, found):
         "features": features.astype(np.float16),
         "spectra": sums / np.maximum(pixels.sum(0), 1)[:, None, None],
         "pixels": pixels.sum(0),
-        "wavelengths/after": np.mean([one["wavelengths"] for one in found], axis=0),
+        "wavelengths/after": np.mean([one["wavelengths"] for one in seen], axis=0),
     }

@@ -1,44 +1,37 @@
 """The pictures of a run: of its samples, and of its waves over training."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from experiments.engine.record.results import in_order, load_config
-from experiments.waves import names, wavelengths
-from experiments.waves.samples import EDGES
-from experiments.waves.tasks import LONG, REPORTED
+from experiments.waves.figures import wavelengths
+from experiments.waves.figures.samples import EDGES
+from experiments.waves.task import LONG, REPORTED
 from oscnets import analysis, plotting
 from oscnets.plotting.canvas import new_figure, show_picture
 from oscnets.plotting.colours import MODEL_COLOURS
 
-Samples = dict[str, dict[str, np.ndarray]]
+Arrays = Mapping[str, np.ndarray]
+Samples = Mapping[str, Arrays]  # by model
 
 
-def draw(workdir: Path) -> None:
-    """All pictures, from what the workdir holds."""
-    figures = workdir / "figures"
-    config = load_config(workdir)["config"]
-    paths = {path.stem: path for path in (workdir / "samples").glob("*.npz")}
-    samples: Samples = {}
-    for name in in_order(sorted(paths), config["models"]):
-        with np.load(paths[name]) as stored:
-            samples[name] = dict(stored)
-    classes = names.SETS[config["data"]["set"]].classes
+def draw(figures: Path, classes: tuple[str, ...], samples: Samples, courses: Mapping[str, wavelengths.Course]) -> None:
+    """All pictures; `classes` are the names of classes 1 and on."""
     if samples:
         _draw_masks(figures, samples, classes)
         _draw_fields(figures, samples)
-    for name, arrays in samples.items():
+    for label, arrays in samples.items():
         if "states" in arrays:
-            _draw_states(figures, name, arrays)
-            _draw_spectra(figures, name, arrays, classes)
-    for name, course in wavelengths.courses(workdir).items():
-        _draw_course(figures, name, course, samples.get(name, {}))
+            _draw_states(figures, label, arrays)
+            _draw_spectra(figures, label, arrays, classes)
+    for label, course in courses.items():
+        _draw_course(figures, label, course, samples.get(label, {}))
 
 
 def _draw_masks(figures: Path, samples: Samples, classes: tuple[str, ...]) -> None:
-    """masks.png: test pictures, true classes, and those that every model sees."""
+    """masks.png: test pictures, true classes, and those that every model predicts."""
     first = next(iter(samples.values()))
     predictions = {name: arrays["predictions"] for name, arrays in samples.items()}
     title = "Classes of pixels, first seed (share of foreground named)"
@@ -66,21 +59,21 @@ def _draw_fields(figures: Path, samples: Samples) -> None:
     plotting.save(figure, figures / "fields.png")
 
 
-def _draw_states(figures: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
-    """states_, features_ and kernel_MODEL.png, states_MODEL.gif, of the first channel."""
+def _draw_states(figures: Path, name: str, arrays: Arrays) -> None:
+    """states_, features_ and kernel_MODEL.png, animation_MODEL.gif, of the first channel."""
     images, states, steps = arrays["images"], arrays["states"][..., 0], arrays["steps"]
     title = f"{name}: states of channel 1"
     plotting.save(plotting.state_sheet(images, states, steps=steps, title=title), figures / f"states_{name}.png")
-    film = plotting.state_film(images, states, steps=steps, title=title)
-    plotting.save_film(film, figures / f"states_{name}.gif", fps=12)
+    animation = plotting.state_film(images, states, steps=steps, title=title)
+    plotting.save_film(animation, figures / f"animation_{name}.gif", fps=12)
     sheet = plotting.feature_sheet(arrays["features"][..., 0], title=f"{name}: features of channel 1")
     plotting.save(sheet, figures / f"features_{name}.png")
     kernels = (arrays["kernel/before"], arrays["kernel/after"])
     plotting.save(plotting.kernel_change(*kernels, title=f"{name}: recurrent kernel"), figures / f"kernel_{name}.png")
 
 
-def _draw_spectra(figures: Path, name: str, arrays: dict[str, np.ndarray], classes: tuple[str, ...]) -> None:
-    """spectra_MODEL.png: mean amplitude spectrum of each class's pixels, a panel a channel."""
+def _draw_spectra(figures: Path, name: str, arrays: Arrays, classes: tuple[str, ...]) -> None:
+    """spectra_MODEL.png: mean amplitude spectrum of each class's pixels, one panel per channel."""
     spectra = arrays["spectra"]
     known = [i for i in range(len(spectra)) if arrays["pixels"][i] > 0]
     labels = {i: "background" if i == 0 else classes[i - 1] for i in known}
@@ -99,7 +92,7 @@ def _draw_spectra(figures: Path, name: str, arrays: dict[str, np.ndarray], class
     )
 
 
-def _draw_course(figures: Path, name: str, course: wavelengths.Course, arrays: dict[str, np.ndarray]) -> None:
+def _draw_course(figures: Path, name: str, course: wavelengths.Course, arrays: Arrays) -> None:
     """waves_MODEL.png: wavelengths before and after, their shares over training, and how these go with the loss."""
     figure = new_figure(12.5, 3.6)
     before, during, against = figure.subplots(1, 3)
@@ -107,7 +100,7 @@ def _draw_course(figures: Path, name: str, course: wavelengths.Course, arrays: d
         if f"wavelengths/{when}" in arrays:
             density = arrays[f"wavelengths/{when}"] / np.diff(EDGES)
             before.stairs(density, EDGES, color=colour, lw=1.6, label=f"{when} training, first seed")
-    before.set(yscale="log", xlabel="wavelength (pixels; the last: all above)", ylabel="share a pixel")
+    before.set(yscale="log", xlabel="wavelength (pixels; the last: all above)", ylabel="share per pixel")
     shares = {f"above {limit:g} px": course.shares[..., i] for i, limit in enumerate(LONG) if limit in REPORTED}
     places = dict.fromkeys(shares, course.steps)
     plotting.curves(shares, positions=places, xlabel="training step", ylabel="share of wavelengths", axes=during)
@@ -124,5 +117,5 @@ def _draw_course(figures: Path, name: str, course: wavelengths.Course, arrays: d
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     before.axvline(LONG[-1], color="0.45", ls="--", lw=1.0)
-    figure.suptitle(f"{name}: wavelengths over training, a point an epoch")
+    figure.suptitle(f"{name}: wavelengths over training, one point per epoch")
     plotting.save(figure, figures / f"waves_{name}.png")

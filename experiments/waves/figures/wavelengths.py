@@ -1,28 +1,27 @@
-"""Do long waves come as the loss falls? Wavelengths over training, and their correlation with the loss."""
+"""Wavelengths over training, and their correlation with the loss: are waves longer where the loss is lower?"""
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.engine.record.results import Metrics, in_order, load_config, load_metrics
+from experiments.engine import Metrics
 
 
 class Course(NamedTuple):
-    """Of one model, after every epoch (E,), on the validation pictures."""
+    """One model's waves and losses after every epoch (E,), on the validation pictures."""
 
     steps: np.ndarray  # (E,), training steps
     shares: np.ndarray  # (S, E, len(LONG)), of wavelengths above each of LONG
     losses: np.ndarray  # (S, E), nats
     by_seed: np.ndarray  # (S, len(LONG)), correlation over epochs of each share with the negative loss
-    of_means: np.ndarray  # (len(LONG),), likewise of both averaged over seeds, as published
+    of_means: np.ndarray  # (len(LONG),), the same of both averaged over seeds, as published
 
 
-def courses(workdir: Path) -> dict[str, Course]:
-    """Those of the models whose waves were measured over at least three epochs, by name."""
-    metrics = load_metrics(workdir)
-    found = {name: _course(metrics, name) for name in in_order(metrics, load_config(workdir)["config"]["models"])}
-    return {name: course for name, course in found.items() if course is not None}
+def courses(metrics: Metrics, models: Iterable[str]) -> dict[str, Course]:
+    """Of each model whose waves were measured over at least three epochs, by label."""
+    measured = {label: _course(metrics, label) for label in models}
+    return {label: course for label, course in measured.items() if course is not None}
 
 
 def _course(metrics: Metrics, model: str) -> Course | None:
