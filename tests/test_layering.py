@@ -19,10 +19,17 @@ class Rule(NamedTuple):
     inside: tuple[str, ...] | None  # of the project, besides itself
     outside: tuple[str, ...] | None  # of other people's packages
     deferred: tuple[str, ...] = ()  # of them inside functions only
+    faces: tuple[str, ...] = ()  # packages of which it may import the package itself, and no module below
 
 
 PURE = ("jax", "numpy")
 BELOW_MODELS = ("oscnets.phase", "oscnets.dynamics", "oscnets.ops")
+ROOMS = {
+    "process": (),
+    "run": ("experiments.engine.process",),
+    "record": ("experiments.engine.process", "experiments.engine.run", "oscnets.plotting", "oscnets.stats"),
+    "training": tuple(f"experiments.engine.{room}" for room in ("process", "run", "record")),
+}
 RULES = {
     "oscnets.phase": Rule((), PURE),
     "oscnets.dynamics": Rule(("oscnets.phase",), PURE),
@@ -36,8 +43,9 @@ RULES = {
     "oscnets.plotting": Rule(("oscnets.phase", "oscnets.stats"), PURE, deferred=("matplotlib",)),
     "oscnets.stats": Rule((), ("numpy", "scipy")),  # jax brings scipy along
     "data_gen": Rule((), None),
-    "experiments.engine": Rule(("oscnets.phase", "oscnets.plotting", "oscnets.stats", "experiments.hugepages"), None),
-    "experiments": Rule(None, None),
+    **{f"experiments.engine.{room}": Rule(inside, None) for room, inside in ROOMS.items()},
+    "experiments.engine": Rule((), None),  # its public face imports the rooms
+    "experiments": Rule(None, None, faces=("experiments.engine",)),
 }
 PUBLIC = Rule(("oscnets",), ())  # oscnets/__init__.py itself, not the modules below it
 
@@ -93,6 +101,8 @@ def part_of(module: str) -> tuple[str, Rule] | None:
 
 def is_allowed(item: Import, part: str, rule: Rule) -> bool:
     top = item.target.split(".")[0]
+    if any(is_within(item.target, face) and item.target != face for face in rule.faces):
+        return False
     if top in PACKAGES:
         return rule.inside is None or any(is_within(item.target, name) for name in (part, *rule.inside))
     if top in sys.stdlib_module_names or rule.outside is None:
@@ -141,6 +151,9 @@ TREE = dict.fromkeys(
         "data_gen/__init__.py",
         "experiments/__init__.py",
         "experiments/engine/__init__.py",
+        "experiments/engine/run/__init__.py",
+        "experiments/engine/run/config.py",
+        "experiments/engine/record/__init__.py",
         "experiments/komplexnet.py",
     ],
     "",
@@ -163,9 +176,13 @@ TREE = dict.fromkeys(
         ("oscnets/plotting.py", "import matplotlib.pyplot as plt", "matplotlib.pyplot"),
         ("oscnets/__init__.py", "from experiments import engine", "experiments.engine"),
         ("data_gen/sources.py", "from oscnets import phase", "oscnets.phase"),
-        ("experiments/engine/train.py", "def f():\n    from oscnets.models import KomplexNet", "oscnets.models"),
-        ("experiments/engine/train.py", "from experiments.komplexnet import main", "experiments.komplexnet"),
-        ("experiments/engine/train.py", "from .. import komplexnet", "experiments.komplexnet"),
+        ("experiments/engine/training/a.py", "def f():\n    from oscnets.models import KomplexNet", "oscnets.models"),
+        ("experiments/engine/training/a.py", "from experiments.komplexnet import main", "experiments.komplexnet"),
+        ("experiments/engine/training/a.py", "from ... import komplexnet", "experiments.komplexnet"),
+        ("experiments/engine/training/a.py", "from experiments import engine", "experiments.engine"),
+        ("experiments/engine/run/config.py", "from ..record import results", "experiments.engine.record"),
+        ("experiments/komplexnet.py", "from experiments.engine.run import config", "experiments.engine.run.config"),
+        ("experiments/komplexnet.py", "from experiments.engine import run", "experiments.engine.run"),
     ],
 )
 def test_an_import_against_the_rules_is_found(path, source, target):
@@ -181,7 +198,8 @@ def test_an_import_against_the_rules_is_found(path, source, target):
         ("oscnets/plotting.py", "def draw():\n    import matplotlib.pyplot as plt"),
         ("oscnets/plotting.py", "import typing\nif typing.TYPE_CHECKING:\n    from matplotlib.figure import Figure"),
         ("oscnets/__init__.py", "from oscnets import phase\nfrom .models import komplexnet"),
-        ("experiments/engine/train.py", "import optax\nfrom oscnets import stats\nfrom . import state"),
+        ("experiments/engine/record/a.py", "import optax\nfrom oscnets import stats\nfrom ..run import config"),
+        ("experiments/engine/__init__.py", "from experiments.engine.run import config"),
         ("experiments/komplexnet.py", "import data_gen\nimport oscnets.models\nfrom experiments import engine"),
     ],
 )

@@ -4,10 +4,9 @@ A family of experiments gives a `Family` to `main`; `Family.experiment` makes an
 stand behind it, each of which imports only those before it: process, run, record, training.
 """
 
-from experiments.engine.process import devices, hosts
+from experiments.engine.process import devices, hosts, hugepages
 from experiments.engine.process.arguments import Parser
 from experiments.engine.process.errors import CheckpointError, Interrupted, NonFiniteError, RunError, UsageError
-from experiments.engine.process.hugepages import environment as hugepages_environment
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
 from experiments.engine.record import markdown
@@ -118,7 +117,7 @@ __all__ = [
     "header",
     "history",
     "hosts",
-    "hugepages_environment",
+    "hugepages",
     "in_order",
     "label",
     "last_values",
