@@ -116,14 +116,14 @@ def markdown(drums: Sequence[Drum], facts: dict) -> str:
         f"{100 * facts['error_to_theory']:.2f} % to theory",
         f"- {facts['seconds']:.1f} s, on {facts['device']}",
         "",
-        "| side | theory, mHz | grid, mHz | simulated, mHz | to theory, % | to the grid, bins |",
-        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for drum in drums:
-        _, theory, grid, simulated = drum
-        errors = f"{100 * (simulated / theory - 1):+.3f} | {(simulated - grid) / width:+.4f}"
-        lines.append(f"| {drum.side} | {1e3 * theory:.4f} | {1e3 * grid:.4f} | {1e3 * simulated:.4f} | {errors} |")
-    return "\n".join(lines) + "\n"
+    head = ["side", "theory, mHz", "grid, mHz", "simulated, mHz", "to theory, %", "to the grid, bins"]
+    rows = []
+    for side, *frequencies in drums:
+        theory, grid, simulated = frequencies
+        errors = [f"{100 * (simulated / theory - 1):+.3f}", f"{(simulated - grid) / width:+.4f}"]
+        rows.append([side, *(f"{1e3 * frequency:.4f}" for frequency in frequencies), *errors])
+    return "\n".join([*lines, engine.markdown.table(head, rows)]) + "\n"
 
 
 def shortest(side: int) -> int:

@@ -45,11 +45,11 @@ def differences(*, path: str, batch_size: int, **_: int) -> tuple[Callable[[], N
         return entropy + config.train.synchrony_weight * synchrony
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(state)
-    found = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
     for name, leaf in gradient["params"].items():
         other = reference["params"][name]
-        found[f"gradient of {name}"] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
-    return lambda: None, {"differences": found}
+        relative[f"gradient of {name}"] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    return lambda: None, {"differences": relative}
 
 
 def from_torch(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, dict[str, np.ndarray]]:

@@ -21,7 +21,7 @@ from oscnets import interop
 def train(
     *, batch_size: int, num_steps: int, kernel_size: int, all_devices: bool, feedback: bool = False
 ) -> tuple[Callable[[], None], dict[str, Any]]:
-    """The side of a comparison: the experiment's own step."""
+    """The side of a comparison: the step of the experiment."""
 
     def make_task() -> Task:
         config = configs.get_config("paper")
@@ -78,11 +78,11 @@ def differences(
     (value, _), gradient = jax.jit(jax.value_and_grad(sliced, has_aux=True))(params, batch, keys)
     # Gradients have the layouts of their weights, so that they are read by the same table.
     _, expected = interop.from_torch("komplexnet", reference)
-    found = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
     for (keys, leaf), other in zip(jax.tree.leaves_with_path(gradient), jax.tree.leaves(expected), strict=True):
         name = f"gradient of {jax.tree_util.keystr(keys[1:], simple=True, separator='/')}"
-        found[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
-    return lambda: None, {"differences": found}
+        relative[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    return lambda: None, {"differences": relative}
 
 
 def _batch(batch_size: int) -> dict[str, np.ndarray]:

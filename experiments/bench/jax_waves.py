@@ -55,8 +55,8 @@ def differences(*, path: str, kind: str, size: int, batch_size: int, **_: Any) -
     (value, _), gradient = loss(params, comparison.scenes(batch_size, size), None)
     # Gradients have the layouts of their weights, so that they are read by the same table.
     _, expected = interop.from_torch(kind, under("gradient/"))
-    found = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
     for (keys, leaf), other in zip(jax.tree.leaves_with_path(gradient), jax.tree.leaves(expected), strict=True):
         name = f"gradient of {jax.tree_util.keystr(keys[1:], simple=True, separator='/')}"
-        found[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
-    return lambda: None, {"differences": found}
+        relative[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    return lambda: None, {"differences": relative}
