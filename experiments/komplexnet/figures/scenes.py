@@ -24,7 +24,7 @@ _UNITS = {"feedback_l3_kernel": "unit of l3", "feedback_l4_kernel": "unit of l4:
 def draw(figures: Path, groups: Sequence[Group], samples: Mapping[str, Arrays]) -> None:
     """Phases and kernels of every model, and all models' layers on one scene of each test set.
 
-    phases_MODEL_SET.png, channels_MODEL.png, film_MODEL.gif with the dynamics, kernel_MODEL.png and
+    phases_MODEL_SET.png, channels_MODEL.png, animation_MODEL.gif with the dynamics, kernel_MODEL.png and
     kernel_MODEL_feedback_LAYER.png where they are learned, layers_SET.png of models trained on the same scenes.
     """
     for name, arrays in samples.items():
@@ -57,7 +57,7 @@ def _draw_animation(figures: Path, name: str, arrays: Arrays) -> None:
     chosen = [i for split, count in counts.items() for i in np.flatnonzero(arrays["set"] == split)[:count]]
     shown = {key: arrays[key][chosen] for key in ("images", "masks", "phases", "amplitude")}
     animation = plotting.phase_film(**shown, names=list(arrays["set"][chosen]), title=name)
-    plotting.save_film(animation, figures / f"film_{name}.gif")
+    plotting.save_film(animation, figures / f"animation_{name}.gif")
 
 
 def _draw_kernels(figures: Path, name: str, arrays: Arrays) -> None:

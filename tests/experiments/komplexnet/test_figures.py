@@ -1,22 +1,26 @@
-"""The pictures of KomplexNet's experiments, of metrics and samples that are known."""
+"""The pictures of KomplexNet's experiments, drawn from given metrics and samples."""
 
 import json
 
 import numpy as np
 import pytest
 
-from experiments.engine.record import metrics_log as log
-from experiments.komplexnet import pictures, pictures_metrics, pictures_samples
+from experiments.configs import komplexnet as configs
+from experiments.komplexnet import figures
+from experiments.komplexnet.figures import scenes, scores
+from experiments.komplexnet.specs import FAMILY
 from oscnets import plotting
+from tests.experiments.families import tables
 
-MODELS = ("komplexnet", "feedback", "random", "real", "komplexnet@3", "real@3")
+MODELS = ("komplexnet", "feedback", "random", "real", "komplexnet+digits3", "real+digits3")
 STEPS = 3
 FRAME = np.arange(-14, 15)
+TESTS = ("test", *(f"digits{n}" for n in range(2, 10)), "moving", "moving_backwards", "frames", "test@6", "frames@6")
 
 
 def digits(model, count):
     """Accuracy on `count` digits: falls by the digit, for the real model twice as fast from where it was trained."""
-    network, _, trained = model.partition("@")
+    network, _, trained = model.partition("+digits")
     far = abs(count - int(trained or 2))
     return {"komplexnet": 0.9, "feedback": 0.95, "random": 0.7, "real": 0.8}[network] - (
         0.06 * far if network == "real" else 0.03 * (count - 2)
@@ -26,7 +30,7 @@ def digits(model, count):
 def measured(model):
     """Split -> accuracy of a model, a number or one a step; of seed 1, 0.02 more."""
     yield from ((f"digits{count}", digits(model, count)) for count in range(2, 10))
-    if model in ("random", "real", "real@3"):
+    if model in ("random", "real", "real+digits3"):
         yield from ((split, 0.6 - 0.002 * np.abs(FRAME)) for split in ("moving", "moving_backwards", "frames"))
     else:
         yield "moving", 0.7 - 0.01 * FRAME
@@ -39,22 +43,29 @@ def measured(model):
 
 def write(workdir, models, chosen=lambda split: True, metrics=("accuracy",)):
     lines = [
-        log.line(model, seed, 10, split, metric if np.ndim(values) == 0 else f"{metric}@{step}", value + 0.02 * seed)
+        {"model": model, "seed": seed, "step": 10, "split": split, "name": metric}
+        | {"value": (np.array(values) + 0.02 * seed).tolist()}
         for model in models
         for split, values in measured(model)
         if chosen(split)
         for metric in metrics
         for seed in (0, 1)
-        for step, value in enumerate(np.atleast_1d(values), 1)
     ]
     (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    config = {"models": list(models), "data": {"num_digits": 2}, "model": {"num_steps": STEPS}}
-    (workdir / "config.json").write_text(json.dumps({"config": config}))
+
+
+def run(workdir, models=MODELS):
+    config = configs.get_config("smoke")
+    return scores.load(config, tables(FAMILY, "models", *models), tables(FAMILY, "tests", *TESTS), workdir)
+
+
+def groups(*models):
+    return scores.by_scenes(configs.get_config("smoke"), tables(FAMILY, "models", *models))
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What is saved, figures and films by the names of their files, with nothing written."""
+    """Figures and animations by the names of their files, with nothing written."""
     figures = {}
     for save in ("save", "save_film"):
         monkeypatch.setattr(plotting, save, lambda figure, path: figures.__setitem__(path.name, figure))
@@ -71,25 +82,25 @@ def legend(figure):
 
 def test_each_picture_where_its_sets_were_measured(tmp_path, drawn):
     write(tmp_path, MODELS, lambda split: split == "test")
-    pictures_metrics.draw(tmp_path)
+    scores.draw(run(tmp_path))
     assert not drawn
     write(tmp_path, MODELS, metrics=("accuracy", "exact"))
-    pictures_metrics.draw(tmp_path)
+    scores.draw(run(tmp_path))
     expected = {
         f"{kind}_{m}" for kind in ("digits", "digits_difference", "trained_tested") for m in ("accuracy", "exact")
     }
-    expected |= {"moving", "moving@3", "more_steps", "more_steps@3"}
+    expected |= {"moving", "moving_3_digits", "more_steps", "more_steps_3_digits"}
     assert set(drawn) == {f"{name}.png" for name in expected}
 
 
 def test_scores_and_chance_against_the_number_of_digits(tmp_path, drawn):
     write(tmp_path, MODELS, metrics=("accuracy", "exact"))
-    pictures_metrics.draw(tmp_path)
+    scores.draw(run(tmp_path))
     two, three = drawn["digits_accuracy.png"].axes
     assert (two.get_title(), three.get_title()) == ("trained on 2 digits", "trained on 3 digits")
     counts, real = line_of(three, "real")
     np.testing.assert_array_equal(counts, np.arange(2, 10))
-    np.testing.assert_allclose(real, [0.01 + digits("real@3", count) for count in counts])
+    np.testing.assert_allclose(real, [0.01 + digits("real+digits3", count) for count in counts])
     np.testing.assert_allclose(line_of(two, "chance")[1], counts / 10)
     np.testing.assert_allclose(line_of(drawn["digits_exact.png"].axes[0], "chance")[1][[0, 7]], [1 / 45, 1 / 10])
     assert legend(drawn["digits_accuracy.png"]) == ["komplexnet", "feedback", "random", "real", "chance"]
@@ -100,7 +111,7 @@ def test_scores_and_chance_against_the_number_of_digits(tmp_path, drawn):
 
 def test_differences_are_taken_seed_by_seed(tmp_path, drawn):
     write(tmp_path, MODELS)
-    pictures_metrics.draw(tmp_path)
+    scores.draw(run(tmp_path))
     figure = drawn["digits_difference_accuracy.png"]
     panels = {(axes.get_ylabel(), axes.get_title()): axes for axes in figure.axes if axes.axison}
     rows = ("difference to real", "difference to komplexnet", "difference to feedback")
@@ -116,18 +127,18 @@ def test_differences_are_taken_seed_by_seed(tmp_path, drawn):
 
 def test_sets_that_are_missing_leave_no_hole(tmp_path, drawn):
     write(tmp_path, MODELS, lambda split: split in ("digits2", "digits5", "digits9"))
-    pictures_metrics.draw(tmp_path)
+    scores.draw(run(tmp_path))
     np.testing.assert_array_equal(line_of(drawn["digits_accuracy.png"].axes[0], "random")[0], [2, 5, 9])
     assert drawn["trained_tested_accuracy.png"].axes[0].texts[0].get_text().startswith("0.910")
     drawn.clear()
     write(tmp_path, MODELS, lambda split: split == "digits2")
-    pictures_metrics.draw_digits(pictures_metrics.load(tmp_path), "accuracy")
+    scores.draw_digits(run(tmp_path), "accuracy")
     assert not drawn
 
 
 def test_tables_of_networks_trained_on_both_numbers(tmp_path, drawn):
     write(tmp_path, MODELS)
-    pictures_metrics.draw(tmp_path)
+    scores.draw(run(tmp_path))
     komplexnet, real, _ = drawn["trained_tested_accuracy.png"].axes
     assert (komplexnet.get_title(), real.get_title()) == ("komplexnet", "real")
     np.testing.assert_allclose(komplexnet.images[0].get_array(), [[0.91, 0.88], [0.91, 0.88]])
@@ -135,26 +146,26 @@ def test_tables_of_networks_trained_on_both_numbers(tmp_path, drawn):
     assert [label.get_text() for label in real.get_xticklabels()] == ["2", "3"]
     assert "trained_tested_synchrony.png" not in drawn
     write(tmp_path, MODELS, metrics=("synchrony",))
-    pictures_metrics.draw(tmp_path)
+    scores.draw(run(tmp_path))
     assert drawn["trained_tested_synchrony.png"].get_suptitle().endswith("synchrony loss (0: perfect)")
 
 
 def test_moving_digits_are_compared_frame_by_frame(tmp_path, drawn):
     write(tmp_path, MODELS)
-    pictures_metrics.draw(tmp_path)
-    scores, turned, alone = drawn["moving.png"].axes
-    frames, video = line_of(scores, "komplexnet")
+    scores.draw(run(tmp_path))
+    both, turned, alone = drawn["moving.png"].axes
+    frames, video = line_of(both, "komplexnet")
     np.testing.assert_array_equal(frames, np.arange(-10, 11))
     np.testing.assert_allclose(video, 0.71 - 0.01 * frames)
-    np.testing.assert_allclose(line_of(scores, "komplexnet, single frames")[1], 0.61 - 0.002 * np.abs(frames))
+    np.testing.assert_allclose(line_of(both, "komplexnet, single frames")[1], 0.61 - 0.002 * np.abs(frames))
     # The backward run passes frame 5 before the overlap, so that there it is the better one.
     np.testing.assert_allclose(line_of(turned, "komplexnet")[1], -0.02 * frames, atol=1e-12)
     np.testing.assert_allclose(line_of(turned, "real, single frames")[1], 0.0, atol=1e-12)
     np.testing.assert_allclose(line_of(alone, "feedback")[1], 0.1 - 0.01 * frames + 0.002 * np.abs(frames))
     over_real = line_of(alone, "komplexnet, minus real's frames")[1]
-    np.testing.assert_allclose(over_real, video - line_of(scores, "real, single frames")[1])
+    np.testing.assert_allclose(over_real, video - line_of(both, "real, single frames")[1])
     assert not any(line.get_label().startswith("real") for line in alone.lines)
-    dashes = {line.get_label(): line.get_linestyle() for line in scores.lines}
+    dashes = {line.get_label(): line.get_linestyle() for line in both.lines}
     assert dashes == {
         "komplexnet": "-", "komplexnet, single frames": "--",
         "feedback": "-", "feedback, single frames": "--", "real, single frames": "--",
@@ -163,7 +174,7 @@ def test_moving_digits_are_compared_frame_by_frame(tmp_path, drawn):
 
 def test_more_steps_mark_those_of_the_training(tmp_path, drawn):
     write(tmp_path, MODELS, metrics=("accuracy", "synchrony"))
-    pictures_metrics.draw(tmp_path)
+    scores.draw(run(tmp_path))
     accuracy, synchrony = drawn["more_steps.png"].axes
     for axes, label in ((accuracy, "share of digits found"), (synchrony, "synchrony loss (0: perfect)")):
         steps, values = line_of(axes, "komplexnet")
@@ -175,38 +186,38 @@ def test_more_steps_mark_those_of_the_training(tmp_path, drawn):
 
 
 def sample(length, *, kernels=()):
-    """Two scenes, of the test and with overlap, as `pictures.sample` keeps them."""
+    """Two scenes, of the test and with overlap, as `samples.sample` returns them."""
     masks = np.zeros((2, 8, 8, 2), bool)
     masks[:, :3, :3, 0] = masks[:, 5:, 5:, 1] = True
     amplitude = masks.any(-1)[..., None] * np.ones(2, np.float32)
     turned = np.linspace(0, 1, length)[None, :, None, None, None]
     phases = (np.pi * masks[:, None, ..., 1:] + turned + np.zeros((2, length, 8, 8, 2))).astype(np.float16)
     shapes = {"l2": (2, 4, 4, 2), "l3": (2, 5), "l4": (2, 10)}
-    found = {"images": masks.any(-1)[..., None] * 1.0, "masks": masks, "overlap": masks[..., 0] & False}
-    found |= {"targets": np.eye(10)[[1, 3]] + np.eye(10)[[4, 6]], "set": np.array(["test", "overlap"])}
-    found |= {f"layer_{name}": np.full(shape, 1j) for name, shape in shapes.items()}
-    known = {"coupling": (3, 3, 2, 2), "feedback_l2": (3, 3, 2, 2), "feedback_l3": (5, 2), "feedback_l4": (10, 2)}
-    found |= {f"before/{name}_kernel": np.zeros(known[name]) for name in kernels}
-    found |= {f"after/{name}_kernel": np.ones(known[name]) for name in kernels}
-    return {**found, "phases": phases, "amplitude": amplitude}
+    arrays = {"images": masks.any(-1)[..., None] * 1.0, "masks": masks, "overlap": masks[..., 0] & False}
+    arrays |= {"targets": np.eye(10)[[1, 3]] + np.eye(10)[[4, 6]], "set": np.array(["test", "overlap"])}
+    arrays |= {f"layer_{name}": np.full(shape, 1j) for name, shape in shapes.items()}
+    shapes = {"coupling": (3, 3, 2, 2), "feedback_l2": (3, 3, 2, 2), "feedback_l3": (5, 2), "feedback_l4": (10, 2)}
+    arrays |= {f"before/{name}_kernel": np.zeros(shapes[name]) for name in kernels}
+    arrays |= {f"after/{name}_kernel": np.ones(shapes[name]) for name in kernels}
+    return {**arrays, "phases": phases, "amplitude": amplitude}
 
 
 def test_pictures_of_samples(tmp_path, drawn):
     every = ("coupling", "feedback_l2", "feedback_l3", "feedback_l4")
-    samples = {"feedback": sample(4, kernels=every), "random@3": sample(1)}
-    pictures_samples.draw(tmp_path, samples)
+    samples = {"feedback": sample(4, kernels=every), "random+digits3": sample(1)}
+    scenes.draw(tmp_path, groups(*samples), samples)
     expected = {f"channels_{name}" for name in samples}
     expected |= {f"phases_{name}_{split}" for name in samples for split in ("test", "overlap")}
     expected |= {"kernel_feedback", *(f"kernel_feedback_feedback_l{layer}" for layer in (2, 3, 4))}
-    expected |= {"layers_test", "layers_overlap", "layers_test@3", "layers_overlap@3"}
-    assert set(drawn) == {"film_feedback.gif", *(f"{name}.png" for name in expected)}  # nothing moves in the other
-    film = drawn["film_feedback.gif"]
-    assert film.num_frames == 4
-    assert [axes.get_title() for axes in film.figure.axes[:8:4]] == ["test", "overlap"]
+    expected |= {"layers_test", "layers_overlap", "layers_test_3_digits", "layers_overlap_3_digits"}
+    assert set(drawn) == {"animation_feedback.gif", *(f"{name}.png" for name in expected)}  # nothing moves in the other
+    animation = drawn["animation_feedback.gif"]
+    assert animation.num_frames == 4
+    assert [axes.get_title() for axes in animation.figure.axes[:8:4]] == ["test", "overlap"]
 
 
 def test_layers_of_models_with_and_without_dynamics_are_shown_together(tmp_path, drawn):
-    pictures_samples.draw(tmp_path, {"komplexnet": sample(1), "random": sample(1)})
+    scenes.draw(tmp_path, groups("komplexnet", "random"), {"komplexnet": sample(1), "random": sample(1)})
     figure = drawn["layers_overlap.png"]
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["komplexnet", "random"]
     bold = {text.get_text() for axes in figure.axes for text in axes.texts if text.get_weight() == "bold"}
@@ -215,17 +226,19 @@ def test_layers_of_models_with_and_without_dynamics_are_shown_together(tmp_path,
 
 def test_layers_of_models_that_have_other_sets(tmp_path, drawn):
     fewer = {name: array[:1] if array.shape[:1] == (2,) else array for name, array in sample(1).items()}
-    pictures_samples.draw(tmp_path, {"komplexnet": sample(1), "random": fewer})
+    scenes.draw(tmp_path, groups("komplexnet", "random"), {"komplexnet": sample(1), "random": fewer})
     rows = {split: [axes.get_ylabel() for axes in drawn[f"layers_{split}.png"].axes] for split in ("test", "overlap")}
     assert "random" in rows["test"] and "random" not in rows["overlap"] and "komplexnet" in rows["overlap"]
 
 
 def test_draw_reads_the_samples_in_the_models_order(tmp_path, drawn):
-    write(tmp_path, ("random", "komplexnet", "real"), lambda split: split == "test")
+    models = ("random", "komplexnet", "real")
+    write(tmp_path, models, lambda split: split == "test")
     (tmp_path / "samples").mkdir()
     for name, arrays in (("komplexnet", sample(2)), ("random", sample(1)), ("real", {})):
         np.savez(tmp_path / "samples" / f"{name}.npz", **arrays)
-    pictures.draw(tmp_path)
+    given = tables(FAMILY, "models", *models), tables(FAMILY, "tests", "test")
+    figures.draw(configs.get_config("smoke"), *given, tmp_path)
     rows = [axes.get_ylabel() for axes in drawn["layers_test.png"].axes if axes.get_ylabel()]
     assert rows == ["random", "komplexnet"]
-    assert drawn["film_komplexnet.gif"].num_frames == 2
+    assert drawn["animation_komplexnet.gif"].num_frames == 2
