@@ -99,7 +99,7 @@ def each(check: Check, length: int | None = None) -> Check:
     def holds(values):
         return all(_holds(check, value) for value in values) and (len(values) == length if length else bool(values))
 
-    return Check(holds, f"{length or 'at least one'} values, each {check.expected}")
+    return Check(holds, f"{f'{length} values' if length else 'at least one value'}, each {check.expected}")
 
 
 def span(low: float, high: float) -> Check:

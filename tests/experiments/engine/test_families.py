@@ -1,15 +1,15 @@
 """The experiments' own checks, behind the command line's: whatever a config holds, it is right or refused."""
 
 import pytest
+from experiments.gaspnet.settings import validate as gaspnet
+from experiments.komplexnet.settings import validate as komplexnet
+from experiments.waves.settings import validate as waves
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.engine.process.errors import UsageError
 from experiments.engine.run import command_line as cli
 from experiments.engine.run import config as config_lib
-from experiments.gaspnet.settings import validate as gaspnet
-from experiments.komplexnet.settings import validate as komplexnet
-from experiments.waves.settings import validate as waves
 
 VALIDATE = {"gaspnet": gaspnet, "komplexnet": komplexnet, "waves": waves}
 FILES = {name: f"experiments/configs/{name}.py:smoke" for name in VALIDATE}

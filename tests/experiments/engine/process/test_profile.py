@@ -53,25 +53,23 @@ def test_idle_share(planes, cpus, share, seconds):
 
 
 def test_calls_are_traced_from_the_third_on(tmp_path, capsys):
-    work = jax.jit(lambda x: jax.lax.fori_loop(0, 200, lambda _, x: jnp.tanh(x @ x), x))
-    x = jnp.ones((200, 200))
-    with profile.requested(tmp_path):
-        found = profile.current()
-        for _ in range(6):
-            work(x).block_until_ready()
-            found.settled()
-            time.sleep(0.01)
-        found.stop()
-        found.settled()
-    assert profile.current() is None
-    assert "profile: " in capsys.readouterr().err
+    work = jax.jit(lambda x: jax.lax.fori_loop(0, 20, lambda _, x: jnp.tanh(x @ x), x))
+    x = jnp.ones((100, 100))
+    trace = profile.Profile(tmp_path)
+    for _ in range(6):
+        work(x).block_until_ready()
+        trace.settled()
+        time.sleep(0.01)
+    trace.stop()
+    trace.settled()
+    trace.close()
+    assert "profile: devices idle" in capsys.readouterr().err
     assert len(list(tmp_path.rglob("*.xplane.pb"))) == 1
 
 
-def test_too_little_training_is_said(tmp_path, capsys):
-    with profile.requested(tmp_path):
-        profile.current().settled()
-        profile.current().stop()
+def test_too_little_training_is_reported(tmp_path, capsys):
+    trace = profile.Profile(tmp_path)
+    trace.settled()
+    trace.stop()
+    trace.close()
     assert "there was too little training to trace" in capsys.readouterr().err
-    with profile.requested(None):
-        assert profile.current() is None

@@ -35,8 +35,10 @@ def test_where_they_are_to_be_had(libc, pages, chosen, expected, tmp_path, monke
 
 
 PROGRAM = """
-import os, sys
-from experiments.engine.process import hugepages
+import importlib.util, os, sys
+spec = importlib.util.spec_from_file_location("hugepages", "experiments/engine/process/hugepages.py")
+hugepages = importlib.util.module_from_spec(spec)  # without the rest of the engine, which takes seconds to import
+spec.loader.exec_module(hugepages)
 hugepages.environment = lambda: {} if "GLIBC_TUNABLES" in os.environ else {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 print("started")
 hugepages.restart()
