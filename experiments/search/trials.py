@@ -1,7 +1,7 @@
-"""Training of the trials of a hyper-parameter search that are of one shape: at once, and compiled once.
+"""Training of several trials of a hyper-parameter search that have one shape: at once, and compiled once.
 
-A member is one seed of one trial. Its traced hyper-parameters are part of what the compiled functions of `steps` take
-as parameters, so that any value of them meets the program compiled for the first one, alone or under vmap.
+A member is one seed of one trial. Its traced hyper-parameters are among the parameters of the compiled functions of
+`steps`, so that the program compiled for the first values serves all others, alone or under vmap.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,29 +14,24 @@ import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments.engine.process import devices as mesh
-from experiments.engine.process.errors import RunError, UsageError
-from experiments.engine.training import evaluate, seeds, steps
-from experiments.engine.training.seeds import Plan
-from experiments.engine.training.splits import num_examples
-from experiments.engine.training.task import PyTree, Task
+from experiments import engine
 
 Values = Mapping[str, Any]  # a hyper-parameter's value by name: a Python number, or a traced scalar
-MakeTask = Callable[[Values], Task]
+MakeTask = Callable[[Values], engine.Task]
 
 
 class Member(NamedTuple):
     """The parameters of a task whose hyper-parameters are traced."""
 
-    params: PyTree
+    params: engine.PyTree
     values: dict[str, Array]  # scalars
 
 
-def carry(make_task: MakeTask, names: Sequence[str]) -> Task:
-    """A task whose parameters carry the named hyper-parameters, constant in training; `init` sets them to 1.
+def with_traced_hyperparameters(make_task: MakeTask, names: Sequence[str]) -> engine.Task:
+    """A task whose parameters include the named hyper-parameters, constant in training; `init` sets them to 1.
 
     Args:
-        make_task: values -> task; what `init` gives must not depend on them.
+        make_task: values -> task; the parameters of its `init` must not depend on them.
         names: of the values.
     """
 
@@ -58,7 +53,7 @@ def carry(make_task: MakeTask, names: Sequence[str]) -> Task:
     def start(member):
         return make_task(member.values).optimizer.init(member.params)
 
-    return Task(init, loss, score, optax.GradientTransformation(start, update), "")
+    return engine.Task(init, loss, score, optax.GradientTransformation(start, update), "")
 
 
 class _Compiled(NamedTuple):
@@ -73,14 +68,14 @@ class _Compiled(NamedTuple):
 class Trials:
     """Trains trials, every seed of each, and scores them on the validation split after the last step.
 
-    The members of `together` trials are cut into groups as the seeds of a run are (`seeds.make_plan`): "vmap" trains
+    The members of `together` trials are grouped as the seeds of a run are (`engine.seeds.make_plan`): "vmap" trains
     all of them in one call, "loop" as many as there are devices, one group after the other; either way a shape is
     compiled once. A trial's numbers are those of a run of the engine with its values, to float tolerance.
 
     Args:
         config: checked (`config.check`).
         make_task: values -> task; called with traced scalars for `traced`, with numbers for the other values.
-        traced: names of the hyper-parameters that are traced.
+        traced: names of the traced hyper-parameters.
         data: splits, "train" and "validation" among them.
         together: number of trials.
         check: called after every step and every batch that is evaluated; may raise.
@@ -92,7 +87,7 @@ class Trials:
         config: ConfigDict,
         make_task: MakeTask,
         traced: Sequence[str],
-        data: Mapping[str, PyTree],
+        data: Mapping[str, engine.PyTree],
         together: int,
         *,
         check: Callable[[], None] = lambda: None,
@@ -100,14 +95,16 @@ class Trials:
     ) -> None:
         self.config, self.make_task, self.traced, self.data = config, make_task, tuple(traced), data
         self.check, self.advance = check, advance
-        batch_size, count = config.train.batch_size, num_examples(data["train"])
+        batch_size, count = config.train.batch_size, engine.num_examples(data["train"])
         if batch_size > count:
-            raise UsageError(f"config.train.batch_size={batch_size}: expected at most the {count} examples")
+            raise engine.UsageError(f"config.train.batch_size={batch_size}: expected at most the {count} examples")
         self.steps_per_epoch = count // batch_size
         self.total_steps = self.steps_per_epoch * config.train.epochs
-        plan = seeds.make_plan(config.seed, together * config.seeds, batch_size, config.seed_strategy, mesh=config.mesh)
+        plan = engine.seeds.make_plan(
+            config.seed, together * config.seeds, batch_size, config.seed_strategy, mesh=config.mesh
+        )
         self._plan = plan._replace(seeds=np.tile(plan.seeds[: config.seeds], together))
-        self._train = mesh.replicate(plan.mesh, data["train"])
+        self._train = engine.devices.replicate(plan.mesh, data["train"])
         self._by_shape: dict[tuple, _Compiled] = {}
 
     @property
@@ -120,15 +117,15 @@ class Trials:
 
         Args:
             trials: `together` of them, alike in all values that are not traced.
-            wanted: those whose scores are asked for. Others are trained only where they share a group with these: that
-                costs nothing more, and the numbers do not depend on which trials were trained before.
+            wanted: those whose scores are returned. Others are trained only where they share a group with these: at no
+                cost, and the numbers do not depend on the trials that were trained before.
 
         Yields:
-            The place of each trial that is wanted, in order, and its score by seed, (S,); NaN where loss, gradients or
+            The index of each wanted trial, in order, and its score by seed, (S,); NaN where loss, gradients or
             parameters did not stay finite, or the score is undefined.
 
         Raises:
-            RunError: the task gives no metric of the score's name.
+            RunError: the task has no metric of the score's name.
         """
         count, size = self.config.seeds, self._plan.group
         shape = {name: value for name, value in trials[0].items() if name not in self.traced}
@@ -141,8 +138,8 @@ class Trials:
                 for name in self.traced
             }
             plan = self._plan._replace(seeds=self._plan.seeds[members])
-            asked = range(max(start, wanted.start * count), min(start + size, wanted.stop * count))
-            scores[members] = self._train_group(self._compiled(shape), plan, values, score, len(asked))
+            requested = range(max(start, wanted.start * count), min(start + size, wanted.stop * count))
+            scores[members] = self._train_group(self._compiled(shape), plan, values, score, len(requested))
             while yielded < wanted.stop and (yielded + 1) * count <= start + size:
                 yield yielded, scores[yielded * count : (yielded + 1) * count].copy()
                 yielded += 1
@@ -151,17 +148,19 @@ class Trials:
         key = tuple(sorted(shape.items()))
         if key not in self._by_shape:
             plan = self._plan
-            task = carry(lambda values: self.make_task({**shape, **values}), self.traced)
+            task = with_traced_hyperparameters(lambda values: self.make_task({**shape, **values}), self.traced)
             self._by_shape[key] = _Compiled(
-                steps.make_initialize(task, plan),
-                steps.make_order(plan, num_examples(self.data["train"])),
-                steps.make_step(task, plan, self.config.train.batch_size),
-                steps.make_evaluate(task.evaluate, plan),
+                engine.steps.make_initialize(task, plan),
+                engine.steps.make_order(plan, engine.num_examples(self.data["train"])),
+                engine.steps.make_step(task, plan, self.config.train.batch_size),
+                engine.steps.make_evaluate(task.evaluate, plan),
             )
         return self._by_shape[key]
 
-    def _train_group(self, compiled, plan: Plan, values: dict[str, np.ndarray], score: str, asked: int) -> np.ndarray:
-        """Scores of a group's members (G,), of which `asked` are to be counted."""
+    def _train_group(
+        self, compiled, plan: engine.seeds.Plan, values: dict[str, np.ndarray], score: str, num_requested: int
+    ) -> np.ndarray:
+        """Scores of a group's members (G,); `num_requested` of them count as progress."""
         (seed,), (values,) = plan.split(plan.seeds), plan.split(values)
         member, opt_state = compiled.initialize(seed)
         state = member._replace(values=values), opt_state
@@ -173,10 +172,10 @@ class Trials:
             start = np.int32(place * self.config.train.batch_size)
             update = compiled.update(*state, seed, order, self._train, np.int32(step), start)
             state = update.params, update.opt_state
-            # Read what the step before gave only now, so that the devices have work meanwhile.
+            # Read the result of the step before only now, while the devices are busy with this one.
             finite &= np.asarray(before)
             before = update.ok
-            self.advance(self.config.train.batch_size * asked)
+            self.advance(self.config.train.batch_size * num_requested)
             self.check()
             if not finite.any():
                 return np.full(plan.group, np.nan)
@@ -185,9 +184,9 @@ class Trials:
     def _score(self, compiled, plan, member, name):
         size = self.config.train.batch_size
         split = self.data["validation"], "validation"
-        found = evaluate.means(
-            evaluate.evaluate(compiled.evaluate, plan, [member], *split, size, lambda _: self.check())
+        means = engine.evaluate.means(
+            engine.evaluate.evaluate(compiled.evaluate, plan, [member], *split, size, lambda _: self.check())
         )
-        if name not in found:
-            raise RunError(f"score {name!r} is not among the metrics of the task: {', '.join(found)}")
-        return found[name].reshape(plan.group, -1)[:, -1]
+        if name not in means:
+            raise engine.RunError(f"score {name!r} is not among the metrics of the task: {', '.join(means)}")
+        return means[name].reshape(plan.group, -1)[:, -1]
