@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from experiments.engine.process import hugepages
+from experiments.engine import hugepages
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[[], Any]

@@ -27,10 +27,9 @@ def gradient(
     import jax.numpy as jnp
 
     from experiments.bench.jax_waves import pixel_loss
-    from experiments.engine.process import devices as mesh
     from oscnets import models
 
-    mesh.configure_cpu_devices(1)
+    engine.devices.configure_cpu_devices(1)
     module = models.WaveMachine(num_steps=num_steps, readout="mean", memory=memory, stream=stream)
     params = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, size, size, 1)))
     encoder = params["params"]["damping_encoder"]

@@ -26,11 +26,11 @@ def train(*, model: str, size: int, num_steps: int, batch_size: int) -> tuple[Ca
         return jax_waves.train(**options, all_devices=True)
     from experiments.bench import jax_komplexnet
     from experiments.configs import komplexnet as configs
-    from experiments.komplexnet import tasks
+    from experiments.komplexnet.specs import FAMILY
 
     config = configs.get_config("paper")
     config.model.num_steps, config.data.size, config.train.batch_size = num_steps, size, batch_size
-    make_task = lambda: tasks.make_task(config, model)  # noqa: E731
+    make_task = jax_komplexnet.model_of(FAMILY, config, model).task
     return jax_komplexnet.train_step(make_task, arrays(batch_size, size), all_devices=True)
 
 

@@ -25,17 +25,18 @@ def train(*, model: str, seeds: int, way: str, batch_size: int, size: int) -> tu
     import jax
     import numpy as np
 
+    from experiments.bench.jax_komplexnet import model_of
     from experiments.configs import komplexnet as configs
-    from experiments.engine.process import devices as mesh
-    from experiments.engine.training import seeds as seeds_lib
-    from experiments.engine.training import steps
-    from experiments.komplexnet import tasks
+    from experiments.engine import devices as mesh
+    from experiments.engine import seeds as seeds_lib
+    from experiments.engine import steps
+    from experiments.komplexnet.specs import FAMILY
 
     devices, strategy = WAYS[way]
     mesh.configure_cpu_devices(devices)
     config = configs.get_config("paper")
     config.train.batch_size, config.data.size = batch_size, size
-    task = tasks.make_task(config, model)
+    task = model_of(FAMILY, config, model).task()
     plan = seeds_lib.make_plan(0, seeds, batch_size, strategy, jax.devices()[:devices])
     groups = plan.split(plan.seeds)
     data = mesh.replicate(plan.mesh, scaling.arrays(batch_size, size))

@@ -12,7 +12,7 @@ import numpy as np
 from experiments import engine
 from experiments.engine import markdown
 from experiments.gaspnet.data import TARGETS
-from experiments.gaspnet.task import BUILDERS, forward, has_phases
+from experiments.gaspnet.task import forward, has_phases, make_network
 from oscnets import plotting, stats
 
 Table = Mapping[str, Any]
@@ -37,7 +37,7 @@ def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str,
         of the phases and their first step.
     """
     config, model = trained.model.config, trained.model.table
-    network = BUILDERS[model["network"]](config, model)
+    network = make_network(config, model)
     shown = {label: test["sampled"] for label, test in tests.items() if test["sampled"]}
     if not has_phases(network) or not shown:
         return {}

@@ -46,6 +46,11 @@ def baseline(config: ConfigDict, model: Table) -> models.FeedforwardNet:
 BUILDERS: dict[str, Callable[[ConfigDict, Table], nn.Module]] = {"gaspnet": gaspnet, "baseline": baseline}
 
 
+def make_network(config: ConfigDict, model: Table) -> nn.Module:
+    """The Flax module of a model, given its config and its table."""
+    return BUILDERS[model["network"]](config, model)
+
+
 def num_heads(config: ConfigDict) -> int:
     """Classifiers of a network: one of digits, or one each of item and picture."""
     return 2 if config.data.scenes == "overlay" else 1
@@ -58,7 +63,7 @@ def has_phases(network: nn.Module) -> bool:
 
 def make_task(config: ConfigDict, model: Table) -> engine.Task:
     """The task of one model, given its own config and its table."""
-    network, targets = BUILDERS[model["network"]](config, model), TARGETS[config.data.scenes]
+    network, targets = make_network(config, model), TARGETS[config.data.scenes]
     example = jnp.zeros((1, SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1))
     if has_phases(network):
         init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network))))

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from experiments import engine
 from experiments.komplexnet.data import Data
 from experiments.komplexnet.specs import FAMILY, config_of
-from experiments.komplexnet.task import BUILDERS, FEEDBACK, has_dynamics, make_task
+from experiments.komplexnet.task import FEEDBACK, has_dynamics, make_network, make_task
 from experiments.search import search
 from experiments.search.trials import Values
 from oscnets.models.komplexnet import LAYERS
@@ -33,7 +33,7 @@ def problem(config: ConfigDict) -> search.Problem:
     ((name, table),) = engine.tables(config, "models").items()
     model = config_of(config, name)
     traced, shapes = {"learning_rate": _LEARNING_RATE}, {}
-    if has_dynamics(BUILDERS[table["network"]](model)):
+    if has_dynamics(make_network(model, table)):
         layers = FEEDBACK[table["network"]].layers if table["network"] in FEEDBACK else ()
         traced |= _TRACED | {f"rate_{layer}": _FEEDBACK_RATE for layer in layers}
         shapes["kernel_size"] = _KERNEL_SIZES

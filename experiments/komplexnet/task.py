@@ -57,6 +57,11 @@ BUILDERS: dict[str, Callable[[ConfigDict], nn.Module]] = {
 }
 
 
+def make_network(config: ConfigDict, model: Mapping[str, Any]) -> nn.Module:
+    """The Flax module of a model, given its config (`specs.config_of`) and its table."""
+    return BUILDERS[model["network"]](config)
+
+
 def has_phases(network: nn.Module) -> bool:
     """Whether its activations are complex."""
     return isinstance(network, models.KomplexNet)
@@ -77,7 +82,7 @@ def make_task(
         model: its table.
         tests: the table of every test set that it is evaluated on, by label.
     """
-    network = BUILDERS[model["network"]](config)
+    network = make_network(config, model)
     channels = 3 if model["background"] and config.data.colour else 1
     example = jnp.zeros((1, config.data.size, config.data.size, channels))
     if has_phases(network):
@@ -153,13 +158,16 @@ def initial_phases(network: models.KomplexNet, batch, keys) -> Array:
     return jax.vmap(lambda key: models.random_phases(key, shape))(keys)
 
 
-def complex_loss(network, weight: float, params, batch, keys) -> Scored:
-    """Equation 7: cross-entropy averaged over time plus the weighted synchrony loss at the last step."""
+def complex_loss(network, weight: float, params, batch, keys, *, phases=initial_phases) -> Scored:
+    """Equation 7: cross-entropy averaged over time plus the weighted synchrony loss at the last step.
+
+    `phases` gives the phases before the first step, as `initial_phases` does.
+    """
     mean_entropy = lambda logits, targets: losses.binary_cross_entropy(logits, targets).mean()  # noqa: E731
     out = network.apply(
         params,
         batch["images"],
-        phases0=initial_phases(network, batch, keys),
+        phases0=phases(network, batch, keys),
         step_loss=mean_entropy,
         targets=batch["targets"],
     )

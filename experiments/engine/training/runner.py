@@ -56,6 +56,7 @@ def run(
     """
     workdir = Path(workdir)
     hosts.on_first(lambda: workdir.mkdir(parents=True, exist_ok=True))
+    workdir_lib.begin(workdir, experiment.config)
     chosen = list(experiment.tests if tests is None else tests)
     jobs = {label: _Job(experiment, experiment.models[label], chosen, workdir) for label in models or experiment.models}
     try:
@@ -240,11 +241,12 @@ def load_trained(experiment: Experiment, workdir: Path, label: str) -> Trained:
     """A model of a workdir whose training is finished, from its checkpoints; `initial_params` is None.
 
     Raises:
-        RunError: its training is not finished, or no checkpoint can be read.
+        UsageError: its training is not finished.
+        RunError: no checkpoint can be read.
     """
     job = _Job(experiment, experiment.models[label], [], Path(workdir))
     if job.progress() is None:
-        raise RunError(f"workdir {workdir}: the training of model {label} is not finished")
+        raise UsageError(f"workdir {workdir}: the training of model {label} is not finished")
     task = job.model.task()
     return _trained(job, task, _restored(job, task), None)
 

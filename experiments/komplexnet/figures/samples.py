@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import engine
-from experiments.komplexnet.task import BUILDERS, has_phases, initial_phases
+from experiments.komplexnet.task import has_phases, initial_phases, make_network
 
 Table = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str,
         (N, H, W, C) and, complex, of the last step, layer_l2 and so on, with `set` (N,), the label of each scene's test
         set; before/NAME and after/NAME, the kernels before and after training; `meaning`, `MEANING` as JSON.
     """
-    network = BUILDERS[trained.model.table["network"]](trained.model.config)
+    network = make_network(trained.model.config, trained.model.table)
     if not has_phases(network):
         return {}
     shown = {label: test["sampled"] for label, test in tests.items() if test["sampled"]} or {"validation": IN_ALL}
