@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -185,12 +186,17 @@ def draw_over_time(
         if panels:
             title = f"{split}: {_spread(panels)} (dashed: no steps)"
             figure = plotting.curve_row(panels, models=models, title=title)
-            plotting.save(figure, figures / f"over_time_{split}.png")
+            plotting.save(figure, figures / f"over_time_{_file_name(split)}.png")
         several = any(len(values) > 1 for panel in panels for values in panel["values"].values())
         if several and (panels := _over_time_panels(best, summary["chance"][split], labels)):
             title = f"{split}: each model's seed that was best on validation (dashed: no steps)"
             figure = plotting.curve_row(panels, models=models, title=title)
-            plotting.save(figure, figures / f"over_time_best_{split}.png")
+            plotting.save(figure, figures / f"over_time_best_{_file_name(split)}.png")
+
+
+def _file_name(section: str) -> str:
+    """A section's name as a part of a file's: "noise (trained on 3 digits)" -> "noise_trained_on_3_digits"."""
+    return re.sub(r"[^\w.+@-]+", "_", section).strip("_")
 
 
 def _over_time_panels(found, levels, labels):
