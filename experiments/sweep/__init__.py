@@ -1,1 +1,1 @@
-"""Sweeps: many runs of one experiment, and one report of all of them."""
+"""Sweeps: many runs of one experiment over a grid or a list of configs, and one report of them."""

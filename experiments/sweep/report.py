@@ -1,4 +1,4 @@
-"""What a sweep ends with: sweep.md and sweep.csv, rebuilt at any time from the summary.json of its runs."""
+"""The report of a sweep: sweep.md and sweep.csv, rebuilt at any time from the summary.json of its runs."""
 
 import csv
 import io
@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.engine.run.workdir import write_atomically
+from experiments import engine
 
 Row = dict[str, Any]
 _LEAD = ("point", "config")
-_FIGURES = ("split", "metric", "model", "seeds", "mean", "std")
+_VALUES = ("split", "metric", "model", "seeds", "mean", "std")
 
 
 def build(workdir: Path, experiment: str, points: Sequence[Any]) -> None:
-    """Write sweep.csv, a row for each point, test set, metric and model, and sweep.md, a table for each metric.
+    """Write sweep.csv, one row per point, test set, metric and model, and sweep.md, one table per metric.
 
     Args:
         workdir: the sweep's folder.
@@ -25,9 +25,9 @@ def build(workdir: Path, experiment: str, points: Sequence[Any]) -> None:
     keys = list(dict.fromkeys(key for point in points for key in point.changes))
     summaries = {point.name: _summary(workdir / "runs" / point.name) for point in points}
     rows = [row for point in points for row in _rows(point, summaries[point.name])]
-    write_atomically(workdir / "sweep.csv", _csv(rows, keys).encode(), shared=True)
+    engine.write_atomically(workdir / "sweep.csv", _csv(rows, keys).encode(), shared=True)
     text = _markdown(experiment, points, keys, summaries, rows)
-    write_atomically(workdir / "sweep.md", text.encode(), shared=True)
+    engine.write_atomically(workdir / "sweep.md", text.encode(), shared=True)
 
 
 def _summary(folder: Path) -> Mapping[str, Any] | None:
@@ -50,7 +50,7 @@ def _rows(point: Any, summary: Mapping[str, Any] | None) -> Iterator[Row]:
 
 def _csv(rows: Sequence[Row], keys: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*_LEAD, *keys, *_FIGURES], lineterminator="\n")
+    writer = csv.DictWriter(text, [*_LEAD, *keys, *_VALUES], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -60,32 +60,22 @@ def _markdown(experiment, points, keys, summaries, rows) -> str:
     missing = [name for name, summary in summaries.items() if summary is None]
     unfinished = [name for name, summary in summaries.items() if summary and summary["missing"]]
     lines = [f"# Sweep of {experiment}: {len(points) - len(missing)} of {len(points)} points", ""]
-    lines += [f"- **No figures yet:** {name}" for name in missing]
+    lines += [f"- **No results yet:** {name}" for name in missing]
     lines += [f"- **Not finished:** {name}: {' '.join(summaries[name]['missing'])}" for name in unfinished]
     lines += ["", "Mean ± standard deviation over seeds, at the last step of the dynamics."]
     for split, metric in dict.fromkeys((row["split"], row["metric"]) for row in rows):
         chosen = [row for row in rows if (row["split"], row["metric"]) == (split, metric)]
         models = list(dict.fromkeys(row["model"] for row in chosen))
-        lines += ["", f"## {split}: {metric}", "", *_table(points, keys, models, chosen)]
+        lines += ["", f"## {split}: {metric}", "", _table(points, keys, models, chosen)]
     return "\n".join(lines) + "\n"
 
 
-def _table(points, keys, models, rows) -> Iterator[str]:
-    cells = {(row["point"], row["model"]): _cell(row) for row in rows}
+def _table(points, keys, models, rows) -> str:
+    cells = {(row["point"], row["model"]): engine.markdown.mean_std(row["mean"], row["std"]) for row in rows}
     several = len({point.config for point in points}) > 1
     head = [*(["config"] if several else []), *keys, *models]
-    yield _line(head)
-    yield _line(["---"] * len(head))
+    lines = []
     for point in points:
         lead = [*([point.config] if several else []), *(point.changes.get(key, "") for key in keys)]
-        yield _line([*lead, *(cells.get((point.name, model), "") for model in models)])
-
-
-def _cell(row: Row) -> str:
-    if row["mean"] is None:
-        return "undefined"
-    return f"{row['mean']:.4g}" + ("" if row["std"] is None else f" ± {row['std']:.2g}")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        lines.append([*lead, *(cells.get((point.name, model), "") for model in models)])
+    return engine.markdown.table(head, lines)

@@ -1,11 +1,11 @@
-"""Sweeps: many runs of one experiment, each in a folder of its own, and one report of all of them.
+"""Sweeps: many runs of one experiment, each in its own folder, and one report of all of them.
 
-A point is a config and the entries of it that are changed. It is run by the experiment's own command, in a process of
-its own, so that a point that fails or is killed harms no other, and the same sweep continues wherever it was stopped.
-Array jobs take a share each: `--shard=I/N`.
+A point is a config and the entries of it that are changed. The experiment's command runs it in a process of its own, so
+that a point that fails or is killed leaves the others alone, and a sweep that was stopped continues with the same
+command. Array jobs take a share each: `--shard=I/N`.
 """
 
-import importlib.util
+import importlib
 import itertools
 import json
 import os
@@ -16,25 +16,45 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.engine.process.errors import Interrupted, RunError, UsageError
-from experiments.engine.process.signals import Stop
-from experiments.engine.run import command_line as cli
-from experiments.engine.run import config as config_lib
-from experiments.engine.run.workdir import differences, write_atomically
-from experiments.sweep import report as sweep_report
+from experiments import engine
+from experiments.sweep import report
 
 _ROOT = Path(__file__).parents[2]
+
+
+class Program(NamedTuple):
+    """The program that runs the points."""
+
+    module: str  # of `python -m`
+    family: engine.Family
+
+
+def program(name: str) -> Program:
+    """The program of an experiment: `experiments.NAME`, or a module of any package; it or its `specs` has FAMILY.
+
+    Raises:
+        UsageError: there is no such program.
+    """
+    module = name if "." in name else f"experiments.{name}"
+    for place in (f"{module}.specs", module):
+        try:
+            family = getattr(importlib.import_module(place), "FAMILY", None)
+        except (ImportError, TypeError):
+            continue
+        if family is not None:
+            return Program(module, family)
+    raise engine.UsageError(f"there is no program {module}: expected NAME of python -m experiments.NAME")
 
 
 class Point(NamedTuple):
     """One run of a sweep."""
 
     config: str  # FILE[:VARIANT]
-    changes: Mapping[str, str]  # entry -> value, as on a command line
+    changes: Mapping[str, str]  # entry, or "models" or "tests" -> value, as on a command line
 
     @property
     def name(self) -> str:
-        """The name of its folder: what it changes, in characters that any file system takes."""
+        """The name of its folder: its changes, in characters that any file system takes."""
         variant = self.config.partition(":")[2] or Path(self.config.partition(":")[0]).stem
         parts = [variant, *(f"{key}={value}" for key, value in self.changes.items())]
         return re.sub(r"[^\w.=+-]+", "_", ",".join(parts)).strip("_")
@@ -46,16 +66,16 @@ def points(configs: Sequence[str], grid: Mapping[str, Sequence[str]]) -> list[Po
     Raises:
         UsageError: there is none, or two of them would share a folder.
     """
-    found = [
+    chosen = [
         Point(config, dict(zip(grid, values, strict=True)))
         for config in configs
         for values in itertools.product(*grid.values())
     ]
-    names = [point.name for point in found]
+    names = [point.name for point in chosen]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if not found or twice:
-        raise UsageError(f"the sweep has {f'{twice[0]} twice' if twice else 'no points'}")
-    return found
+    if not chosen or twice:
+        raise engine.UsageError(f"the sweep has {f'{twice[0]} twice' if twice else 'no points'}")
+    return chosen
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, list[str]]:
@@ -69,11 +89,11 @@ def parse_grid(words: Sequence[str]) -> dict[str, list[str]]:
         key, equals, text = word.partition("=")
         values = split_values(text)
         if not (re.fullmatch(r"\w+(\.\w+)*", key) and equals and all(values)):
-            raise UsageError(f"--grid={word}: expected KEY=VALUE,VALUE,...")
+            raise engine.UsageError(f"--grid={word}: expected KEY=VALUE,VALUE,...")
         if key in grid:
-            raise UsageError(f"--grid={key} is given twice")
+            raise engine.UsageError(f"--grid={key} is given twice")
         if len(set(values)) < len(values):
-            raise UsageError(f"--grid={word}: a value is there twice")
+            raise engine.UsageError(f"--grid={word}: a value is there twice")
         grid[key] = values
     return grid
 
@@ -92,12 +112,12 @@ def parse_shard(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d+)/([1-9]\d*)", text)
     if match is None or int(match[1]) >= int(match[2]):
-        raise UsageError(f"--shard={text}: expected I/N with I from 0 to N - 1")
+        raise engine.UsageError(f"--shard={text}: expected I/N with I from 0 to N - 1")
     return int(match[1]), int(match[2])
 
 
 def run(
-    experiment: str,
+    program: Program,
     chosen: Sequence[Point],
     workdir: Path,
     *,
@@ -108,11 +128,11 @@ def run(
     """Run a shard's points one after the other and report on all that there is of the sweep.
 
     Args:
-        experiment: NAME of `python -m NAME`.
+        program: runs the points.
         chosen: all points of the sweep.
-        workdir: the sweep's folder: sweep.json says what it is, runs/POINT is the workdir of a point.
+        workdir: the sweep's folder: sweep.json describes it, runs/POINT is the workdir of a point.
         shard: (i, n): every n-th point from the i-th on.
-        arguments: what else every run's command line has.
+        arguments: further words of every run's command line.
         report_only: run nothing, and start no sweep.
 
     Returns:
@@ -124,40 +144,33 @@ def run(
         Interrupted: a signal came; the run under way has saved its state.
     """
     if not report_only:
-        check(experiment, chosen, arguments)
+        check(program.family, chosen, arguments)
     elif not (workdir / "sweep.json").exists():
-        raise UsageError(f"workdir {workdir} is of no sweep: there is no sweep.json")
-    claim(workdir, experiment, chosen, arguments)
+        raise engine.UsageError(f"workdir {workdir} is of no sweep: there is no sweep.json")
+    claim(workdir, program.module, chosen, arguments)
     failed = []
     try:
         if not report_only:
-            failed = _run_points(experiment, list(chosen)[shard[0] :: shard[1]], workdir, arguments)
+            failed = _run_points(program.module, list(chosen)[shard[0] :: shard[1]], workdir, arguments)
     finally:
-        sweep_report.build(workdir, experiment, chosen)
+        report.build(workdir, program.module, chosen)
     return failed
 
 
-def check(experiment: str, chosen: Sequence[Point], arguments: Sequence[str]) -> None:
-    """Check that there is the program, and that it would understand every point's config and changes.
+def check(family: engine.Family, chosen: Sequence[Point], arguments: Sequence[str]) -> None:
+    """Check that the program would understand every point's config and changes.
 
     Raises:
         UsageError: it would not.
     """
-    try:
-        spec = importlib.util.find_spec(experiment)
-    except (ImportError, ValueError):
-        spec = None
-    folders = spec and spec.submodule_search_locations
-    if spec is None or (folders is not None and not any((Path(each) / "__main__.py").is_file() for each in folders)):
-        raise UsageError(f"there is no program {experiment}: expected NAME of python -m experiments.NAME")
     for point in chosen:
-        config_lib.check(cli.parse(_words(point, arguments), experiment).config)
+        engine.parse(_words(point, arguments), family)
 
 
 def claim(workdir: Path, experiment: str, chosen: Sequence[Point], arguments: Sequence[str]) -> None:
     """Write sweep.json, or compare it with one that is there; shards may do so at the same time.
 
-    Where it runs (`config.WHERE`) may differ.
+    The devices and folders of data (`engine.WHERE`) may differ.
     """
     present: dict[str, Any] = {
         "experiment": experiment,
@@ -168,39 +181,43 @@ def claim(workdir: Path, experiment: str, chosen: Sequence[Point], arguments: Se
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            write_atomically(path, (json.dumps(present, indent=1) + "\n").encode(), shared=True)
+            engine.write_atomically(path, (json.dumps(present, indent=1) + "\n").encode(), shared=True)
         stored = _compared(json.loads(path.read_text()))
-    except (OSError, ValueError, RunError, KeyError, TypeError) as error:
-        raise UsageError(f"workdir {workdir}: cannot use its sweep.json: {error}") from error
-    if different := differences(stored, _compared(json.loads(json.dumps(present)))):
+    except (OSError, ValueError, engine.RunError, KeyError, TypeError) as error:
+        raise engine.UsageError(f"workdir {workdir}: cannot use its sweep.json: {error}") from error
+    if different := engine.differences(stored, _compared(json.loads(json.dumps(present)))):
         key, old, new = different[0]
-        raise UsageError(
+        raise engine.UsageError(
             f"workdir {workdir} belongs to another sweep: {key.removeprefix('.')} is {old} there, {new} here; choose "
             "another --workdir, or the flags it was started with"
         )
 
 
 def _compared(sweep):
-    where = tuple(f"--config.{key}=" for key in config_lib.WHERE)
+    where = tuple(f"--config.{key}=" for key in engine.WHERE)
     return {**sweep, "arguments": [word for word in sweep["arguments"] if not word.startswith(where)]}
 
 
 def _words(point, arguments):
-    changes = (f"--config.{key}={value}" for key, value in point.changes.items())
-    return [f"--config={point.config}", *arguments, *changes]
+    return [f"--config={point.config}", *arguments, *(_word(*change) for change in point.changes.items())]
 
 
-def _run_points(experiment, chosen, workdir, arguments):
+def _word(key: str, value: str) -> str:
+    """A change as the command line has it; names of several models or test sets stand in brackets."""
+    return f"--{key}={value.strip('()')}" if key in ("models", "tests") else f"--config.{key}={value}"
+
+
+def _run_points(module, chosen, workdir, arguments):
     failed = []
-    with Stop() as stop:
+    with engine.Stop() as stop:
         for number, point in enumerate(chosen, 1):
             print(f"{number}/{len(chosen)} {point.name}", file=sys.stderr, flush=True)
             place = f"--workdir={workdir / 'runs' / point.name}"
-            command = [sys.executable, "-m", experiment, place, *_words(point, arguments)]
+            command = [sys.executable, "-m", module, place, *_words(point, arguments)]
             status = _wait(command, stop)
-            # Not `stop.check`: this process starts no JAX, which might take a GPU's memory from the runs.
+            # Not `stop.check`: this process does not start JAX, which would take GPU memory from the runs.
             if stop.signum is not None:
-                raise Interrupted(stop.signum)
+                raise engine.Interrupted(stop.signum)
             if status:
                 failed.append(point.name)
                 print(f"WARNING: {point.name} ended with status {status}", file=sys.stderr, flush=True)
@@ -212,11 +229,11 @@ def _wait(command, stop):
     here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))}
     # A session of its own: Ctrl-C in a terminal would reach the run too, and a second signal would abort it.
     with subprocess.Popen(command, env=here, start_new_session=True) as process:
-        told = False
+        passed_on = False
         while True:
             try:
                 return process.wait(timeout=0.2)
             except subprocess.TimeoutExpired:
-                if stop.signum is not None and not told:
-                    told = True
+                if stop.signum is not None and not passed_on:
+                    passed_on = True
                     process.send_signal(stop.signum)

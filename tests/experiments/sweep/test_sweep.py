@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from experiments import sweep as command
-from experiments.engine.process.errors import UsageError
+from experiments.engine import UsageError
+from experiments.sweep import __main__ as command
 from experiments.sweep import sweep
 
 CONFIG = "swept.py:tiny"
@@ -72,43 +72,68 @@ def test_shards_share_the_points_among_them(count):
 
 CONFIG_FILE = """
 from experiments import engine
+from fake.experiment import specs
 
 def get_config(variant):
-    config = engine.base_config()
-    config.update(rate=0.5, data={"dir": ""})
+    config = engine.base_config(specs.ENTRIES)
+    config.models = {"deep": {"network": "deep"}}
+    config.tests = {"test": {}}
     return engine.variant(config, {"tiny": {}}, variant)
 """
-EXPERIMENT = """
-import json, pathlib, sys
+SPECS = """
+from experiments import engine
+
+ENTRIES = {"rate": engine.Entry(0.5, "a rate")}
+NETWORK = engine.Entry(str, "the network", engine.one_of("deep", "wide"))
+MODEL = {"network": NETWORK, "width": engine.Entry(3, "a width")}
+NETWORKS = engine.Shorthand({name: {"network": name} for name in ("deep", "wide")})
+SETS = engine.Shorthand({"test": {}})
+FAMILY = engine.Family("fake", ENTRIES, MODEL, {}, NETWORKS, SETS, lambda config: None, None)
+"""
+# Without the engine, whose import takes seconds.
+MAIN = """
+import json, os, pathlib, signal, sys, time
+
+def finish(place, rate):
+    pass
 
 flags = dict(word.removeprefix("--").partition("=")[::2] for word in sys.argv[1:])
 place = pathlib.Path(flags["workdir"])
 place.mkdir(parents=True, exist_ok=True)
 with (place / "calls").open("a") as calls:
     calls.write(json.dumps(flags) + "\\n")
-rate = float(flags["config.rate"])
+rate = float(flags.get("config.rate", 0.5))
 if rate == 0.2 and (pathlib.Path(__file__).parent / "broken").exists():
     sys.exit(1)
 entry = {"mean": [0.1, rate], "std": [None, 0.5], "n": [3, 3]}
 summary = {"results": {"test": {"accuracy": {"deep": entry}}}, "missing": []}
 (place / "summary.json").write_text(json.dumps(summary))
+finish(place, rate)
+"""
+SIGNALLED = """
+    if rate == 0.2:
+        signal.signal(signal.SIGTERM, lambda *_: (place / "saved").touch() or sys.exit(143))
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(60)
 """
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Runs a sweep of an experiment that only writes a summary; it fails for one rate while a file is there."""
-    package = tmp_path / "fake"
-    package.mkdir()
-    (package / "experiment.py").write_text(EXPERIMENT)
+    package = tmp_path / "fake" / "experiment"
+    package.mkdir(parents=True)
+    for name, text in (("__init__", ""), ("specs", SPECS), ("__main__", MAIN)):
+        (package / f"{name}.py").write_text(text)
     (tmp_path / "swept.py").write_text(CONFIG_FILE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "fake", raising=False)
+    for name in ("fake", "fake.experiment", "fake.experiment.specs"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
-    def run(*arguments):
-        words = ["fake.experiment", f"--config={CONFIG}", f"--workdir={tmp_path / 'sweep'}", "--grid=rate=0.1,0.2,0.3"]
+    def run(*arguments, grid="rate=0.1,0.2,0.3"):
+        words = ["fake.experiment", f"--config={CONFIG}", f"--workdir={tmp_path / 'sweep'}", f"--grid={grid}"]
         return command.main([*words, "--config.seeds=3", *arguments])
 
     return run
@@ -122,7 +147,7 @@ def test_shards_do_their_share_and_the_report_is_of_all(run, tmp_path, capsys):
     place = tmp_path / "sweep"
     assert run("--shard=0/2") == 0
     assert sorted(rows(place)) == ["0.1", "0.3"]
-    assert "No figures yet:** tiny_rate=0.2" in (place / "sweep.md").read_text()
+    assert "No results yet:** tiny_rate=0.2" in (place / "sweep.md").read_text()
     assert run("--shard=1/2") == 0
     found = rows(place)
     assert sorted(found) == ["0.1", "0.2", "0.3"]
@@ -131,7 +156,7 @@ def test_shards_do_their_share_and_the_report_is_of_all(run, tmp_path, capsys):
         "model": "deep", "seeds": "3", "mean": "0.2", "std": "0.5",
     }  # fmt: skip
     text = (place / "sweep.md").read_text()
-    assert "| rate | deep |" in text and "| 0.3 | 0.3 ± 0.5 |" in text and "No figures" not in text
+    assert "| rate | deep |" in text and "| 0.3 | 0.300 ± 0.500 |" in text and "No results" not in text
     for path in place.glob("runs/*/calls"):
         (flags,) = map(json.loads, path.read_text().splitlines())
         assert (flags["config"], flags["config.seeds"]) == (CONFIG, "3")
@@ -144,11 +169,11 @@ def test_shards_do_their_share_and_the_report_is_of_all(run, tmp_path, capsys):
 
 
 def test_a_point_that_fails_is_told_and_tried_again(run, tmp_path, capfd):
-    (tmp_path / "fake" / "broken").touch()
+    (tmp_path / "fake/experiment/broken").touch()
     assert run() == 1
     assert "error: 1 runs failed: tiny_rate=0.2" in capfd.readouterr().err
     assert sorted(rows(tmp_path / "sweep")) == ["0.1", "0.3"]
-    (tmp_path / "fake" / "broken").unlink()
+    (tmp_path / "fake/experiment/broken").unlink()
     assert run() == 0
     assert sorted(rows(tmp_path / "sweep")) == ["0.1", "0.2", "0.3"]
 
@@ -157,8 +182,19 @@ def test_another_sweep_is_refused(run, capsys):
     assert run("--shard=0/3") == 0
     assert run("--config.seeds=4") == 2
     assert "belongs to another sweep" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        run("--shards=0/2")
+    assert run("--shards=0/2") == 2
+    assert capsys.readouterr().err == "error: unexpected argument '--shards=0/2'\n"
+
+
+def calls(place):
+    return [json.loads(line) for path in sorted(place.glob("runs/*/calls")) for line in path.read_text().splitlines()]
+
+
+def test_a_grid_of_models_and_of_the_entries_of_their_tables(run, tmp_path):
+    assert run(grid="models=deep,(deep,wide)") == 0
+    assert {flags["models"] for flags in calls(tmp_path / "sweep")} == {"deep", "deep,wide"}
+    assert run(f"--workdir={tmp_path / 'widths'}", grid="models.deep.width=1,2") == 0
+    assert [flags["config.models.deep.width"] for flags in calls(tmp_path / "widths")] == ["1", "2"]
 
 
 def test_a_sweep_continues_elsewhere(run, tmp_path):
@@ -169,8 +205,14 @@ def test_a_sweep_continues_elsewhere(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
+        (["--grid=models=deep,shallow"], "no 'shallow'; there are: deep, wide"),
+        (["--models=shallow"], "no 'shallow'; there are: deep, wide"),
+        (
+            ["--grid=models.deep.widht=1"],
+            "there is no config.models.deep.widht; did you mean --config.models.deep.width?",
+        ),
         (["fake.experimnt"], "there is no program fake.experimnt: expected NAME of python -m experiments.NAME"),
         (["nothing"], "there is no program experiments.nothing: "),
         (["engine"], "there is no program experiments.engine: "),
@@ -179,17 +221,17 @@ def test_a_sweep_continues_elsewhere(run, tmp_path):
         (["--config=swept.py:tinny"], "no variant 'tinny'; there are: tiny"),
         (["--grid=rtae=1,2"], "there is no config.rtae; did you mean --config.rate?"),
         (["--grid=rate=1,fast"], "config.rate=fast: expected a value of type float"),
-        (["--grid=seeds=1,0"], "config.seeds=0: expected an int >= 1"),
+        (["--grid=seeds=1,0"], "config.seeds=0: expected at least 1"),
         (["--config.sedes=3"], "there is no config.sedes; did you mean --config.seeds?"),
         (["--shard=3/3"], "--shard=3/3: expected I/N"),
         (["--report_only"], "is of no sweep: there is no sweep.json"),
     ],
 )
-def test_what_cannot_be_run_claims_no_folder(words, said, run, tmp_path, capsys):
+def test_what_cannot_be_run_claims_no_folder(words, message, run, tmp_path, capsys):
     name = [] if words[0].startswith("--") else [words.pop()]
     config = [] if words and words[0].startswith("--config=") else [f"--config={CONFIG}"]
     assert command.main([*(name or ["fake.experiment"]), *config, f"--workdir={tmp_path / 'sweep'}", *words]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "sweep").exists()
 
 
@@ -203,16 +245,7 @@ def test_a_damaged_sweep_is_refused(content, run, tmp_path, capsys):
 
 def test_a_signal_is_passed_on_and_the_rest_waits(run, tmp_path, monkeypatch, capsys):
     """The second run gets the signal that came to the sweep; the third is not begun."""
-    (tmp_path / "fake" / "experiment.py").write_text(
-        EXPERIMENT
-        + """
-import os, signal, time
-if rate == 0.2:
-    signal.signal(signal.SIGTERM, lambda *_: (place / "saved").touch() or sys.exit(143))
-    os.kill(os.getppid(), signal.SIGTERM)
-    time.sleep(60)
-"""
-    )
+    (tmp_path / "fake/experiment/__main__.py").write_text(MAIN.replace("    pass\n", SIGNALLED))
     assert run() == 143
     place = tmp_path / "sweep"
     assert (place / "runs/tiny_rate=0.2/saved").exists()
