@@ -21,6 +21,7 @@ from experiments.engine.record.results import (
     load_metrics,
 )
 from experiments.engine.record.summary import Statistics, Summary, expected_models, header, summarize
+from experiments.engine.record.summary_text import render as summary_text
 from experiments.engine.run.command_line import Flag, Request, parse
 from experiments.engine.run.command_line import load_config as load_config_file
 from experiments.engine.run.command_line import main as command
@@ -142,6 +143,7 @@ __all__ = [
     "span",
     "steps",
     "summarize",
+    "summary_text",
     "tables",
     "to_json",
     "variant",
