@@ -133,6 +133,16 @@ def _write(workdir: Path, content: Mapping[str, Any]) -> None:
     write_atomically(Path(workdir) / "config.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
+def begin(workdir: Path, config: ConfigDict) -> None:
+    """Write a config.json where there is none: for runs without a command line, which claims the folder."""
+
+    def write():
+        if not (Path(workdir) / "config.json").exists():
+            _write(workdir, {"format": FORMAT, "config": to_json(config), **environment()})
+
+    hosts.on_first(write)
+
+
 def record(workdir: Path, **facts: Any) -> None:
     """Add facts to config.json that are not compared."""
     hosts.on_first(lambda: _write(workdir, {**load(workdir, required=False), **facts}))

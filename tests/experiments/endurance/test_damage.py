@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from experiments.engine.process.errors import CheckpointError
-from tests.experiments.engine import test_checkpoint
+from tests.experiments.engine.run import test_checkpoint
 
 pytestmark = pytest.mark.endurance
 

@@ -33,7 +33,7 @@ def start(environment, workdir, *arguments, size="tiny"):
         "tests.experiments.multihost.quiet",
         f"--config=tests/experiments/engine/toy_config.py:{size}",
     ]
-    command += [f"--workdir={workdir}", "--config.models=('deep',)", *arguments]
+    command += [f"--workdir={workdir}", "--models=deep", *arguments]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 

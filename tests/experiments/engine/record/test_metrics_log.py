@@ -6,6 +6,7 @@ import resource
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from experiments.engine.process.errors import RunError, UsageError
@@ -16,11 +17,29 @@ def lines(count, model="m"):
     return [log.line(model, 0, step, "train", "loss", step / 3) for step in range(1, count + 1)]
 
 
-def test_lines_come_back_exactly_and_undefined_ones_are_left_out(tmp_path):
+def test_lines_come_back_exactly(tmp_path):
+    written = [*lines(3), log.line("m", 0, 4, "test", "accuracy", np.array([0.25, np.nan, 0.5], np.float32))]
     metrics = log.MetricsLog(tmp_path / "metrics.jsonl")
-    metrics.write([*lines(3), log.line("m", 0, 4, "train", "synchrony", float("nan"))])
+    metrics.write(written)
     metrics.close()
-    assert log.read(tmp_path / "metrics.jsonl") == lines(3)
+    assert log.read(tmp_path / "metrics.jsonl") == written
+    assert '"value": [0.25, null, 0.5]}' in (tmp_path / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (np.float32(0.5), 0.5),
+        (3, 3.0),
+        ([1, 2], [1.0, 2.0]),
+        ([np.nan, 2], [None, 2.0]),
+        (np.nan, None),
+        ([np.nan, np.nan], None),
+    ],
+)
+def test_the_value_of_a_line(value, kept):
+    line = log.line("m", np.int32(0), np.int32(4), "test", "accuracy", value)
+    assert line is None if kept is None else line["value"] == kept and type(line["value"]) is type(kept)
 
 
 def test_no_file_is_no_lines(tmp_path):
@@ -48,6 +67,14 @@ def test_keep_drops_lines_in_one_replacement(tmp_path):
     metrics.close()
     assert log.read(path) == lines(4, "a") + lines(2, "b") + lines(1, "c")
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+@pytest.mark.parametrize("value", ['"high"', "[]", '[1, "a"]', "{}", "[[1]]"])
+def test_a_value_of_another_kind_is_a_damaged_line(tmp_path, value):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(json.dumps(lines(1)[0]).replace(str(1 / 3), value) + "\n")
+    with pytest.raises(RunError, match="line 1 is damaged"):
+        log.read(path)
 
 
 def test_a_damaged_line_is_named(tmp_path):
@@ -80,7 +107,7 @@ def test_tensorboard_without_its_package_is_a_clear_error(tmp_path, monkeypatch)
         log.MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "events")
 
 
-def test_tensorboard_gets_the_same_lines(tmp_path, monkeypatch):
+def test_tensorboard_gets_the_last_value_of_each_line(tmp_path, monkeypatch):
     seen = []
 
     class Writer:
@@ -95,9 +122,11 @@ def test_tensorboard_gets_the_same_lines(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=Writer))
     metrics = log.MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "events")
-    metrics.write([log.line("m", 3, 7, "train", "loss", 0.5)])
+    timed = [log.line("m", 3, 7, "test", name, value) for name, value in (("a", [0.5, 0.75]), ("b", [0.5, np.nan]))]
+    metrics.write([log.line("m", 3, 7, "train", "loss", 0.5), *timed])
     metrics.close()
-    assert seen == [str(tmp_path / "events"), ("m/train/loss/seed3", 0.5, 7), "closed"]
+    expected = [("m/train/loss/seed3", 0.5, 7), ("m/test/a/seed3", 0.75, 7)]
+    assert seen == [str(tmp_path / "events"), *expected, "closed"]
 
 
 def test_the_bar_counts_what_was_done_before_as_done_but_not_as_speed():

@@ -1,4 +1,4 @@
-"""experiments.engine.report on runs whose numbers are known, whole and broken off."""
+"""The summary of runs whose numbers are known, whole and broken off."""
 
 import json
 
@@ -7,8 +7,9 @@ import pytest
 from matplotlib.image import imread
 
 from experiments.engine.process.errors import RunError, UsageError
-from experiments.engine.record import summary as report
-from experiments.engine.record.results import history, last_values, load_metrics
+from experiments.engine.record import summary_text
+from experiments.engine.record.results import history, last_values, load_config, load_metrics
+from experiments.engine.record.summary import Statistics, build, summarize
 from oscnets import plotting, stats
 
 STEPS = 5
@@ -18,7 +19,7 @@ BEST = {0: 20, 1: 10, 2: 20}
 
 
 def accuracy(model, seed):
-    """What the fake run measured: "still" one number, "moving" a rise over the dynamics."""
+    """Values of the fake run: "still" has one number, "moving" rises over the dynamics."""
     level = LEVELS[model] + OFFSETS[seed] * (1 if model == "still" else 2)
     return level if model == "still" else level - 0.02 * np.arange(STEPS)[::-1]
 
@@ -31,8 +32,19 @@ def lines(model, seed, step, split):
     values = accuracy(model, seed)
     if np.ndim(values) == 0:
         return [line(model, seed, step, split, "accuracy", values)]
-    timed = [line(model, seed, step, split, f"accuracy@{t + 1}", float(v)) for t, v in enumerate(values)]
-    return timed + [line(model, seed, step, split, f"synchrony@{t + 1}", 0.9 - 0.1 * t) for t in range(STEPS)]
+    synchrony = [0.9 - 0.1 * t for t in range(STEPS)]
+    return [
+        line(model, seed, step, split, "accuracy", values.tolist()),
+        line(model, seed, step, split, "synchrony", synchrony),
+    ]
+
+
+def by_step(records):
+    """The records as runs wrote them before there were lists: one line per step of the dynamics."""
+    for record in records:
+        values = record["value"]
+        timed = enumerate(values, 1) if isinstance(values, list) else ()
+        yield from [{**record, "name": f"{record['name']}@{t}", "value": value} for t, value in timed] or [record]
 
 
 def whole_run():
@@ -74,6 +86,15 @@ def make_run(tmp_path):
     return make
 
 
+def summary_of(workdir, **statistics):
+    """Without the files and the figures, which are slow to draw."""
+    return summarize(load_metrics(workdir), load_config(workdir), Statistics(**statistics))
+
+
+def text_of(workdir, **statistics):
+    return summary_text.render(summary_of(workdir, **statistics))
+
+
 def table(markdown, title):
     """Rows of cells of the first table below a heading."""
     below = markdown.split(f"{title}\n")[1].splitlines()
@@ -86,10 +107,9 @@ def table(markdown, title):
     return [rows[0], *rows[2:]]
 
 
-def test_numbers_of_a_whole_run(make_run):
-    workdir = make_run(whole_run())
-    report.build(workdir, chance={"accuracy": 0.1})
-    summary = json.loads((workdir / "summary.json").read_text())
+@pytest.mark.parametrize("form", [list, by_step])
+def test_numbers_of_a_whole_run(make_run, form):
+    summary = summary_of(make_run(form(whole_run())))
     assert (summary["models"], summary["splits"], summary["missing"]) == (["still", "moving"], ["test", "noise"], [])
     assert summary["best_step"]["moving"] == {"0": 20, "1": 10, "2": 20}
     moving = summary["results"]["test"]["accuracy"]["moving"]
@@ -106,7 +126,7 @@ def test_numbers_of_a_whole_run(make_run):
 
 
 def test_paired_tests_at_the_last_step(make_run):
-    summary = report.build(make_run(whole_run()))
+    summary = summary_of(make_run(whole_run()))
     seeds = list(OFFSETS)
     expected = stats.paired_t_test(
         [accuracy("still", seed) for seed in seeds], [accuracy("moving", seed)[-1] for seed in seeds]
@@ -124,26 +144,24 @@ def test_paired_tests_at_the_last_step(make_run):
 
 
 def test_the_level_of_guessing_may_differ_between_splits(make_run):
-    workdir = make_run(whole_run())
-    report.build(workdir, chance=lambda model, split: {"accuracy": 0.5 if split == "noise" else 0.25})
-    text = (workdir / "summary.md").read_text()
+    text = text_of(make_run(whole_run()), chance=lambda model, split: {"accuracy": 0.5 if split == "noise" else 0.25})
     for split, level in (("test", "0.250"), ("noise", "0.500")):
         assert f"Chance: {level}." in text.split(f"### {split}: accuracy")[1].split("###")[0]
 
 
-def test_a_level_that_models_do_not_share_is_not_told(make_run):
+def test_a_level_that_models_do_not_share_is_left_out(make_run):
     workdir = make_run(whole_run())
-    levels = report.build(workdir, chance=lambda model, split: {"accuracy": len(model) / 10, "loss": 0.5})["chance"]
+    levels = summary_of(workdir, chance=lambda model, split: {"accuracy": len(model) / 10, "loss": 0.5})["chance"]
     assert levels == {split: {"loss": 0.5} for split in ("train", "validation", "test", "noise")}
 
 
-def test_models_measured_on_other_data_stand_in_a_section_of_their_own(make_run):
+def test_models_evaluated_on_other_data_stand_in_a_separate_section(make_run):
     workdir = make_run(whole_run())
-    summary = report.build(
-        workdir,
+    statistics = Statistics(
         section=lambda model, split: "test_of_moving" if (model, split) == ("moving", "test") else split,
         chance=lambda model, split: {"accuracy": {"still": 0.1, "moving": 0.3}[model]},
     )
+    summary = build(workdir, statistics)
     assert summary["splits"] == ["test", "noise", "test_of_moving"] and not summary["missing"]
     assert list(summary["results"]["test"]["accuracy"]) == ["still"]
     assert list(summary["results"]["test_of_moving"]["accuracy"]) == ["moving"]
@@ -157,47 +175,43 @@ def test_models_measured_on_other_data_stand_in_a_section_of_their_own(make_run)
 
 def test_the_best_model_on_validation_data(make_run):
     workdir = make_run(whole_run())
-    assert "best |" not in (report.build(workdir) and (workdir / "summary.md").read_text())
-    summary = report.build(workdir, score="accuracy")
+    assert "best |" not in text_of(workdir)
+    summary = summary_of(workdir, score="accuracy")
     validated = load_metrics(workdir)["moving"]["validation"]["accuracy"]
     best = max(validated, key=lambda seed: max(np.ravel(value)[-1] for value in validated[seed].values()))
     assert summary["best_seed"]["moving"] == best
     entry = summary["results"]["test"]["accuracy"]["moving"]
-    head, _, moving = table((workdir / "summary.md").read_text(), "### test: accuracy")
+    head, _, moving = table(text_of(workdir, score="accuracy"), "### test: accuracy")
     assert head[-2:] == ["best", "seeds"]
     assert moving[-2] == f"{entry['values'][entry['seeds'].index(best)][-1]:.3f}"
-    assert report.build(workdir, score="-accuracy")["best_seed"]["moving"] != best
+    assert summary_of(workdir, score="-accuracy")["best_seed"]["moving"] != best
 
 
 def test_the_best_seed_over_time(make_run, monkeypatch):
     drawn = {}
     monkeypatch.setattr(plotting, "save", lambda figure, path: drawn.__setitem__(path.name, figure))
     workdir = make_run(whole_run())
-    report.build(workdir)
+    build(workdir)
     assert "over_time_best_test.png" not in drawn  # no score, no best
-    summary = report.build(workdir, score="accuracy")
+    summary = build(workdir, Statistics(score="accuracy"))
     entry = summary["results"]["test"]["accuracy"]["moving"]
     lines = {line.get_label(): line.get_ydata() for line in drawn["over_time_best_test.png"].axes[0].lines}
     expected = entry["values"][entry["seeds"].index(summary["best_seed"]["moving"])]
     np.testing.assert_allclose(lines["moving"], expected)
     assert not np.allclose(lines["moving"], entry["mean"])
     drawn.clear()
-    report.build(make_run([record for record in whole_run() if record["seed"] == 0]), score="accuracy")
+    build(make_run([record for record in whole_run() if record["seed"] == 0]), Statistics(score="accuracy"))
     assert set(drawn) == {"learning_curves.png", "over_time_noise.png", "over_time_test.png"}
 
 
 def test_the_best_seed_of_a_value_that_is_undefined(make_run):
-    records = [r | {"value": None} if r["name"].startswith("synchrony") else r for r in whole_run()]
-    workdir = make_run(records)
-    report.build(workdir, score="accuracy")
-    _, moving = table((workdir / "summary.md").read_text(), "### test: synchrony")
+    records = [r | {"value": None} if r["name"] == "synchrony" else r for r in whole_run()]
+    _, moving = table(text_of(make_run(records), score="accuracy"), "### test: synchrony")
     assert moving[0] == "moving" and moving[-2] == "undefined"
 
 
-def test_tables_have_a_model_a_row_in_the_config_s_order(make_run):
-    workdir = make_run(whole_run())
-    report.build(workdir, chance={"accuracy": 0.1})
-    text = (workdir / "summary.md").read_text()
+def test_tables_have_one_row_per_model_in_the_order_of_the_config(make_run):
+    text = text_of(make_run(whole_run()), chance=lambda model, split: {"accuracy": 0.1})
     head, still, moving = table(text, "### test: accuracy")
     assert head == ["model", "step 1", "step 2", "step 5", "seeds"]
     assert still == ["still", "", "", "0.507 ± 0.021 [0.455, 0.558]", "3"]
@@ -208,18 +222,14 @@ def test_tables_have_a_model_a_row_in_the_config_s_order(make_run):
     assert "Chance: 0.100." in text
     assert table(text, "### test: accuracy, differences")[1][:3] == ["still", "moving", "-0.107"]
     assert [row[:3] for row in table(text, "## Training")] == [
-        ["model", "steps", "best step a seed"],
+        ["model", "steps", "best step per seed"],
         ["still", "20", "20, 10, 20"],
         ["moving", "20", "20, 10, 20"],
     ]
 
 
-def test_header_tells_the_run(make_run):
-    workdir = make_run(whole_run())
-    config = json.loads((workdir / "config.json").read_text())
-    (workdir / "config.json").write_text(json.dumps(config | {"wall_seconds": 3725.4}))
-    report.build(workdir)
-    text = (workdir / "summary.md").read_text()
+def test_the_header_describes_the_run(make_run):
+    text = text_of(make_run(whole_run(), CONFIG | {"wall_seconds": 3725.4}))
     for said in (
         "# blinking: quick",
         "`python -m experiments.blinking --config=blinking.py:quick`",
@@ -236,7 +246,7 @@ def test_header_tells_the_run(make_run):
 def test_figures_are_drawn_and_the_experiment_draws_its_own(make_run):
     workdir = make_run(whole_run())
     seen = []
-    report.build(workdir, draw=seen.append, labels={"accuracy": "found (share)"})
+    build(workdir, labels={"accuracy": "recognized (share)"}, figures=seen.append)
     assert seen == [workdir]
     names = sorted(path.name for path in (workdir / "figures").iterdir())
     assert names == ["learning_curves.png", "over_time_noise.png", "over_time_test.png"]
@@ -251,7 +261,7 @@ def test_a_run_broken_off_says_what_is_missing(make_run):
     records = [r for r in records if r["split"] != "test" or r["seed"] == 1]
     records += lines("still", 0, 10, "noise")
     workdir = make_run(records, CONFIG | {"models": ["still", "moving", "third"]}, tail='{"model": "still", "se')
-    summary = report.build(workdir)
+    summary = summary_of(workdir)
     assert summary["missing"] == [
         "Model third has no metrics.",
         "Model still has 1 of 3 seeds on noise.",
@@ -259,16 +269,16 @@ def test_a_run_broken_off_says_what_is_missing(make_run):
         "Model moving has 1 of 3 seeds on test.",
         "Model moving has not been measured on noise.",
     ]
-    text = (workdir / "summary.md").read_text()
+    text = summary_text.render(summary)
     assert all(sentence in text for sentence in summary["missing"])
     assert summary["results"]["test"]["accuracy"]["moving"]["std"] == [None] * STEPS
     assert "0.660 | 1 |" in text
-    assert "NaN" not in (workdir / "summary.json").read_text()
+    json.dumps(summary, allow_nan=False)
 
 
 def test_a_run_stopped_before_its_tests(make_run):
     workdir = make_run([r for r in whole_run() if r["split"] == "train"], config=None)
-    summary = report.build(workdir)
+    summary = build(workdir)
     assert summary["missing"] == ["No test split has been measured; the run is not finished."]
     assert [path.name for path in (workdir / "figures").iterdir()] == ["learning_curves.png"]
     text = (workdir / "summary.md").read_text()
@@ -277,15 +287,14 @@ def test_a_run_stopped_before_its_tests(make_run):
 
 
 def test_one_seed_has_no_tests_and_says_so(make_run):
-    workdir = make_run([r for r in whole_run() if r["seed"] == 0])
-    summary = report.build(workdir)
+    summary = summary_of(make_run([r for r in whole_run() if r["seed"] == 0]))
     assert {test["p"] for test in summary["tests"]} == {None}
-    assert "a test needs at least two" in (workdir / "summary.md").read_text()
+    assert "a test needs at least two" in summary_text.render(summary)
 
 
 def test_tests_pair_the_seeds_in_common(make_run):
     records = [r for r in whole_run() if r["split"] == "test" and (r["model"], r["seed"]) != ("still", 1)]
-    test = report.build(make_run(records))["tests"][0]
+    test = summary_of(make_run(records))["tests"][0]
     assert test["n"] == 2
     assert test["difference"] == pytest.approx(-0.1 + 0.005)
 
@@ -308,32 +317,43 @@ def test_later_lines_hold_and_odd_values_are_undefined(make_run):
     np.testing.assert_array_equal(steps, [4, 9])
     np.testing.assert_array_equal(losses, [[3.0, 2.0], [5.0, np.nan]])
     assert last_values(metrics, "a", "test", "unknown")[1].shape == (0, 1)
-    mean = report.build(workdir)["results"]["test"]["score"]["a"]["mean"]
+    mean = summary_of(workdir)["results"]["test"]["score"]["a"]["mean"]
     assert mean == [0.1, None, 0.3]
+
+
+def test_lists_with_undefined_steps_and_the_models_of_a_config_with_tables(make_run):
+    config = {"config": {"models": {"b": {"label": None}, "a": {"label": "a@3"}}}}
+    records = [line("b", 0, 5, "test", "score", [0.1, None, 0.3]), line("b", 1, 5, "test", "score", [0.2])]
+    workdir = make_run([line("a@3", 0, 5, "test", "score", 0.5), *records], config)
+    _, values = last_values(load_metrics(workdir), "b", "test", "score")
+    np.testing.assert_array_equal(values, [[0.1, np.nan, 0.3], [0.2, np.nan, np.nan]])
+    summary = summary_of(workdir)
+    assert summary["models"] == ["b", "a@3"]
+    np.testing.assert_allclose(summary["results"]["test"]["score"]["b"]["mean"][0], 0.15)
 
 
 def test_nothing_to_report(tmp_path, make_run):
     with pytest.raises(UsageError, match=r"no workdir .*nowhere"):
-        report.build(tmp_path / "nowhere")
+        build(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"no metrics.jsonl in .* has the run been started"):
-        report.build(tmp_path)
+        build(tmp_path)
     with pytest.raises(UsageError, match="holds no metrics yet"):
-        report.build(make_run([], tail='{"model"'))
+        build(make_run([], tail='{"model"'))
     with pytest.raises(RunError, match="line 1 is damaged"):
-        report.build(make_run([], tail='{"model"\n{}\n'))
+        build(make_run([], tail='{"model"\n{}\n'))
     (make_run(whole_run()) / "config.json").write_text("[1]")
-    with pytest.raises(UsageError, match="must hold an object, got a list"):
-        report.build(tmp_path)
+    with pytest.raises(UsageError, match=r"its config\.json does not hold a config"):
+        build(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UsageError, match=r"config.json is not JSON"):
-        report.build(tmp_path)
+    with pytest.raises(UsageError, match=r"cannot read config\.json"):
+        build(tmp_path)
 
 
 def test_a_rebuilt_report_is_the_same(make_run):
     workdir = make_run(whole_run())
-    report.build(workdir)
+    build(workdir)
     names = ["summary.json", "summary.md", "figures/over_time_test.png"]
     first = [(workdir / name).read_bytes() for name in names]
-    report.build(workdir)
+    build(workdir)
     assert [(workdir / name).read_bytes() for name in names] == first
     assert not list(workdir.rglob("*.tmp*"))

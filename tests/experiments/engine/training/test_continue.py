@@ -1,32 +1,29 @@
 """A run continued on other devices, another mesh, or with more or fewer seeds: the numbers are those of one run."""
 
-import json
 import operator
 
 import jax
 import numpy as np
 import pytest
 
-from experiments.engine.process import devices as mesh
+from experiments import engine
+from experiments.engine.process import devices
 from experiments.engine.process.errors import UsageError
 from experiments.engine.record import metrics_log as log
-from experiments.engine.run import config as config_lib
 from experiments.engine.run import workdir
 from experiments.engine.training import runner, seeds, steps
-from tests.experiments.engine import toy
+from tests.experiments.engine import toy, toy_config
 
-CONFIG = ["--config=tests/experiments/engine/toy_config.py:tiny", "--config.models=('deep',)"]
+CONFIG = ["--config=tests/experiments/engine/toy_config.py:tiny", "--models=deep"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick(request, tmp_path_factory):
-    """No report, which is slow, and no compilation of what was compiled before."""
-    toy.keep_programs(tmp_path_factory.mktemp("cache"))
+def quick(request):
+    """No report, which is slow."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "_report", lambda *_: None)
+        patch.setattr(runner, "report", lambda *_: None)
         patch.chdir(request.config.rootpath)
         yield
-    toy.keep_programs(None)
 
 
 def train(place, *arguments):
@@ -36,9 +33,18 @@ def train(place, *arguments):
 
 def metrics(place):
     lines = log.read(place / "metrics.jsonl")
-    found = {(e["seed"], e["step"], e["split"], e["name"]): e["value"] for e in lines}
+    found = {(e["seed"], e["step"], e["split"], e["name"]): np.array(e["value"]) for e in lines}
     assert len(found) == len(lines), "a line is there twice"
     return found
+
+
+def close(found):
+    """To compare metrics with."""
+    return {key: pytest.approx(value, rel=1e-4, abs=1e-5) for key, value in found.items()}
+
+
+def same(found, other):
+    return found.keys() == other.keys() and all((found[key] == other[key]).all() for key in found)
 
 
 def of_seeds(found, count):
@@ -71,101 +77,83 @@ def test_other_meshes_give_the_same_numbers_and_continue_each_other(three, tmp_p
     broken_off(tmp_path, monkeypatch, 5, "--config.seeds=3", "--config.mesh=1x4", "--config.seed_strategy=vmap")
     assert "config.mesh '3x1', now '1x4'" in capsys.readouterr().err
     assert workdir.load(tmp_path)["config"]["mesh"] == "1x4"
-    assert train(tmp_path, "--config.seeds=3") == pytest.approx(three, rel=1e-4, abs=1e-5)
+    assert train(tmp_path, "--config.seeds=3") == close(three)
 
 
 def test_more_seeds_continue_and_the_new_ones_start_fresh(three, tmp_path, monkeypatch):
     broken_off(tmp_path, monkeypatch, 6, "--config.seeds=2")
     before = metrics(tmp_path)
     found = train(tmp_path, "--config.seeds=3")
-    assert found == pytest.approx(three, rel=1e-4, abs=1e-5)
+    assert found == close(three)
     kept = [key for key in before if key[1] <= 9 and key[2] == "train"]
-    assert len(kept) > 10 and all(found[key] == before[key] for key in kept), "what was done was done again"
+    assert len(kept) > 10 and all((found[key] == before[key]).all() for key in kept), "finished work was done again"
     assert (tmp_path / "checkpoints/deep/seed2/18").exists()
     with np.load(tmp_path / "samples/deep.npz", allow_pickle=False) as samples:
         assert samples["after"].shape[0] == samples["before"].shape[0] == 3
     # Nothing is left to be done, and with one seed more that alone is trained.
     monkeypatch.setattr(toy, "make_data", None)
-    assert train(tmp_path, "--config.seeds=3") == found
+    assert same(train(tmp_path, "--config.seeds=3"), found)
 
 
 def test_fewer_seeds_keep_the_first(three, tmp_path, monkeypatch):
     broken_off(tmp_path, monkeypatch, 6, "--config.seeds=3")
     found = train(tmp_path, "--config.seeds=2")
-    assert of_seeds(found, 2) == pytest.approx(of_seeds(three, 2), rel=1e-4, abs=1e-5)
+    assert of_seeds(found, 2) == close(of_seeds(three, 2))
     assert max(step for seed, step, *_ in found if seed == 2) == 10
     # The third begins again, from the start.
-    assert train(tmp_path, "--config.seeds=3") == pytest.approx(three, rel=1e-4, abs=1e-5)
+    assert train(tmp_path, "--config.seeds=3") == close(three)
 
 
-def test_other_seeds_and_what_was_measured_besides(tmp_path, capsys):
+def test_other_seeds_are_evaluated_on_the_sets_of_earlier_calls_when_asked(tmp_path, capsys):
     train(tmp_path, "--config.seeds=2")
-    evaluate = [f"--workdir={tmp_path}", "--evaluate=noise@3"]
+    evaluate = [f"--workdir={tmp_path}", "--evaluate=noise3"]
     assert toy.main(evaluate) == 0
     both = metrics(tmp_path)
     capsys.readouterr()
     train(tmp_path, "--config.seeds=3")
-    told = capsys.readouterr().err
-    assert "deep was measured on noise@3 with other seeds" in told and "--evaluate=noise@3" in told
+    message = capsys.readouterr().err
+    assert "deep was evaluated on noise3 with other seeds" in message and "--evaluate=noise3" in message
     assert toy.main(evaluate) == 0
     three = metrics(tmp_path)
-    assert of_seeds(three, 2) == pytest.approx(both, rel=1e-4, abs=1e-5)
-    assert {key[0] for key in three if key[2] == "noise@3"} == {0, 1, 2}
-    # Measured for fewer seeds, a set is measured for all again when there are more.
+    assert of_seeds(three, 2) == close(both)
+    assert {key[0] for key in three if key[2] == "noise3"} == {0, 1, 2}
+    # Evaluated for fewer seeds, a model is evaluated for all again when there are more.
     assert toy.main([*CONFIG, f"--workdir={tmp_path}", "--config.seeds=1"]) == 0
-    assert toy.main([f"--workdir={tmp_path}", "--evaluate=noise@4"]) == 0
-    assert {key[0] for key in metrics(tmp_path) if key[2] == "noise@4"} == {0}
+    assert toy.main([f"--workdir={tmp_path}", "--evaluate=noise4"]) == 0
+    assert {key[0] for key in metrics(tmp_path) if key[2] == "noise4"} == {0}
     train(tmp_path, "--config.seeds=3")
-    assert toy.main([f"--workdir={tmp_path}", "--evaluate=noise@4"]) == 0
-    assert {key[0] for key in metrics(tmp_path) if key[2] == "noise@4"} == {0, 1, 2}
+    assert toy.main([f"--workdir={tmp_path}", "--evaluate=noise4"]) == 0
+    assert {key[0] for key in metrics(tmp_path) if key[2] == "noise4"} == {0, 1, 2}
 
 
-def test_models_may_be_added_and_those_left_out_are_kept(tmp_path, capsys):
-    def lines(place, *models):
-        assert toy.main([CONFIG[0], f"--workdir={tmp_path / place}", f"--config.models={models}"]) == 0
+def test_models_and_tests_may_be_added_and_those_left_out_are_kept(tmp_path, capsys):
+    def lines(place, models, tests="test,noise"):
+        words = [f"--workdir={tmp_path / place}", f"--models={models}", f"--tests={tests}"]
+        assert toy.main([CONFIG[0], *words]) == 0
         return log.read(tmp_path / place / "metrics.jsonl")
 
-    together = lines("together", "plain", "deep")
-    before = lines("apart", "deep")
+    together = lines("together", "plain,deep")
+    before = lines("apart", "deep", "test")
     assert {entry["model"] for entry in before} == {"deep"}
-    after = lines("apart", "plain", "deep")
-    assert "config.models ['deep'], now ['plain', 'deep']" in capsys.readouterr().err
-    assert after[: len(before)] == before, "what was done was done again"
+    after = lines("apart", "plain,deep")
+    message = capsys.readouterr().err
+    assert "config.models ['deep'], now ['plain', 'deep']" in message
+    assert "config.tests ['test'], now ['test', 'noise']" in message
+    assert after[: len(before)] == before, "finished work was done again"
     key = operator.itemgetter("model", "seed", "step", "split", "name")
     assert sorted(after, key=key) == sorted(together, key=key)
-    assert lines("apart", "plain") == after
+    assert lines("apart", "plain", "test") == after
     assert workdir.load(tmp_path / "apart")["models"] == ["plain"]
+    assert toy.main([*CONFIG, f"--workdir={tmp_path / 'apart'}", "--config.models.deep.train.epochs=3"]) == 2
+    assert "config.models.deep.train.epochs: None there, 3 here" in capsys.readouterr().err
 
 
-def test_the_first_seed_may_not_change(three, tmp_path, capsys):
-    with workdir.claim(tmp_path, toy_config(), "toy"):
+def test_the_first_seed_may_not_change(tmp_path, capsys):
+    config = engine.complete(toy_config.get_config("tiny"), toy.FAMILY)
+    with workdir.claim(tmp_path, config, toy.FAMILY):
         pass
-    assert toy.main([*CONFIG, f"--workdir={tmp_path}", "--config.seed=1"]) == 2
+    assert toy.main([CONFIG[0], f"--workdir={tmp_path}", "--config.seed=1"]) == 2
     assert "config.seed: 0 there, 1 here" in capsys.readouterr().err
-
-
-def toy_config():
-    from tests.experiments.engine import toy_config
-
-    config = toy_config.get_config("tiny")
-    config.models = ("deep",)
-    return config
-
-
-def test_a_workdir_from_before_an_entry_existed_has_its_default(tmp_path, capsys):
-    place = tmp_path / "config.json"
-    with workdir.claim(tmp_path, toy_config(), "toy"):
-        stored = json.loads(place.read_text())
-    del stored["config"]["mesh"]
-    place.write_text(json.dumps(stored))
-    before = place.read_bytes()
-    with workdir.claim(tmp_path, toy_config(), "toy", may_change=config_lib.MAY_CHANGE):
-        assert place.read_bytes() == before
-    other = toy_config()
-    other.mesh = "2x2"
-    with pytest.raises(UsageError, match=r"config\.mesh: auto there, 2x2 here"):
-        workdir.compare(tmp_path, other, "toy")
-    assert workdir.compare(tmp_path, other, "toy", config_lib.MAY_CHANGE) == [(".mesh", "auto", "2x2")]
 
 
 @pytest.mark.parametrize(
@@ -181,12 +169,12 @@ def test_a_workdir_from_before_an_entry_existed_has_its_default(tmp_path, capsys
 )
 def test_sizes_that_cannot_be_had(text, said):
     with pytest.raises(UsageError, match=said):
-        mesh.make_mesh(2, 8, jax.devices(), text)
+        devices.make_mesh(2, 8, jax.devices(), text)
 
 
 def test_given_sizes_are_taken_and_seeds_come_first():
-    assert mesh.make_mesh(2, 8, jax.devices(), "1x2").devices.shape == (1, 2)
-    grid = mesh.make_mesh(2, 8, jax.devices(), "2x2").devices
+    assert devices.make_mesh(2, 8, jax.devices(), "1x2").devices.shape == (1, 2)
+    grid = devices.make_mesh(2, 8, jax.devices(), "2x2").devices
     assert [device.id for device in grid[0]] == [device.id for device in jax.devices()[:2]]
 
 
@@ -196,7 +184,7 @@ def test_a_process_without_part_in_the_mesh_is_an_error():
             self.process_index = process_index
 
     with pytest.raises(UsageError, match="processes 1 have no part in it"):
-        mesh.make_mesh(1, 3, [Device(0), Device(1)])
+        devices.make_mesh(1, 3, [Device(0), Device(1)])
 
 
 def test_steps_in_one_call_or_in_many_give_the_same_bits():
@@ -204,7 +192,7 @@ def test_steps_in_one_call_or_in_many_give_the_same_bits():
     task, plan = toy.make_task((4,), 0.05), seeds.make_plan(0, 2, 8, "vmap", jax.devices())
     data = toy.make_data(toy.trainer_config(num_examples=64))["train"]
     (seed,) = plan.split(plan.seeds)
-    fixed = seed, steps.make_order(plan, 64)(seed, np.int32(0)), mesh.replicate(plan.mesh, data)
+    fixed = seed, steps.make_order(plan, 64)(seed, np.int32(0)), devices.replicate(plan.mesh, data)
     start = steps.make_initialize(task, plan)(seed)
 
     def run(update, counts, *more):

@@ -14,7 +14,7 @@ import pytest
 
 from experiments.engine.record import metrics_log as log
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SIZE = "--config=tests/experiments/engine/toy_config.py:tiny"
 
 
@@ -60,24 +60,39 @@ def outcome(workdir):
     return (workdir / "metrics.jsonl").read_bytes(), states, kept
 
 
-def test_killed_anywhere_it_continues_to_the_same_numbers(fates, uninterrupted, tmp_path):
-    points = [["write", 4], ["save", 3], ["rename", 2], ["replace", 2], ["write", 9], ["save", 4], ["replace", 3]]
-    moments = [["after", random.uniform(0.3, 2.0)] for _ in range(2)]  # other ones in every run of the tests
-    ended, errors = fates(tmp_path, [[*fate, "SIGKILL"] for fate in points + moments] + [["none"]])
-    assert [entry["status"] for entry in ended[: len(points)]] == [-9] * len(points)
-    assert ended[-1]["status"] == 0
-    assert len({entry["lines"] for entry in ended[: len(points)]}) > 3, "the kills came at too few different moments"
+# (fate, exit status): kills at ten different points, two stops by signal that save, and an abort by a second signal.
+FATES = [
+    (["write", 3, "SIGINT"], 130),
+    (["write", 4, "SIGKILL"], -9),
+    (["save", 3, "SIGKILL"], -9),
+    (["rename", 2, "SIGKILL"], -9),
+    (["write", 4, "SIGINT", "SIGINT"], -2),
+    (["replace", 2, "SIGKILL"], -9),
+    (["write", 6, "SIGTERM"], 143),
+    (["write", 5, "SIGKILL"], -9),
+    (["save", 2, "SIGKILL"], -9),
+    (["replace", 2, "SIGKILL"], -9),
+    (["none"], 0),
+]
+
+
+def test_killed_or_stopped_anywhere_it_continues_to_the_same_numbers(fates, uninterrupted, tmp_path):
+    ended, errors = fates(tmp_path, [fate for fate, _ in FATES])
+    assert [(entry["fate"], entry["status"]) for entry in ended] == FATES, errors
+    assert len({entry["lines"] for entry in ended}) > 6, "the ends came at too few different moments"
     assert outcome(tmp_path) == outcome(uninterrupted)
+    assert f"stopped by signal 2; the same command with --workdir={tmp_path} continues" in errors
+    assert f"stopped by signal 15; the same command with --workdir={tmp_path} continues" in errors
     assert "damaged" not in errors
     assert not [*tmp_path.glob("*tmp*"), *tmp_path.glob("checkpoints/*/*tmp*"), *tmp_path.glob("samples/*tmp*")]
 
 
-def test_ctrl_c_saves_and_exits_130_and_the_command_continues(fates, uninterrupted, tmp_path):
-    stops = [["write", 3, "SIGINT"], ["write", 8, "SIGTERM"], ["write", 4, "SIGINT", "SIGINT"]]
-    ended, errors = fates(tmp_path, [*stops, ["none"]])
-    assert [entry["status"] for entry in ended] == [130, 143, -2, 0]
-    assert f"stopped by signal 2; the same command with --workdir={tmp_path} continues" in errors
-    assert outcome(tmp_path) == outcome(uninterrupted)
+@pytest.mark.slow
+def test_killed_at_any_moment_it_continues_to_the_same_numbers(fates, uninterrupted, tmp_path):
+    moments = [["after", random.uniform(0.3, 2.0), "SIGKILL"] for _ in range(3)]  # other ones in every run of the tests
+    ended, errors = fates(tmp_path, [*moments, ["none"]])
+    assert ended[-1]["status"] == 0, (moments, errors)
+    assert outcome(tmp_path) == outcome(uninterrupted), moments
 
 
 def test_nothing_is_trained_or_measured_twice(fates, uninterrupted):

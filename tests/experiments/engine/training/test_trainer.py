@@ -9,22 +9,13 @@ import optax
 import pytest
 
 from experiments import engine
-from experiments.engine.process import devices as mesh
+from experiments.engine.process import devices as devices_lib
 from experiments.engine.process.errors import Interrupted, NonFiniteError, RunError
 from experiments.engine.record import metrics_log as log
 from experiments.engine.run import checkpoint
 from experiments.engine.training import evaluate, pace, seeds, steps
-from experiments.engine.training import trainer as train
+from experiments.engine.training import trainer as trainer_lib
 from tests.experiments.engine import toy
-
-
-@pytest.fixture(scope="module", autouse=True)
-def alike(tmp_path_factory):
-    """Many of the programs are."""
-    toy.keep_programs(tmp_path_factory.mktemp("cache"))
-    yield
-    toy.keep_programs(None)
-
 
 DATA = toy.make_data(toy.trainer_config(num_examples=44))
 TASK = toy.make_task((4,), 0.05)
@@ -83,7 +74,7 @@ def test_a_seed_depends_on_no_other_seed_strategy_or_device(tmp_path, three, fir
     assert_close(state, three[0], slice(first, first + count))
     expected = [e for e in three[1] if first <= e["seed"] < first + count]
     assert [{**e, "value": 0} for e in lines] == [{**e, "value": 0} for e in expected]
-    np.testing.assert_allclose([e["value"] for e in lines], [e["value"] for e in expected], rtol=1e-4)
+    np.testing.assert_allclose(*(np.hstack([e["value"] for e in each]) for each in (lines, expected)), rtol=1e-4)
 
 
 def test_seeds_differ_in_parameters_batches_and_noise(three):
@@ -105,7 +96,7 @@ def test_seeds_differ_in_parameters_batches_and_noise(three):
     [(1, 8, 4, (1, 4)), (2, 8, 4, (2, 2)), (4, 8, 4, (4, 1)), (3, 8, 4, (1, 4)), (6, 9, 4, (2, 1)), (1, 6, 4, (1, 2))],
 )
 def test_seeds_take_devices_first_and_the_batch_the_rest(count, batch, devices, shape):
-    assert mesh.make_mesh(count, batch, jax.devices()[:devices]).devices.shape == shape
+    assert devices_lib.make_mesh(count, batch, jax.devices()[:devices]).devices.shape == shape
 
 
 def test_split_and_join_are_inverse():
@@ -120,7 +111,7 @@ def test_split_and_join_are_inverse():
 @pytest.mark.parametrize("dtype", [np.uint8, bool, np.float32])
 def test_data_keeps_its_dtype_on_every_device(dtype):
     array = np.arange(101).reshape(101, 1)[::2].astype(dtype)
-    placed = mesh.replicate(mesh.make_mesh(1, 8), {"x": array})["x"]
+    placed = devices_lib.replicate(devices_lib.make_mesh(1, 8), {"x": array})["x"]
     assert placed.dtype == dtype
     assert len(placed.addressable_shards) == 4
     assert all((np.asarray(shard.data) == array).all() for shard in placed.addressable_shards)
@@ -150,8 +141,8 @@ def test_undefined_values_are_left_out_of_the_mean():
 
 
 @pytest.mark.parametrize("score", ["drift", "-drift"])
-def test_the_best_on_validation_is_kept_a_seed(tmp_path, score):
-    """A parameter that moves by a fixed amount a step, up for seed 0 and down for seed 1."""
+def test_the_best_on_validation_is_kept_per_seed(tmp_path, score):
+    """A parameter that moves by a fixed amount per step, up for seed 0 and down for seed 1."""
 
     def init(key):
         return {"at": jnp.zeros(()), "by": jnp.where(jax.random.key_data(key)[0] == first, 1.0, -1.0)}
@@ -265,7 +256,7 @@ def test_a_stop_in_an_epoch_is_saved_at_once_and_continued(tmp_path, three):
 def clock(monkeypatch):
     """[seconds], which only the test moves."""
     now = [0.0]
-    for module in (train, pace):
+    for module in (trainer_lib, pace):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
@@ -278,7 +269,7 @@ def test_several_processes_keep_what_long_work_starts_from(
     tmp_path, monkeypatch, clock, processes, call, validation, kept
 ):
     """Calls of one step, of so many seconds; the second validation never ends. The first one compiles."""
-    monkeypatch.setattr(train, "hosts", SimpleNamespace(count=lambda: processes, from_first=np.asarray))
+    monkeypatch.setattr(trainer_lib, "hosts", SimpleNamespace(count=lambda: processes, from_first=np.asarray))
     with toy.trainer(tmp_path, TASK, DATA, seeds=3, devices=jax.devices()[:1]) as trainer:
         monkeypatch.setattr(trainer._pace, "next", lambda at_most: 1)
         record, validate = trainer._record, trainer._validate
