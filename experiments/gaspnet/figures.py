@@ -21,6 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 COMPARED = ("accuracy", "exact", "item", "picture")  # metrics of the comparison with the baseline
 TITLES = {"gaussian": "Gaussian noise", "salt_pepper": "salt and pepper", "item": "size of the item"}  # by kind of test
 MASKS = "background+objects"
+EARLIER = {"masks": MASKS, "phases": "nthw", "first_step": 0}  # meaning of samples that do not declare it
 
 
 def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str, Table]) -> dict[str, np.ndarray]:
@@ -75,7 +76,7 @@ def draw_samples(figures: Path, model: str, arrays: Arrays) -> None:
     """phases_MODEL_SET.png of every test set, animation_MODEL.gif with the first scene of each."""
     if not arrays:
         return
-    meaning = json.loads(str(arrays["meaning"]))
+    meaning = json.loads(str(arrays["meaning"])) if "meaning" in arrays else EARLIER
     after = slice(1 - meaning["first_step"], None)
     objects = slice(1 if meaning["masks"] == MASKS else 0, None)
     phases = arrays["phases"][:, after, ..., None].astype(np.float32)

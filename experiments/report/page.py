@@ -119,7 +119,7 @@ def _status(status: str) -> str:
 def _figures(page: Page, budget: int) -> str:
     shown = dict(runs.embedded(page.figures, budget))
     pictures = "".join(
-        f'<figure><img src="{uri}" alt="{_words(path)}" loading="lazy"><figcaption>{_words(path)}</figcaption></figure>'
+        f'<figure><img src="{uri}" alt="{_words(path)}"><figcaption>{_words(path)}</figcaption></figure>'
         for path, uri in shown.items()
     )
     left_out = [path.name for path in page.figures if path not in shown]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from experiments import engine
 from experiments.report import claims, markup
 
-_FIRST = re.compile(r"learning_curves|over_time_")  # names of the figures that come first
+_FIRST = ("learning_curves", "over_time_(?!best)", "over_time_")  # patterns of the figures that come first, in order
 _TYPES = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml"}
 
 
@@ -105,7 +105,11 @@ def _figures(folder: Path) -> list[Path]:
     """The pictures of a folder and of its figures/: curves over training and over the dynamics first."""
     paths = [path for place in (folder, folder / "figures") for path in sorted(place.glob("*"))]
     paths = [path for path in paths if path.suffix in _TYPES]
-    return sorted(paths, key=lambda path: not _FIRST.match(path.name))
+    return sorted(paths, key=_rank)
+
+
+def _rank(path: Path) -> int:
+    return next((rank for rank, pattern in enumerate(_FIRST) if re.match(pattern, path.name)), len(_FIRST))
 
 
 def embedded(figures: Iterable[Path], budget: int) -> Iterator[tuple[Path, str]]:

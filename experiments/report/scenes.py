@@ -41,8 +41,8 @@ class Sample(NamedTuple):
 # Runs before samples declared their meaning, by family.
 _EARLIER = {
     "komplexnet": {"masks": "objects", "targets": "multi_hot", "phases": "nthwc", "first_step": 1},
-    "gaspnet": {"masks": "background+objects", "targets": "multi_hot", "phases": "nthw", "first_step": 0},
-    "waves": {"targets": "labels", "states": "tnhwc"},
+    "gaspnet": {"masks": "background+objects", "phases": "nthw", "first_step": 0},
+    "waves": {"labels": "nhw", "predictions": "nhw", "targets": "labels", "states": "tnhwc"},
 }
 
 
@@ -83,11 +83,7 @@ def _meaning(arrays: Arrays, folder: Path) -> Mapping[str, Any] | None:
     """The declared meaning of samples; of earlier runs that of their family, None where that is unknown."""
     if "meaning" in arrays:
         return json.loads(str(arrays["meaning"]))
-    facts = engine.load_config(folder)
-    meaning = _EARLIER.get(facts.get("experiment"))
-    if facts.get("experiment") == "gaspnet" and facts.get("config", {}).get("data", {}).get("scenes") == "overlay":
-        return {**meaning, "targets": "classes"}
-    return meaning
+    return _EARLIER.get(engine.load_config(folder).get("experiment"))
 
 
 def pack(sample: Sample, reduction: Reduction) -> dict[str, Any]:
@@ -188,9 +184,10 @@ def _names(sample: Sample, chosen: NDArray) -> Iterator[dict[str, str]]:
     sets = [str(name) for name in arrays["set"]] if "set" in arrays else ["test"] * len(arrays["images"])
     for i in chosen:
         label = f"{sets[i]} {sets[: i + 1].count(sets[i])}"
-        if meaning["targets"] == "multi_hot":
+        targets = meaning.get("targets")
+        if targets == "multi_hot":
             label += f": digits {' and '.join(map(str, np.flatnonzero(arrays['targets'][i])))}"
-        elif meaning["targets"] == "classes":
+        elif targets == "classes":
             label += f": classes {' and '.join(map(str, arrays['targets'][i]))}"
         yield {"set": sets[i], "label": label}
 

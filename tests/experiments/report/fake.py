@@ -8,7 +8,7 @@ STEPS, SIZE, CHANNELS = 5, 12, 3
 MODELS = ("coupled", "still")
 MEANING = {"masks": "objects", "targets": "multi_hot", "phases": "nthwc", "first_step": 1}
 MEANING_OF_STATES = {"labels": "nhw", "predictions": "nhw", "targets": "labels", "states": "tnhwc"}
-FIGURES = ("animation_coupled.gif", "learning_curves.png", "levels.png", "over_time_test.png")
+FIGURES = ("levels.png", "animation_a.gif", "learning_curves.png", "over_time_best_test.png", "over_time_test.png")
 PIXEL = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
     "0000000c49444154789c636868680000030401814bd3d2100000000049454e44ae426082"
@@ -33,9 +33,8 @@ def write_run(folder, *, claims=True, samples=True):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines()))
     config = {"experiment": "fake", "variant": "<b>tiny</b>", "command": "python -m fake", "wall_seconds": 90.0}
-    (folder / "config.json").write_text(
-        json.dumps(config | {"config": {"models": dict.fromkeys(MODELS, {}), "seeds": 2, "seed": 0}})
-    )
+    config["config"] = {"models": {name: {} for name in MODELS}, "seeds": 2, "seed": 0}
+    (folder / "config.json").write_text(json.dumps(config))
     (folder / "figures").mkdir(exist_ok=True)
     for name in FIGURES:
         (folder / "figures" / name).write_bytes(PIXEL)

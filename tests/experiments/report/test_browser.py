@@ -128,9 +128,9 @@ def test_theme(tab, browser, html):
 
 def test_figures_are_shown_and_have_a_description(tab):
     images = tab.locator("section#run0 .figures img")
-    assert images.count() == 4
+    assert images.count() == 5
     assert images.first.get_attribute("alt") == "learning curves"
-    assert all(images.nth(i).evaluate("image => image.decode().then(() => image.naturalWidth)") == 1 for i in range(4))
+    assert all(images.nth(i).evaluate("image => image.decode().then(() => image.naturalWidth)") == 1 for i in range(5))
 
 
 def test_tables_open(tab):

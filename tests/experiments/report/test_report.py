@@ -85,17 +85,16 @@ def test_packing_of_one_phase_per_place():
 
 
 @pytest.mark.parametrize(
-    ("experiment", "data", "expected"),
+    ("experiment", "expected"),
     [
-        ("komplexnet", {}, {"phases": "nthwc", "masks": "objects", "targets": "multi_hot", "first_step": 1}),
-        ("gaspnet", {"scenes": "digits"}, {"phases": "nthw", "targets": "multi_hot", "first_step": 0}),
-        ("gaspnet", {"scenes": "overlay"}, {"masks": "background+objects", "targets": "classes"}),
-        ("waves", {}, {"states": "tnhwc", "targets": "labels"}),
+        ("komplexnet", {"phases": "nthwc", "masks": "objects", "targets": "multi_hot", "first_step": 1}),
+        ("gaspnet", {"phases": "nthw", "masks": "background+objects", "first_step": 0}),
+        ("waves", {"states": "tnhwc", "targets": "labels"}),
     ],
 )
-def test_samples_of_earlier_runs_have_the_meaning_of_their_family(experiment, data, expected, tmp_path):
+def test_samples_of_earlier_runs_have_the_meaning_of_their_family(experiment, expected, tmp_path):
     (tmp_path / "samples").mkdir()
-    (tmp_path / "config.json").write_text(json.dumps({"experiment": experiment, "config": {"data": data}}))
+    (tmp_path / "config.json").write_text(json.dumps({"experiment": experiment}))
     arrays = fake.states() if experiment == "waves" else fake.phases()
     del arrays["meaning"]
     np.savez(tmp_path / "samples" / "m.npz", **arrays)
@@ -142,7 +141,8 @@ def test_the_content_of_a_run(tmp_path):
     assert [path.name for path in found.figures] == [
         "learning_curves.png",
         "over_time_test.png",
-        "animation_coupled.gif",
+        "over_time_best_test.png",
+        "animation_a.gif",
         "levels.png",
     ]
     assert [heading for heading, _ in found.tables] == ["Training", "test", "Paired tests between models"]
@@ -160,7 +160,7 @@ def test_figures_are_embedded_as_far_as_the_budget_goes(tmp_path):
     assert [path.name for path, _ in embedded] == ["learning_curves.png", "over_time_test.png"]
     assert embedded[0][1].startswith("data:image/png;base64,")
     section = page._section(0, runs.read(tmp_path / "run"), False, 2 * length + 1)
-    assert "Not shown, for the size of the page: animation_coupled.gif, levels.png." in section
+    assert "Not shown, for the size of the page: over_time_best_test.png, animation_a.gif, levels.png." in section
     assert section.count("<img ") == 2 and 'alt="over time test"' in section
 
 
