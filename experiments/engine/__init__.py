@@ -53,6 +53,7 @@ from experiments.engine.run.entries import (
     base_config,
     between,
     each,
+    flat_entries,
     one_of,
     span,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "evaluate",
     "expected_models",
     "experiment_of",
+    "flat_entries",
     "from_json",
     "header",
     "history",

@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments.engine.process.errors import RunError, UsageError
-from experiments.engine.run.entries import Entries, Entry, Table, base_config, defaults, flat
+from experiments.engine.run.entries import Entries, Entry, Table, base_config, defaults, flat_entries
 from experiments.engine.run.family import Family
 
 SECTIONS = ("models", "tests")
@@ -170,14 +170,14 @@ def completed(place: str, table: Mapping[str, Any], entries: Entries) -> ConfigD
     """
     whole = ConfigDict(defaults(entries))
     for key, value in _flat_values(table, entries):
-        known = [name for name, _ in flat(entries)]
+        known = [name for name, _ in flat_entries(entries)]
         if key not in known:
             offered = nearest(f"{place}.{key}", [f"{place}.{each}" for each in known])
             raise UsageError(f"there is no config.{place}.{key}{offered}")
         try:
             whole.update_from_flattened_dict({key: value})
         except (TypeError, ValueError) as error:
-            kind = dict(flat(entries))[key].type.__name__
+            kind = dict(flat_entries(entries))[key].type.__name__
             raise UsageError(f"config.{place}.{key}={value!r}: expected a value of type {kind}") from error
     return whole
 
@@ -288,11 +288,12 @@ def check_tables(by_name: Mapping[str, Table], section: str, family: Family) -> 
 
 def _check_entries(place: str, values: Mapping[str, Any], entries: Entries) -> None:
     present = dict(_flat_values(values, entries))
-    expected = dict(flat(entries))
+    expected = dict(flat_entries(entries))
     if missing := [f"{place}{key}" for key in expected if key not in present]:
         raise UsageError(f"the config lacks {', '.join(missing)}")
     for key, value in present.items():
         if key not in expected:
             raise UsageError(f"there is no config.{place}{key}{nearest(key, expected)}")
         if refused := expected[key].refusal(value):
-            raise UsageError(f"config.{place}{key}={value!r}: expected {refused}")
+            shown = value.to_dict() if isinstance(value, ConfigDict) else value
+            raise UsageError(f"config.{place}{key}={shown!r}: expected {refused}")

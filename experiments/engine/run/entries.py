@@ -155,13 +155,13 @@ def placeholders(entries: Entries) -> dict[str, Any]:
     return {key: e.placeholder() if isinstance(e, Entry) else placeholders(e) for key, e in entries.items()}
 
 
-def flat(entries: Entries, prefix: str = "") -> Iterator[tuple[str, Entry]]:
+def flat_entries(entries: Entries, prefix: str = "") -> Iterator[tuple[str, Entry]]:
     """Entries by dotted key."""
     for key, entry in entries.items():
         if isinstance(entry, Entry):
             yield f"{prefix}{key}", entry
         else:
-            yield from flat(entry, f"{prefix}{key}.")
+            yield from flat_entries(entry, f"{prefix}{key}.")
 
 
 def defaults(entries: Entries) -> dict[str, Any]:

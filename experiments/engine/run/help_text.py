@@ -6,7 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments.engine.run import config as config_lib
-from experiments.engine.run.entries import Entries, Entry, flat
+from experiments.engine.run.entries import Entries, Entry, flat_entries
 from experiments.engine.run.family import Family
 
 _USAGE = """usage: {program} --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
@@ -46,7 +46,7 @@ def build(program: str, family: Family, more: Mapping[str, Any], config: ConfigD
 
 
 def _lines(entries: Entries, values: Mapping[str, Any]) -> Iterator[str]:
-    for key, entry in flat(entries):
+    for key, entry in flat_entries(entries):
         expected = f"; expected {entry.check.expected}" if entry.check else ""
         yield f"  {key} = {_shown(entry, values.get(key, entry.default))}  {entry.help}{expected}"
 

@@ -1,26 +1,24 @@
-"""The experiments' own checks, behind the command line's: whatever a config holds, it is right or refused."""
+"""The families' checks, behind the command line's: whatever a config holds, it is accepted or refused in one line."""
 
 import pytest
-from experiments.gaspnet.settings import validate as gaspnet
-from experiments.komplexnet.settings import validate as komplexnet
-from experiments.waves.settings import validate as waves
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ml_collections import ConfigDict
 
+from experiments import engine
 from experiments.engine.process.errors import UsageError
-from experiments.engine.run import command_line as cli
-from experiments.engine.run import config as config_lib
+from experiments.engine.run import command_line
+from tests.experiments.families import FAMILIES
 
-VALIDATE = {"gaspnet": gaspnet, "komplexnet": komplexnet, "waves": waves}
-FILES = {name: f"experiments/configs/{name}.py:smoke" for name in VALIDATE}
+FILES = {name: f"experiments/configs/{name}.py:smoke" for name in FAMILIES}
 KEYS = {
-    "gaspnet": ("models", "tests", "model.channels"),
-    "komplexnet": ("models", "tests", "feedback.all.feedback_rates", "feedback.l2.feedback_rates"),
-    "waves": ("models", "model.hidden", "data.num_objects", "data.radius"),
+    "gaspnet": ("model.channels",),
+    "komplexnet": ("feedback.all.feedback_rates", "feedback.l2.feedback_rates"),
+    "waves": ("model.hidden", "data.num_objects", "data.radius"),
 }
 QUICK = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-families = pytest.mark.parametrize("name", VALIDATE)
+families = pytest.mark.parametrize("name", FAMILIES)
 literals = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just(())
 values = st.recursive(
     literals,
@@ -29,15 +27,14 @@ values = st.recursive(
 )
 
 
-@pytest.fixture(autouse=True)
-def at_the_root(request, monkeypatch):
-    monkeypatch.chdir(request.config.rootpath)
+def config_of(name):
+    return engine.complete(command_line.load_config(FILES[name]), FAMILIES[name])
 
 
 def refusal(name, config):
-    """What is said where a config is refused; None where it is not."""
+    """The message where a config is refused; None where it is not."""
     try:
-        cli._check(config, VALIDATE[name], name)
+        command_line._check(config, FAMILIES[name])
     except UsageError as error:
         return str(error)
     return None
@@ -46,18 +43,18 @@ def refusal(name, config):
 def refusal_of_words(name, *words):
     """The same of a command line."""
     try:
-        config = cli.parse([f"--config={FILES[name]}", *words], name).config
+        command_line.parse([f"--config={FILES[name]}", *words], FAMILIES[name])
     except UsageError as error:
         return str(error)
-    return refusal(name, config)
+    return None
 
 
 @families
 @QUICK
 @given(st.data())
-def test_any_value_of_an_entry_is_right_or_refused(name, data):
-    config = cli.load_config(FILES[name]).unlock()
-    keys = st.sampled_from(sorted(config_lib.leaves(config)))
+def test_any_value_of_an_entry_is_accepted_or_refused(name, data):
+    config = config_of(name)
+    keys = st.sampled_from(sorted(engine.leaves(config)))
     changes = data.draw(st.dictionaries(keys, values, min_size=1, max_size=3))
     with config.ignore_type():
         config.update_from_flattened_dict(changes)
@@ -67,36 +64,58 @@ def test_any_value_of_an_entry_is_right_or_refused(name, data):
 @families
 @QUICK
 @given(st.data())
-def test_any_override_is_right_or_refused(name, data):
-    keys = st.sampled_from(sorted(config_lib.leaves(cli.load_config(FILES[name]))))
+def test_any_override_is_accepted_or_refused(name, data):
+    keys = st.sampled_from(sorted(engine.leaves(config_of(name))))
     texts = values.map(repr) | st.text(max_size=8)
     words = [f"--config.{key}={text}" for key, text in data.draw(st.lists(st.tuples(keys, texts), max_size=2))]
-    said = refusal_of_words(name, *words)
-    assert said is None or len(said.splitlines()) == 1
+    message = refusal_of_words(name, *words)
+    assert message is None or len(message.splitlines()) == 1
 
 
 @families
 @QUICK
 @given(st.data())
-def test_any_tuple_of_an_override_is_right_or_named(name, data):
+def test_any_tuple_of_an_override_is_accepted_or_named(name, data):
     key = data.draw(st.sampled_from(KEYS[name]))
     value = data.draw(st.lists(literals, max_size=4).map(tuple))
-    said = refusal_of_words(name, f"--config.{key}={value!r}")
-    assert said is None or (said.startswith(f"config.{key}=") and "expected" in said)
+    message = refusal_of_words(name, f"--config.{key}={value!r}")
+    assert message is None or (message.startswith(f"config.{key}=") and "expected" in message), message
+
+
+@families
+@QUICK
+@given(st.data())
+def test_any_shorthand_is_accepted_or_refused(name, data):
+    section = data.draw(st.sampled_from(("models", "tests")))
+    shorthand = FAMILIES[name].shorthand(section)
+    known = st.sampled_from([*shorthand.names, *shorthand.changes, "+", "@", "0.2", "3", "_", "."])
+    text = "".join(data.draw(st.lists(known | st.text(max_size=2), max_size=5)))
+    message = refusal_of_words(name, f"--{section}={text}")
+    assert message is None or len(message.splitlines()) == 1, message
 
 
 @families
 def test_an_entry_that_is_not_there_is_named(name):
-    whole = cli.load_config(FILES[name])
-    for key in config_lib.leaves(whole):
+    whole = config_of(name)
+    for key in engine.leaves(whole):
         config = whole.copy_and_resolve_references().unlock()
         place, _, last = key.rpartition(".")
         del (config[place] if place else config)[last]
-        said = refusal(name, config)
-        assert said is None or last in said, (key, said)
+        message = refusal(name, config)
+        assert message is not None and last in message, (key, message)
 
 
 @families
-@pytest.mark.parametrize("other", VALIDATE)
+@pytest.mark.parametrize("other", FAMILIES)
 def test_a_config_of_another_experiment_is_refused(name, other):
-    assert (refusal(name, cli.load_config(FILES[other])) is None) == (name == other)
+    message = refusal_of_words(name, f"--config={FILES[other]}") if name != other else refusal(name, config_of(name))
+    assert (message is None) == (name == other)
+
+
+@families
+def test_every_entry_has_a_default_that_it_holds(name):
+    family = FAMILIES[name]
+    config = ConfigDict(engine.base_config(family.entries))
+    for key, entry in engine.flat_entries(family.all_entries):
+        assert entry.refusal(engine.leaves(config)[key]) is None, key
+        assert entry.help

@@ -61,7 +61,7 @@ def test_the_config_of_the_defaults():
 
 
 def test_every_entry_of_the_engine_holds_its_own_default_and_has_help():
-    for key, each in entries.flat(engine.ENTRIES):
+    for key, each in entries.flat_entries(engine.ENTRIES):
         default = None if isinstance(each.default, type) else each.default
         assert each.refusal(default) is None, key
         assert each.help and len(each.help.splitlines()) == 1
@@ -69,9 +69,9 @@ def test_every_entry_of_the_engine_holds_its_own_default_and_has_help():
 
 def test_entries_merge_by_group_and_the_second_holds():
     merged = entries.merge({"a": {"x": entry(1), "y": entry(2)}}, {"a": {"y": entry(3)}, "b": entry(4)})
-    assert {key: each.default for key, each in entries.flat(merged)} == {"a.x": 1, "a.y": 3, "b": 4}
+    assert {key: each.default for key, each in entries.flat_entries(merged)} == {"a.x": 1, "a.y": 3, "b": 4}
 
 
 def test_placeholders_keep_type_and_check():
-    ((_, found),) = entries.flat(entries.placeholders({"a": entry(3, engine.at_least(1), required=True)}))
+    ((_, found),) = entries.flat_entries(entries.placeholders({"a": entry(3, engine.at_least(1), required=True)}))
     assert (found.refusal(None), found.refusal(0), found.refusal("a")) == (None, "at least 1", "a value of type int")
