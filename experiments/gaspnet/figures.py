@@ -21,6 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 COMPARED = ("accuracy", "exact", "item", "picture")  # metrics of the comparison with the baseline
 TITLES = {"gaussian": "Gaussian noise", "salt_pepper": "salt and pepper", "item": "size of the item"}  # by kind of test
 MASKS = "background+objects"
+BEFORE_MEANING = {"masks": MASKS, "phases": "nthw", "first_step": 0}  # of samples that do not declare it
 EARLIER = {"masks": MASKS, "phases": "nthw", "first_step": 0}  # meaning of samples that do not declare it
 
 
