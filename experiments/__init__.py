@@ -1,0 +1,1 @@
+"""Experiments of the papers: one family per folder, one command each, on a common engine."""
