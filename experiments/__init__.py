@@ -1,1 +1,1 @@
-"""Experiments on the models of oscnets: the engine, the families, and the programs beside them."""
+"""Experiments of the papers: one family per folder, one command each, on a common engine."""

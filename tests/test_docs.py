@@ -1,7 +1,10 @@
 """The documentation names what exists: functions, variants of configs, files, pages."""
 
 import importlib
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,8 +70,8 @@ def test_commands_name_variants_that_exist():
     assert [pair for pair in commands if not set(pair[1].split(",")) <= set(CONFIGS[pair[0]].VARIANTS)] == []
     # Every experiment but the union of all has its place.
     for letter, config in CONFIGS.items():
-        told = {variant for which, variant in commands if which == letter}
-        assert set(config.EXPERIMENTS) - {"all"} <= told
+        named = {variant for which, variants in commands if which == letter for variant in variants.split(",")}
+        assert set(config.EXPERIMENTS) - {"all"} <= named
 
 
 def test_pages_are_in_the_navigation():
@@ -83,3 +86,29 @@ def test_modules_that_are_run_exist():
     for module in modules:
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
+
+
+def test_where_to_add_what_is_short_and_names_what_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.split("## Where to add what")[1].split("\n## ")[0].strip().splitlines()
+    assert len(section) <= 40
+    words = re.findall(r"`([\w.]+/[\w./]*)`", "\n".join(section))
+    assert len(words) > 15
+    for word in words:
+        family = word.replace("FAMILY", "gaspnet")
+        parent = ROOT / re.sub(r"/[^/]*(NAME|PATH)[^/]*$", "", family.replace("PACKAGE", "oscnets"))
+        assert parent.exists() or (ROOT / f"{family}.py").is_file(), word
+
+
+@pytest.mark.slow
+def test_the_experiment_of_the_page_runs(tmp_path):
+    """The example of docs/extend.md, from training to more test sets."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extend.md").read_text(), re.DOTALL)
+    (source,) = [block for block in blocks if "engine.main" in block]
+    (tmp_path / "mine.py").write_text(source)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for arguments in (["--config=mine.py"], ["--evaluate=noise0.2"]):
+        command = [sys.executable, "mine.py", "--workdir=run", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert "### noise0.2: accuracy" in (tmp_path / "run" / "summary.md").read_text()

@@ -16,8 +16,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 def wheel():
     """Path in the wheel -> size in bytes."""
     builders = pytest.importorskip("hatchling.builders.wheel", reason="the wheel's files are listed by hatchling")
-    found = builders.WheelBuilder(str(ROOT)).recurse_included_files()
-    return {entry.distribution_path: Path(entry.path).stat().st_size for entry in found}
+    files = builders.WheelBuilder(str(ROOT)).recurse_included_files()
+    return {file.distribution_path: Path(file.path).stat().st_size for file in files}
 
 
 def test_the_wheel_holds_the_three_packages_alone(wheel):
@@ -30,6 +30,19 @@ def test_the_wheel_holds_no_tests_results_or_data(wheel):
     assert strange == []
     arrays = [path for path in wheel if path.endswith((".npz", ".npy", ".gz", ".png", ".gif"))]
     assert [path for path in arrays if not path.startswith("oscnets/weights/")] == []
+
+
+def test_packages_are_regular(wheel):
+    folders = {path.rpartition("/")[0] for path in wheel if path.endswith(".py")}
+    assert [folder for folder in sorted(folders) if f"{folder}/__init__.py" not in wheel] == []
+
+
+def test_the_readme_mentions_every_part_of_the_wheel(wheel):
+    readme = (ROOT / "README.md").read_text()
+    parts = {path.split("/")[1].removesuffix(".py") for path in wheel if path.startswith(("oscnets/", "experiments/"))}
+    public = sorted(part for part in parts if not part.startswith("_") and part != "py.typed")
+    # A module like drum_figure belongs to the program drum.
+    assert [part for part in public if not re.search(rf"\b{part.split('_')[0]}\b", readme)] == []
 
 
 def test_the_wheel_holds_what_is_no_python(wheel):
