@@ -15,7 +15,7 @@ from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
 from oscnets.models import CNN, ConvLSTM, KomplexNet, UNet, WaveMachine
-from oscnets.ops.readout import num_bins
+from oscnets.ops import num_bins
 
 Sizes = dict[str, int]
 Arrays = Mapping[str, np.ndarray]

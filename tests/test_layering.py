@@ -21,12 +21,13 @@ class Rule(NamedTuple):
     deferred: tuple[str, ...] = ()  # of them inside functions only
 
 
-PURE = ("jax", "numpy")
-BELOW_MODELS = ("oscnets.phase", "oscnets.dynamics", "oscnets.ops")
+PURE = ("jax", "numpy", "einops")
+BELOW_MODELS = ("oscnets.phase", "oscnets._products", "oscnets.dynamics", "oscnets.ops")
 RULES = {
     "oscnets.phase": Rule((), PURE),
-    "oscnets.dynamics": Rule(("oscnets.phase",), PURE),
-    "oscnets.ops": Rule(("oscnets.phase",), PURE),
+    "oscnets._products": Rule(("oscnets.phase",), PURE),
+    "oscnets.dynamics": Rule(("oscnets.phase", "oscnets._products"), PURE),
+    "oscnets.ops": Rule(("oscnets.phase", "oscnets._products"), PURE),
     "oscnets.models": Rule(BELOW_MODELS, (*PURE, "flax")),
     "oscnets.losses": Rule(("oscnets.phase",), PURE),
     "oscnets.metrics": Rule(("oscnets.phase",), PURE),

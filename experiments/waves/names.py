@@ -7,7 +7,7 @@ A model is a network and its one choice: the readout of `nwm_linear` and `lstm_f
 import re
 from typing import NamedTuple, get_args
 
-from oscnets.ops.readout import How
+from oscnets.ops import How
 
 READOUTS = get_args(How)
 RECURRENT = ("nwm", "lstm")

@@ -68,7 +68,7 @@ def attention_step(
     *,
     rate: Array | float,
     floor: float = 1e-6,
-    still: Array | None = None,
+    cached_strength: Array | None = None,
     max_couplings: int = 2**24,
 ) -> Array:
     """One step towards the agreement of queries and keys: `kuramoto.agreement_step` of `coupling` (equations 3 to 6).
@@ -82,7 +82,7 @@ def attention_step(
         gains: tau, epsilon and kappa.
         rate: lambda; no phase moves by more than `rate` radians.
         floor: keeps an oscillator that hears nothing where it is, with finite gradients.
-        still: `strength` among the first oscillators alone, (..., n), where it is known because their queries and keys
+        cached_strength: `strength` among the first oscillators alone, (..., n), where it is known because their queries and keys
             are the same as in the step before.
         max_couplings: of `strength`.
 
@@ -97,7 +97,7 @@ def attention_step(
     if phases.shape != queries.shape[:-1]:
         raise ValueError(f"phases must be {queries.shape[:-1]} for queries {queries.shape}, got {phases.shape}")
     sine, cosine = sincos(phases)
-    total = _total(queries, keys, layers, gains, still, max_couplings)
+    total = _total(queries, keys, layers, gains, cached_strength, max_couplings)
     heard = _pull(queries, keys, jnp.stack([sine, cosine], axis=-1), layers, gains)
     return phases + rate * (cosine * heard[..., 0] - sine * heard[..., 1]) / (total + floor)
 
@@ -144,19 +144,21 @@ def _couple(queries: Array, keys: Array, receivers: _Places, senders: _Places, g
     return jnp.einsum("...id,...jd->...ij", queries, keys, precision="highest") * scale - shift
 
 
-def _total(queries: Array, keys: Array, layers: Layers, gains: Gains, still: Array | None, limit: int) -> Array:
+def _total(
+    queries: Array, keys: Array, layers: Layers, gains: Gains, cached_strength: Array | None, limit: int
+) -> Array:
     if limit < 1:
         raise ValueError(f"max_couplings must be >= 1, got {limit}")
     places = _places(layers)
-    if still is None:
+    if cached_strength is None:
         return _strength(queries, keys, places, places, gains, limit)
-    known = still.shape[-1]
+    known = cached_strength.shape[-1]
     first, rest = slice(None, known), slice(known, None)
     each = [
         _strength(queries[..., to, :], keys[..., start, :], places.part(to), places.part(start), gains, limit)
         for to, start in ((first, rest), (rest, slice(None)))
     ]
-    return jnp.concatenate([still + each[0], each[1]], axis=-1)
+    return jnp.concatenate([cached_strength + each[0], each[1]], axis=-1)
 
 
 def _strength(queries: Array, keys: Array, receivers: _Places, senders: _Places, gains: Gains, limit: int) -> Array:

@@ -12,7 +12,7 @@ zero padded, same size, no flip (a cross-correlation). Three methods compute the
   one product a frequency pair, over channels and the four combinations of cos and sin. Forward, backward and the
   kernel's gradient are matrix products.
 
-The kernel's own transform does not depend on the field: `prepare` does it once, outside a loop over time.
+The kernel's own transform does not depend on the field: `prepare_kernel` does it once, outside a loop over time.
 """
 
 from functools import lru_cache, partial
@@ -38,8 +38,8 @@ class _Plan(NamedTuple):
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["weights", "transposed", "uniform"], meta_fields=["plan"])
-class Prepared:
-    """A kernel made ready for images of one size by `prepare`; a pytree."""
+class PreparedKernel:
+    """A kernel made ready for images of one size by `prepare_kernel`; a pytree."""
 
     weights: Array
     transposed: Array | None
@@ -50,7 +50,7 @@ class Prepared:
         self.weights, self.transposed, self.uniform, self.plan = weights, transposed, uniform, plan
 
 
-def choose(image: tuple[int, int]) -> str:
+def choose_method(image: tuple[int, int]) -> str:
     """The method that `auto` stands for, given the image's size.
 
     Measured on a CPU (experiments/results/bench/coupling_cpu.md; images of 16 to 128 pixels, kernels of 3 to 25,
@@ -61,16 +61,16 @@ def choose(image: tuple[int, int]) -> str:
     return "transform" if max(image) <= 128 else "fft"
 
 
-def prepare(
+def prepare_kernel(
     kernel: Array, image: tuple[int, int], *, uniform: Array | float = 0.0, method: Method = "auto"
-) -> Prepared:
+) -> PreparedKernel:
     """Transform a kernel once, to be used at every step of a dynamics.
 
     Args:
         kernel: (kh, kw, C_in, C_out), odd sizes.
         image: (H, W) of the fields to come.
         uniform: coupling of everything to everything, added to the kernel's: scalar.
-        method: `direct`, `fft`, `transform`, or `auto`, which picks one by size (`choose`).
+        method: `direct`, `fft`, `transform`, or `auto`, which picks one by size (`choose_method`).
 
     Raises:
         ValueError: a kernel that is not 4-D or of even size, or an unknown method.
@@ -84,7 +84,7 @@ def prepare(
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
     if method == "auto":
-        method = choose(tuple(image))
+        method = choose_method(tuple(image))
     uniform = jnp.asarray(uniform, kernel.dtype)
     plan = _Plan(method, tuple(image), size, kernel.shape[2])
     transposed = None
@@ -93,15 +93,15 @@ def prepare(
         transposed = lax.optimization_barrier(kernel.swapaxes(1, 2))
     elif method == "fft":
         kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, _periods(plan)), axes=(0, 1)))
-    return Prepared(kernel, transposed, uniform, plan)
+    return PreparedKernel(kernel, transposed, uniform, plan)
 
 
-def neighbourhood_sum(field: Array, prepared: Prepared) -> Array:
+def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
     """Apply a prepared kernel to a real field in the inner layout.
 
     Args:
         field: (H, W, C_in, N), batch last: products with the constant matrices then are wide.
-        prepared: what `prepare` gave for these sizes.
+        prepared: what `prepare_kernel` gave for these sizes.
 
     Returns:
         (H, W, C_out, N).

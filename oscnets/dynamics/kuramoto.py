@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling as couplings
-from oscnets.dynamics.unroll import unroll
+from oscnets.dynamics._unroll import unroll
 from oscnets.phase import sincos
 
 
@@ -66,16 +67,16 @@ def conv_trajectory(
     """
     phases, amplitude = _check_conv(phases, amplitude, kernel)
     lead, image = phases.shape[:-3], phases.shape[-3:]
-    inner = [jnp.moveaxis(x.reshape(-1, *image), 0, -1) for x in (phases, amplitude)]
-    prepared = couplings.prepare(jnp.asarray(kernel, phases.dtype), image[:2], uniform=-epsilon, method=method)
-    stacked = inner_trajectory(inner[0], jnp.tanh(inner[1]), prepared, rate=rate, num_steps=num_steps)
-    return jnp.moveaxis(stacked, -1, 1).reshape(num_steps, *lead, *image)
+    prepared = couplings.prepare_kernel(jnp.asarray(kernel, phases.dtype), image[:2], uniform=-epsilon, method=method)
+    drive = jnp.tanh(to_hwcb(amplitude))
+    stacked = conv_trajectory_hwcb(to_hwcb(phases), drive, prepared, rate=rate, num_steps=num_steps)
+    return from_hwcb(stacked, lead)
 
 
-def inner_step(
+def conv_step_hwcb(
     phases: Array,
     drive: Array,
-    prepared: couplings.Prepared,
+    prepared: couplings.PreparedKernel,
     *,
     rate: Array | float,
     external: Array | None = None,
@@ -87,10 +88,10 @@ def inner_step(
     """
     near = couplings.neighbourhood_sum(_field(phases, drive), prepared)
     if external is None:
-        return phases + rate * field_pull(phases, *jnp.split(near, 2, axis=-1))
+        return phases + rate * coupling_force(phases, *jnp.split(near, 2, axis=-1))
     # The barrier lets the gradient of the whole field be computed once, for both of its parts.
     whole = lax.optimization_barrier(rate * near + external)
-    return phases + field_pull(phases, *jnp.split(whole, 2, axis=-1))
+    return phases + coupling_force(phases, *jnp.split(whole, 2, axis=-1))
 
 
 # Recomputed for gradients: sines cost less than the memory that would hold them for every step of a trajectory.
@@ -101,7 +102,7 @@ def _field(phases: Array, drive: Array) -> Array:
 
 
 @partial(jax.checkpoint, prevent_cse=False)
-def field_pull(phases: Array, real: Array, imag: Array) -> Array:
+def coupling_force(phases: Array, real: Array, imag: Array) -> Array:
     """What a complex field F does to each phase: Im(e^{-i phase} F), towards the angle of F (equation 6).
 
     Args:
@@ -112,11 +113,11 @@ def field_pull(phases: Array, real: Array, imag: Array) -> Array:
     return cosine * imag - sine * real
 
 
-def inner_trajectory(
-    phases: Array, drive: Array, prepared: couplings.Prepared, *, rate: Array | float, num_steps: int
+def conv_trajectory_hwcb(
+    phases: Array, drive: Array, prepared: couplings.PreparedKernel, *, rate: Array | float, num_steps: int
 ) -> Array:
-    """(num_steps, H, W, C, B): the phases after every `inner_step`."""
-    step = lambda phases: inner_step(phases, drive, prepared, rate=rate)  # noqa: E731
+    """(num_steps, H, W, C, B): the phases after every `conv_step_hwcb`."""
+    step = lambda phases: conv_step_hwcb(phases, drive, prepared, rate=rate)  # noqa: E731
     return unroll(step, phases, num_steps, collect=lambda phases: phases)[1]
 
 

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.conv import conv_hwcb
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops.complex import normalize
-from oscnets.ops.conv import inner_conv
 
 
 class RealNet(nn.Module):
@@ -32,9 +32,9 @@ class RealNet(nn.Module):
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
             raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
         x = jnp.moveaxis(images, 0, -1)
-        x = nn.relu(inner_conv(x, self.param("encoder_kernel", torch_uniform, (3, 3, x.shape[2], self.channels))))
+        x = nn.relu(conv_hwcb(x, self.param("encoder_kernel", torch_uniform, (3, 3, x.shape[2], self.channels))))
         kernel, bias = self._affine("conv", (3, 3, self.channels, self.conv_channels))
-        x = self._rectify("conv", inner_conv(x, kernel, strides=2) + bias, (0, 1))
+        x = self._rectify("conv", conv_hwcb(x, kernel, strides=2) + bias, (0, 1))
         x = x.reshape(-1, x.shape[-1])
         kernel, bias = self._affine("hidden", (len(x), self.hidden))
         x = self._rectify("hidden", jnp.matmul(kernel.T, x, precision="highest") + bias, 0)

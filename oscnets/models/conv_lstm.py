@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics import unroll
-from oscnets.dynamics.stencil import from_inner, to_inner
 from oscnets.models.segmentation import (
     Encoder,
     PixelLoss,
@@ -18,7 +18,7 @@ from oscnets.models.segmentation import (
     dense,
     encode,
 )
-from oscnets.ops.readout import How
+from oscnets.ops._readout import How
 
 State = tuple[Array, Array, Array]  # u, s, c
 
@@ -65,7 +65,7 @@ class ConvLSTM(nn.Module):
     ) -> Segmentation:
         """Run the steps and classify every pixel; arguments and errors as for `WaveMachine`."""
         check_images(images, pixel_loss, targets)
-        x = to_inner(images)
+        x = to_chwb(images)
         mid, channels = self.mid_channels, self.channels
         encoders = (
             Encoder((mid, mid, mid, channels), "tanh", name="output_encoder"),
@@ -92,4 +92,4 @@ class ConvLSTM(nn.Module):
         )
         prepared = head.prepare(outputs)
         logits, loss = classify(head, prepared, method="classify", pixel_loss=pixel_loss, targets=targets)
-        return Segmentation(logits, from_inner(outputs, (len(images),)), loss)
+        return Segmentation(logits, from_chwb(outputs, (len(images),)), loss)

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.conv import conv_hwcb
 from oscnets.dynamics import agreement, unroll
 from oscnets.models.init import torch_bias, torch_uniform
+from oscnets.ops._phase_conv import modulate, phase_dense_cnb, tap_responses
 from oscnets.ops.complex import normalize
-from oscnets.ops.conv import inner_conv
-from oscnets.ops.phase_conv import inner_phase_dense, modulate, tap_responses
 
 Norm = Literal["last", "first"]
 KERNEL = (3, 3)
@@ -140,13 +140,15 @@ class GASPnet(nn.Module):
         # What is below the modulated layers is constant in time: taps, queries and keys, how much it hears of itself.
         responses, read = tap_responses(x, weights.blocks[0][0]), _project(x, maps[0])
         gains = agreement.Gains(self.neighbour_gain, self.offset, self.dense_gain)
-        still = agreement.strength(*read, shapes[:1], gains)
+        cached_strength = agreement.strength(*read, shapes[:1], gains)
 
         def step(state: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
             phases, activities = state
             each = [read, *map(_project, activities, maps[1:])]
             queries, keys = (jnp.concatenate(parts, axis=1) for parts in zip(*each, strict=True))
-            phases = agreement.attention_step(phases, queries, keys, shapes, gains, rate=self.rate, still=still)
+            phases = agreement.attention_step(
+                phases, queries, keys, shapes, gains, rate=self.rate, cached_strength=cached_strength
+            )
             return phases, _pass(weights, responses, self.norm, _by_layer(phases, shapes), self.strength)
 
         state = (phases0, _pass(weights, responses, self.norm))
@@ -208,7 +210,7 @@ def _weights(module: FeedforwardNet | GASPnet, images: Array) -> Weights:
 
 def _first_block(images: Array, kernel: Array, bias: Array, norm: Norm) -> Array:
     """A block without phases below it, (C_in, H, W, B) -> (C, H / 2, W / 2, B)."""
-    y = jnp.moveaxis(inner_conv(jnp.moveaxis(images, 0, 2), kernel), 2, 0)
+    y = jnp.moveaxis(conv_hwcb(jnp.moveaxis(images, 0, 2), kernel), 2, 0)
     return _rest_of_block(y, bias, norm)
 
 
@@ -239,8 +241,8 @@ def _pass(
     of_positions, of_hidden, of_output = (None, None, None) if phases is None else phases[-3:]
     flat = activities[-1].reshape(len(activities[-1]), -1, batch)
     of_flat = None if phases is None else of_positions.reshape(-1, batch)
-    hidden = nn.relu(inner_phase_dense(flat, *weights.hidden, of_flat, of_hidden, strength))
-    return [*activities, hidden, inner_phase_dense(hidden[None], *weights.output, of_hidden, of_output, strength)]
+    hidden = nn.relu(phase_dense_cnb(flat, *weights.hidden, of_flat, of_hidden, strength))
+    return [*activities, hidden, phase_dense_cnb(hidden[None], *weights.output, of_hidden, of_output, strength)]
 
 
 def _rest_of_block(y: Array, bias: Array, norm: Norm) -> Array:

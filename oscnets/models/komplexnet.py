@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.conv import conv_hwcb, conv_transpose_hwcb
 from oscnets.dynamics import coupling, kuramoto, sum_over, unroll
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops import complex as polar
-from oscnets.ops.conv import inner_conv, inner_conv_transpose
 from oscnets.phase import sincos
 
 PHASES = ("kuramoto", "random", "ideal")
@@ -103,13 +103,13 @@ class ComplexHead(nn.Module):
 
     def hoist(self, amplitude: Array) -> Array:
         """(H, W, C, B) amplitude -> the convolution's classic term of equation 4, (H/2, W/2, C, B)."""
-        return inner_conv(amplitude, self.conv_kernel, strides=2) + self.conv_bias[:, None]
+        return conv_hwcb(amplitude, self.conv_kernel, strides=2) + self.conv_bias[:, None]
 
     def __call__(self, phases: Array, amplitude: Array, hoisted: Array) -> Layers:
         """(H, W, C, B) phases and amplitude -> the layers of one time step, batch last."""
         sine, cosine = sincos(phases)
         field = jnp.concatenate([amplitude * cosine, amplitude * sine], axis=-1)
-        psi = inner_conv(field, self.conv_kernel, strides=2) + self.conv_bias[:, None]
+        psi = conv_hwcb(field, self.conv_kernel, strides=2) + self.conv_bias[:, None]
         z = polar.gate(*jnp.split(psi, 2, axis=-1), hoisted)
         l2 = polar.rectify(z, self.conv_scale[:, None], self.conv_shift[:, None], axes=(0, 1))
         z = _dense(_flat(l2), self.hidden_kernel, self.hidden_bias)
@@ -135,7 +135,7 @@ def _feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], 
         z = layers[name]
         drive = jnp.tanh(z.magnitude)
         field = jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
-        of_layer = inner_conv_transpose if name == "l2" else _pull_everywhere
+        of_layer = conv_transpose_hwcb if name == "l2" else _pull_everywhere
         total = total + rates[name] * of_layer(field, kernel)
     return total
 
@@ -297,7 +297,7 @@ class KomplexNet(nn.Module):
 
     def _amplitude(self, images: Array) -> Array:
         kernel = self.param("encoder_kernel", torch_uniform, (3, 3, images.shape[-1], self.channels))
-        return nn.relu(inner_conv(jnp.moveaxis(images, 0, -1), kernel))
+        return nn.relu(conv_hwcb(jnp.moveaxis(images, 0, -1), kernel))
 
     def _coupling_kernel(self) -> Array | None:
         if self.phases != "kuramoto":
@@ -320,11 +320,11 @@ class KomplexNet(nn.Module):
         """One step of the phases as a function of (phases, external field)."""
         if kernel is None:
             return None
-        prepared = coupling.prepare(
+        prepared = coupling.prepare_kernel(
             kernel.astype(amplitude.dtype), amplitude.shape[:2], uniform=-self.epsilon, method=self.method
         )
         drive = jnp.tanh(amplitude)
-        return lambda phases, field: kuramoto.inner_step(phases, drive, prepared, rate=self.rate, external=field)
+        return lambda phases, field: kuramoto.conv_step_hwcb(phases, drive, prepared, rate=self.rate, external=field)
 
     def _check(self, images: Array, phases0: Array | None, num_steps: int) -> None:
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:

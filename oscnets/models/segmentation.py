@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array, lax
 
+from oscnets._products.layout import from_chwb
+from oscnets._products.stencil import Boundary, stencil_sum
 from oscnets.dynamics import sum_over
-from oscnets.dynamics.stencil import Boundary, from_inner, stencil_sum
 from oscnets.models.init import torch_bias, torch_uniform
-from oscnets.ops import inner_readout
-from oscnets.ops.readout import How, num_bins
+from oscnets.ops._readout import How, num_bins, readout_tchwb
 
 PixelLoss = Callable[[Array, Array], Array]  # (logits (n, K), targets (n, ...)) -> (n,)
 CHUNK = 4096  # pixels whose hidden layers stay in a core's cache
@@ -184,7 +184,7 @@ class SeriesClassifier(nn.Module):
         if self._merged:
             first = self.classifier.of_series(states.reshape(*states.shape[:2], -1), self.time_kernel)
             return first.reshape(-1, *states.shape[2:])
-        return inner_readout(states, self.how, self.time_kernel)
+        return readout_tchwb(states, self.how, self.time_kernel)
 
     def classify(self, prepared: Array) -> Array:
         """(..., P) of `prepare` -> logits (K, P)."""
@@ -243,7 +243,7 @@ def classify(
         targets = targets.reshape(-1, size, *targets.shape[3:])
         total, logits = sum_over(of_chunk, variables, jnp.moveaxis(flat.reshape(len(flat), -1, size), 1, 0), targets)
         logits, loss = jnp.moveaxis(logits, 0, 1), total / pixels
-    return from_inner(logits.reshape(-1, height, width, batch), (batch,)), loss
+    return from_chwb(logits.reshape(-1, height, width, batch), (batch,)), loss
 
 
 def check_images(images: Array, pixel_loss: PixelLoss | None, targets: Array | None) -> None:

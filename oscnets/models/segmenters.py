@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from oscnets.dynamics.stencil import stencil_sum, to_inner
+from oscnets._products.layout import to_chwb
+from oscnets._products.stencil import stencil_sum
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.models.segmentation import (
     PixelClassifier,
@@ -45,7 +46,7 @@ class CNN(nn.Module):
         check_images(images, pixel_loss, targets)
         if self.depth < 1:
             raise ValueError(f"depth must be >= 1, got {self.depth}")
-        x = to_inner(images)
+        x = to_chwb(images)
         for i in range(self.depth):
             c_out = self.channels if i < self.depth - 1 else self.out_channels
             x = nn.relu(conv(x, *affine(self, f"{i}", (3, 3, x.shape[0], c_out))))
@@ -134,7 +135,7 @@ class UNet(nn.Module):
         check_images(images, pixel_loss, targets)
         if min(images.shape[1:3]) < 16:
             raise ValueError(f"images must be at least 16 x 16 to be halved four times, got {images.shape}")
-        levels = [DoubleConv(self.width, name="down_0")(to_inner(images), train=train)]
+        levels = [DoubleConv(self.width, name="down_0")(to_chwb(images), train=train)]
         for i in range(1, 5):
             levels.append(DoubleConv(self.width * 2**i, name=f"down_{i}")(_halve(levels[-1]), train=train))
         x = levels.pop()

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics import waves
-from oscnets.dynamics.stencil import from_inner, to_inner
 from oscnets.models.segmentation import (
     Encoder,
     PixelLoss,
@@ -18,7 +18,7 @@ from oscnets.models.segmentation import (
     encode,
 )
 from oscnets.ops import streaming_readout
-from oscnets.ops.readout import How
+from oscnets.ops._readout import How
 
 LAPLACE = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
@@ -84,7 +84,7 @@ class WaveMachine(nn.Module):
         check_images(images, pixel_loss, targets)
         if self.memory not in ("store", "checkpoint", "reverse"):
             raise ValueError(f"memory must be 'store', 'checkpoint' or 'reverse', got {self.memory!r}")
-        x = to_inner(images)
+        x = to_chwb(images)
         mid, channels = self.mid_channels, self.channels
         encoders = (
             Encoder((mid, mid, mid, channels), "tanh", name="position_encoder"),
@@ -101,7 +101,7 @@ class WaveMachine(nn.Module):
         every = self.checkpoint_every
         if self.memory == "checkpoint" and every is None:
             every = round(self.num_steps**0.5)
-        out = waves.inner_trajectory(
+        out = waves.oscillator_trajectory_chwb(
             (kernel, omega, damping, jnp.asarray(self.dt, position.dtype)),
             (position, jnp.zeros_like(position)),
             num_steps=self.num_steps,
@@ -116,5 +116,5 @@ class WaveMachine(nn.Module):
         else:
             inputs, method = head.prepare(out.positions), "classify"
         logits, loss = classify(head, inputs, method=method, pixel_loss=pixel_loss, targets=targets)
-        states = None if self.stream else from_inner(out.positions, (len(images),))
+        states = None if self.stream else from_chwb(out.positions, (len(images),))
         return Segmentation(logits, states, loss, out.inverted)

@@ -19,7 +19,7 @@ from experiments.engine import config as engine_config
 from experiments.waves import data, names, published, samples, settings, tables, tasks, wavelengths
 from experiments.waves.main import run
 from oscnets import analysis, models
-from oscnets.dynamics.stencil import from_inner, to_inner
+from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.models import Segmentation
 from oscnets.models.segmenters import DoubleConv
 from tests.helpers import assert_close, assert_finite, random_like
@@ -159,7 +159,7 @@ class TwoConvs(nn.Module):
 
     @nn.compact
     def __call__(self, images, *, train, pixel_loss, targets):
-        logits = from_inner(DoubleConv(4)(to_inner(images), train=train), (len(images),))
+        logits = from_chwb(DoubleConv(4)(to_chwb(images), train=train), (len(images),))
         return Segmentation(logits, loss=pixel_loss(logits, targets).mean())
 
 

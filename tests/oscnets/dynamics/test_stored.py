@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from oscnets.dynamics.stored import advance, stored_run
+from oscnets.dynamics.waves._stored import advance, stored_run
 from oscnets.ops import readout, streaming_readout
 from tests.helpers import assert_close, float64
 

@@ -9,7 +9,7 @@ import pytest
 
 from oscnets import ops
 from oscnets.dynamics import waves
-from oscnets.ops.readout import num_bins, streaming_readout
+from oscnets.ops._readout import num_bins, readout_tchwb, streaming_readout
 from tests.helpers import assert_close, assert_finite, assert_gradients, float64, in_float64
 
 STREAMED = ("last", "mean", "max", "linear")
@@ -72,11 +72,11 @@ def test_streamed_readout_and_gradients_are_the_stored_ones(how):
     given = (*oscillators(), None if kernel is None else kernel.astype(np.float32))
 
     def stored(params, state, kernel):
-        return ops.inner_readout(waves.inner_trajectory(params, state, num_steps=length).positions, how, kernel)
+        return readout_tchwb(waves.oscillator_trajectory_chwb(params, state, num_steps=length).positions, how, kernel)
 
     def streamed(params, state, kernel, **memory):
         reader = streaming_readout(how, length)
-        run = partial(waves.inner_trajectory, num_steps=length, reader=reader, weights=kernel, **memory)
+        run = partial(waves.oscillator_trajectory_chwb, num_steps=length, reader=reader, weights=kernel, **memory)
         return run(params, state).positions
 
     def value_and_gradients(read):

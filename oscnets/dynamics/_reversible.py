@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from oscnets.dynamics.unroll import unroll
+from oscnets.dynamics._unroll import unroll
 
 PyTree = Any
 

@@ -117,7 +117,7 @@ def phase_dense(
     return _biased(_modulated(product, x, phase_in, phase_out, strength), bias)
 
 
-def inner_phase_dense(
+def phase_dense_cnb(
     x: Array, kernel: Array, bias: Array, phase_in: Array | None, phase_out: Array | None, strength: Array | float
 ) -> Array:
     """`phase_dense` batch last, of positions whose channels share a phase.

@@ -56,10 +56,10 @@ def readout(states: Array, how: How, axis: int = 0, *, kernel: Array | None = No
     if states.ndim < 2 or not -states.ndim <= axis < states.ndim or axis % states.ndim == states.ndim - 1:
         raise ValueError(f"states must be (..., C) with time at another axis, got {states.shape} and axis {axis}")
     states = jnp.moveaxis(jnp.moveaxis(states, axis, 0), -1, 1)
-    return jnp.moveaxis(inner_readout(states, how, kernel), 0, -1)
+    return jnp.moveaxis(readout_tchwb(states, how, kernel), 0, -1)
 
 
-def inner_readout(states: Array, how: How, kernel: Array | None = None) -> Array:
+def readout_tchwb(states: Array, how: How, kernel: Array | None = None) -> Array:
     """`readout` in the inner layout: (T, C, ...) -> (bins * C, ...)."""
     length, _, *pixels = states.shape
     check_kernel(how, length, kernel)

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from oscnets.dynamics.reversible import Reader
-from oscnets.dynamics.stencil import stencil_gradients, stencil_sum
+from oscnets._products.stencil import stencil_gradients, stencil_sum
+from oscnets.dynamics._reversible import Reader
 
 Params = tuple[Array, Array, Array, Array]  # kernel, omega, damping, dt
 State = tuple[Array, Array]  # position, velocity
@@ -42,7 +42,7 @@ def stored_run(
 ) -> tuple[State, Array]:
     """`num_steps` >= 1 of `advance`: the last state, and the positions after every step, or what a reader made of them.
 
-    Arguments as for `oscnets.dynamics.waves.inner_trajectory`. With a reader, positions are stored for gradients only.
+    Arguments as for `oscnets.dynamics.waves.oscillator_trajectory_chwb`. With a reader, positions are stored for gradients only.
     """
     return _stored_run(_Static(num_steps, implicit_damping, reader), params, weights, state)
 

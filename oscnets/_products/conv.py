@@ -15,28 +15,7 @@ from jax import Array, lax
 _HIGHEST = lax.Precision.HIGHEST
 
 
-def conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
-    """Cross-correlation, zero padded by half the kernel, as PyTorch's `Conv2d(padding=k // 2)`.
-
-    Args:
-        x: (..., H, W, C_in); H and W divisible by `strides`.
-        kernel: (kh, kw, C_in, C_out), odd sizes.
-        strides: the same along both axes.
-
-    Returns:
-        (..., H / strides, W / strides, C_out).
-
-    Raises:
-        ValueError: ranks or channels that do not fit, an even kernel, a size that the stride does not divide.
-    """
-    if x.ndim < 3:
-        raise ValueError(f"x must be (..., H, W, C_in), got shape {x.shape}")
-    lead = x.shape[:-3]
-    inner = inner_conv(jnp.moveaxis(x.reshape(-1, *x.shape[-3:]), 0, -1), kernel, strides=strides)
-    return jnp.moveaxis(inner, -1, 0).reshape(*lead, *inner.shape[:-1])
-
-
-def inner_conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
+def conv_hwcb(x: Array, kernel: Array, *, strides: int = 1) -> Array:
     """`conv` in the inner layout: (H, W, C_in, N) -> (H / strides, W / strides, C_out, N)."""
     _check(x, kernel)
     if x.shape[0] % strides or x.shape[1] % strides:
@@ -55,10 +34,10 @@ def _check(x: Array, kernel: Array) -> None:
         raise ValueError(f"kernel must have odd height and width, got {kernel.shape[0]} x {kernel.shape[1]}")
 
 
-def inner_conv_transpose(x: Array, kernel: Array, *, strides: int = 2) -> Array:
+def conv_transpose_hwcb(x: Array, kernel: Array, *, strides: int = 2) -> Array:
     """Transposed convolution in the inner layout: (H, W, C_in, N) -> (strides H, strides W, C_out, N).
 
-    The adjoint in the image of the strided `inner_conv` whose kernel is this one with its channels swapped; PyTorch's
+    The adjoint in the image of the strided `conv_hwcb` whose kernel is this one with its channels swapped; PyTorch's
     `ConvTranspose2d(stride=s, padding=k // 2, output_padding=s - 1)`. Computed as one convolution at the lower
     resolution that gives all `strides` squared pixels of an output cell at once.
 

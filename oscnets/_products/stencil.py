@@ -21,18 +21,6 @@ Taps = tuple[int, int]  # along rows and columns
 _HIGHEST = lax.Precision.HIGHEST
 
 
-def to_inner(x: Array) -> Array:
-    """(..., H, W, C) -> (C, H, W, N), N the product of the leading axes."""
-    return x.reshape(-1, *x.shape[-3:]).transpose(3, 1, 2, 0)
-
-
-def from_inner(x: Array, lead: tuple[int, ...]) -> Array:
-    """(C, H, W, N) -> (*lead, H, W, C); axes before those four stay in front."""
-    ahead = x.ndim - 4
-    x = x.transpose(*range(ahead), ahead + 3, ahead + 1, ahead + 2, ahead)
-    return x.reshape(*x.shape[:ahead], *lead, *x.shape[-3:])
-
-
 def check_boundary(boundary: str) -> None:
     """Raise ValueError for what is no `Boundary`."""
     if boundary not in get_args(Boundary):
