@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
-from oscnets.models import CNN, ConvLSTM, KomplexNet, UNet, WaveMachine
+from oscnets.models import CNN, ConvLSTM, KomplexNet, UNet, NeuralWaveMachine
 from oscnets.ops import num_bins
 
 Sizes = dict[str, int]
@@ -319,7 +319,7 @@ _KINDS = {
         attributes=_komplexnet_attributes,
         unused=("classif2.norm.weight", "classif2.norm.bias"),
     ),
-    "wave_machine": _Kind(_wave_machine, WaveMachine, partial(_series_attributes, WaveMachine)),
+    "wave_machine": _Kind(_wave_machine, NeuralWaveMachine, partial(_series_attributes, NeuralWaveMachine)),
     "conv_lstm": _Kind(_conv_lstm, ConvLSTM, partial(_series_attributes, ConvLSTM)),
     "cnn": _Kind(_cnn, CNN, _cnn_attributes),
     "unet": _Kind(

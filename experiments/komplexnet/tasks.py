@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 from experiments import engine
 from experiments.komplexnet import names
 from oscnets import losses, metrics, models
-from oscnets.dynamics import sum_over
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
 
@@ -87,7 +86,7 @@ def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
     size = len(keys)
     count = next(n for n in range(-(-size // slice_size), size + 1) if size % n == 0)
     sliced = jax.tree.map(lambda x: x.reshape(count, size // count, *x.shape[1:]), (batch, keys))
-    total, scalars = sum_over(lambda params, _, data: loss(params, *data), params, (), sliced)
+    total, scalars = losses.streaming_sum(lambda params, _, data: loss(params, *data), params, (), sliced)
     return total / count, jax.tree.map(lambda x: x.mean(0), scalars)
 
 
@@ -112,21 +111,24 @@ def random_start(batch, keys, channels: int) -> Array:
 
 def ideal_start(batch, keys, channels: int) -> Array:
     """Phases set by the masks, (B, H, W, C)."""
-    return models.ideal_phases(keys, batch["masks"], batch["overlap"], channels)
+    return models.ground_truth_phases(keys, batch["masks"], batch["overlap"], channels)
 
 
 def complex_loss(network, start, weight: float, params, batch, keys) -> Scored:
     """Equation 7: cross-entropy averaged over time plus the weighted synchrony loss at the last step."""
-    mean_entropy = lambda logits, targets: losses.binary_cross_entropy(logits, targets).mean()  # noqa: E731
-    out = network.apply(
-        params,
-        batch["images"],
-        phases0=start(batch, keys, network.channels),
-        step_loss=mean_entropy,
-        targets=batch["targets"],
-    )
-    synchrony = losses.cluster_synchrony(out.phases, batch["masks"], out.amplitude).mean()
-    return out.loss + weight * synchrony, {"classification": out.loss, "synchrony": synchrony}
+    start_phases = start(batch, keys, network.channels)
+    run = network.apply(params, batch["images"], phases0=start_phases, method="synchronize")
+    shared = (params, run.context)
+    entropy = losses.mean_over_time(partial(step_entropy, network), shared, run.states, batch["targets"])
+    synchrony = losses.cluster_synchrony(run.phases, batch["masks"], run.amplitude).mean()
+    return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
+
+
+def step_entropy(network, shared, state, targets) -> Array:
+    """Binary cross-entropy of one step of the dynamics."""
+    params, context = shared
+    logits = network.apply(params, state, context, method="classify_step")
+    return losses.binary_cross_entropy(logits, targets).mean()
 
 
 def complex_scores(network, start, num_steps: int | None, params, batch, keys) -> dict[str, Array]:

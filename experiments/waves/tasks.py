@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from experiments import engine
 from experiments.waves import names
-from oscnets import analysis, metrics, models
+from oscnets import analysis, losses, metrics, models
 
 # Wavelengths in pixels above which a share is measured. The paper's comes last: what counts as a metric's own value.
 LONG = (16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0, 1.5)
@@ -46,8 +46,8 @@ def make_network(config: ConfigDict, name: str) -> nn.Module:
     shared |= {"channels": model.channels, "mid_channels": model.mid_channels, "readout": choice}
     if network == "lstm":
         return models.ConvLSTM(num_steps=model.lstm_steps, **shared)
-    waves = {key: model[key] for key in ("num_steps", "dt", "omega_start", "implicit_damping", "memory")}
-    return models.WaveMachine(**waves, **shared)
+    waves = {key: model[key] for key in ("num_steps", "dt", "omega_start", "implicit_damping")}
+    return models.NeuralWaveMachine(**waves, gradient=model.memory, **shared)
 
 
 def blank(config: ConfigDict) -> Array:
@@ -58,7 +58,14 @@ def blank(config: ConfigDict) -> Array:
 def loss(network: nn.Module, params, batch, keys) -> Scored:
     """Cross-entropy of every pixel, the background's too."""
     del keys
-    return network.apply(params, batch["images"], **_targets(batch)).loss, {}
+    features = network.apply(params, batch["images"], method="features").pixels
+    return losses.mean_over_pixels(partial(pixel_entropy, network), params, features, batch["labels"]), {}
+
+
+def pixel_entropy(network: nn.Module, params, features: Array, labels: Array) -> Array:
+    """Cross-entropy of some pixels, (n,), from their features (n, F)."""
+    logits = network.apply(params, features, method="classify_pixels")
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels.astype(jnp.int32))
 
 
 def normalized_loss(network: models.UNet, variables, batch, keys) -> Scored:
@@ -70,11 +77,13 @@ def normalized_loss(network: models.UNet, variables, batch, keys) -> Scored:
     are the mean of theirs.
     """
     del keys
-    out, moved = network.apply(variables, batch["images"], train=True, mutable=["batch_stats"], **_targets(batch))
+    options = {"train": True, "mutable": ["batch_stats"], "method": "features"}
+    features, moved = network.apply(variables, batch["images"], **options)
+    entropy = losses.mean_over_pixels(partial(pixel_entropy, network), variables, features.pixels, batch["labels"])
     old, new = (jax.tree.leaves(tree["batch_stats"]) for tree in (variables, moved))
     fixed = jax.lax.stop_gradient
     ride = sum(jnp.vdot(fixed(a - b), a - fixed(a)) for a, b in zip(old, new, strict=True))
-    return out.loss + ride, {}
+    return entropy + ride, {}
 
 
 def scores(network: nn.Module, params, batch, keys) -> dict[str, Array]:
@@ -103,8 +112,3 @@ def long_waves(states: Array, watched: Array) -> Array:
         return jax.lax.cond(args[0], shares, lambda _: jnp.full(len(LONG), jnp.nan), args[1])
 
     return jax.lax.map(one, (watched, jnp.moveaxis(states, 1, 0)))
-
-
-def _targets(batch):
-    entropy = optax.softmax_cross_entropy_with_integer_labels
-    return {"pixel_loss": entropy, "targets": batch["labels"].astype(jnp.int32)}

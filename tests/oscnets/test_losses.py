@@ -1,6 +1,4 @@
-"""Cluster synchrony against a transcription of its equation, its extremes and invariances; cross-entropy; losses summed
-over time and over pixels against sums written out.
-"""
+"""Cluster synchrony against its equation, its extremes and invariances; cross-entropy; sums over time and pixels."""
 
 import itertools
 from functools import partial
@@ -290,7 +288,7 @@ def test_mean_over_time_is_the_mean_of_the_steps():
     shared, targets = jnp.asarray(rng.normal(size=(2, 3, 5))), jnp.asarray(rng.integers(0, 3, (2, 3, 1)))
 
     def plain(shared, states):
-        return sum(step_loss(shared, jax.tree.map(lambda x: x[t], states), targets) for t in range(4)) / 4
+        return sum(step_loss(shared, jax.tree.map(lambda x, t=t: x[t], states), targets) for t in range(4)) / 4
 
     streamed = lambda shared, states: losses.mean_over_time(step_loss, shared, states, targets)  # noqa: E731
     found, expected = (jax.jit(jax.value_and_grad(fn, (0, 1)))(shared, states) for fn in (streamed, plain))
