@@ -1,14 +1,13 @@
-"""The loop over time against Python loops; sums over time with gradients taken in the same pass."""
+"""The loop over time against Python loops."""
 
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from oscnets.dynamics import sum_over, unroll
-from tests.helpers import assert_close, float64
+from oscnets.dynamics import unroll
+from tests.helpers import assert_close
 
 LENGTH = 7
 
@@ -79,83 +78,3 @@ def test_gradients_are_the_same_however_checkpointed():
 def test_bad_lengths(length, every, message):
     with pytest.raises(ValueError, match=message):
         unroll(step, start(), length, checkpoint_every=every)
-
-
-# sum_over
-
-
-def term(shared, x, data):
-    flip = jnp.where(data["flag"], -1.0, 1.0)
-    noise = jax.random.normal(data["key"], x.shape)
-    value = flip * jnp.sum(jnp.tanh(shared["w"] * x + data["count"] * shared["b"]) + noise * x) * data["scale"]
-    return value, {"mean": x.mean(), "count": data["count"]}
-
-
-def arguments(lead=()):
-    """With data of every dtype: bools, ints, floats, typed PRNG keys."""
-    rng = np.random.default_rng(0)
-    shared = {"w": jnp.asarray(rng.normal(size=(*lead, 3)), float), "b": jnp.asarray(rng.normal(size=lead), float)}
-    xs = jnp.asarray(rng.normal(size=(*lead, 4, 3)), float)
-    data = {
-        "flag": jnp.asarray(rng.uniform(size=(*lead, 4)) > 0.5),
-        "count": jnp.asarray(rng.integers(1, 4, size=(*lead, 4))),
-        "scale": jnp.asarray(rng.normal(size=(*lead, 4)), float),
-        "key": jax.random.split(jax.random.key(1), (*lead, 4)),
-    }
-    return shared, xs, data
-
-
-def plain_sum(fn, shared, xs, data):
-    at = lambda t: jax.tree.map(lambda x: x[t], (xs, data))  # noqa: E731
-    values, aux = zip(*(fn(shared, *at(t)) for t in range(len(xs))), strict=True)
-    return sum(values), jax.tree.map(lambda *x: jnp.stack(x), *aux)
-
-
-@partial(jax.jit, static_argnums=0)
-def value_and_gradients(summed, shared, xs, data):
-    """Of a function of the sum, so that the cotangent is not 1."""
-
-    def fn(shared, xs):
-        total, aux = summed(term, shared, xs, data)
-        return 0.5 * total**2, aux
-
-    return jax.value_and_grad(fn, (0, 1), has_aux=True)(shared, xs)
-
-
-def test_sum_over_and_its_gradients_are_the_plain_sums():
-    expected = value_and_gradients(plain_sum, *arguments())
-    assert_close(value_and_gradients(sum_over, *arguments()), expected, 1e-6)
-    total, aux = jax.jit(partial(sum_over, term))(*arguments())  # not differentiated: another path
-    assert_close((0.5 * total**2, aux), expected[0], 1e-6)
-
-
-def test_sum_over_under_vmap():
-    shared, xs, data = arguments((2,))
-    found = jax.vmap(partial(value_and_gradients, sum_over))(shared, xs, data)
-    for i in range(2):
-        one = jax.tree.map(lambda x, i=i: x[i], (shared, xs, data))
-        assert_close(jax.tree.map(lambda x, i=i: x[i], found), value_and_gradients(plain_sum, *one), 1e-6)
-
-
-def test_auxiliary_values_carry_no_gradient():
-    shared, xs, data = arguments()
-    gradient = jax.grad(lambda xs: sum_over(term, shared, xs, data)[1]["mean"].sum())(xs)
-    np.testing.assert_array_equal(gradient, 0)
-
-
-def test_sum_over_without_data():
-    fn = lambda shared, x, data: (shared * x**2, data)  # noqa: E731
-    xs = jnp.arange(3.0)
-    assert jax.grad(lambda shared: sum_over(fn, shared, xs)[0])(2.0) == 5
-
-
-def test_sum_over_in_float64_keeps_each_dtype():
-    with float64():
-        shared, xs, data = arguments()
-        narrow = jax.tree.map(lambda x: x.astype(jnp.float32), shared)
-        _, gradients = value_and_gradients(sum_over, narrow, xs, data)
-        assert gradients[0]["w"].dtype == jnp.float32
-        assert gradients[1].dtype == jnp.float64
-        assert_close(
-            value_and_gradients(sum_over, shared, xs, data), value_and_gradients(plain_sum, shared, xs, data), 1e-13
-        )
