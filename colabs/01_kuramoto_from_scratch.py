@@ -148,8 +148,8 @@ plotting.scene_sheet(
 )  # fmt: skip
 
 # %%
-film = plotting.phase_film(scene.images, scene.masks, np.asarray(phases)[None], scene.images, title="A scene settles")
-plotting.save_film(film, "scene.gif")
+film = plotting.phase_animation(scene.images, scene.masks, np.asarray(phases)[None], scene.images, title="A scene settles")
+plotting.save_animation(film, "scene.gif")
 Image(filename="scene.gif")
 
 # %% [markdown]

@@ -165,8 +165,8 @@ plotting.label_sheet(
 
 # %%
 states = np.asarray(out.states[:, :3, ..., 0])
-film = plotting.state_film(shown.images[:3], states, title="Waves in three pictures")
-plotting.save_film(film, "waves.gif", fps=12)
+film = plotting.state_animation(shown.images[:3], states, title="Waves in three pictures")
+plotting.save_animation(film, "waves.gif", fps=12)
 Image(filename="waves.gif")
 
 # %% [markdown]

@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
-from oscnets.models import CNN, ConvLSTM, KomplexNet, UNet, NeuralWaveMachine
+from oscnets.models import CNN, ConvLSTM, KomplexNet, NeuralWaveMachine, UNet
 from oscnets.ops import num_bins
 
 Sizes = dict[str, int]

@@ -61,8 +61,8 @@ def _draw_film(figures: Path, name: str, arrays: Arrays) -> None:
     if not chosen:
         return
     shown = {key: arrays[key][chosen] for key in ("images", "masks", "phases", "amplitude")}
-    film = plotting.phase_film(**shown, names=list(arrays["set"][chosen]), title=name)
-    plotting.save_film(film, figures / f"film_{name}.gif")
+    film = plotting.phase_animation(**shown, names=list(arrays["set"][chosen]), title=name)
+    plotting.save_animation(film, figures / f"film_{name}.gif")
 
 
 def _draw_kernels(figures: Path, name: str, arrays: Arrays) -> None:

@@ -61,7 +61,7 @@ def _draw_fields(figures: Path, samples: Samples) -> None:
         axes.imshow(np.log10(np.maximum(field, 1e-4)), cmap="magma", vmin=-4, vmax=0, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=9)
-        axes.set_xlabel(f"{int(analysis.field_width(field, 0.01))} px above 1 %", fontsize=8)
+        axes.set_xlabel(f"{int(analysis.receptive_field_width(field, 0.01))} px above 1 %", fontsize=8)
     figure.suptitle("Receptive field of the answer at + (logarithmic; black: 1e-4 of the peak)", fontsize=10)
     plotting.save(figure, figures / "fields.png")
 
@@ -71,8 +71,8 @@ def _draw_states(figures: Path, name: str, arrays: dict[str, np.ndarray]) -> Non
     images, states, steps = arrays["images"], arrays["states"][..., 0], arrays["steps"]
     title = f"{name}: states of channel 1"
     plotting.save(plotting.state_sheet(images, states, steps=steps, title=title), figures / f"states_{name}.png")
-    film = plotting.state_film(images, states, steps=steps, title=title)
-    plotting.save_film(film, figures / f"states_{name}.gif", fps=12)
+    film = plotting.state_animation(images, states, steps=steps, title=title)
+    plotting.save_animation(film, figures / f"states_{name}.gif", fps=12)
     sheet = plotting.feature_sheet(arrays["features"][..., 0], title=f"{name}: features of channel 1")
     plotting.save(sheet, figures / f"features_{name}.png")
     kernels = (arrays["kernel/before"], arrays["kernel/after"])
