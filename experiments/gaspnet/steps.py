@@ -7,7 +7,7 @@ from typing import Any
 from experiments.engine.results import TRAINING_SPLITS, in_order, last_values, load_config, load_metrics
 from oscnets import stats
 
-METRICS = ("accuracy", "exact", "item", "picture")
+METRICS = ("accuracy", "exact_match", "item", "picture")
 
 
 def compare(workdir: Path) -> list[dict[str, Any]]:

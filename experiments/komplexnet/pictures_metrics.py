@@ -19,7 +19,7 @@ REACH = 10  # frames before and after the one of largest overlap
 CLASSES = 10
 LABELS = {
     "accuracy": "share of digits found",
-    "exact": "share of scenes with all digits found",
+    "exact_match": "share of scenes with all digits found",
     "synchrony": "synchrony loss (0: perfect)",
 }
 
@@ -52,7 +52,7 @@ def draw(workdir: Path) -> None:
     Each where its test sets have been measured; the last two once for all models trained on the same scenes.
     """
     run = load(workdir)
-    for metric in ("accuracy", "exact"):
+    for metric in ("accuracy", "exact_match"):
         draw_digits(run, metric)
     for metric in LABELS:
         draw_trained_tested(run, metric)

@@ -75,6 +75,16 @@ def test_wave_machine_segments_pieces_that_it_was_not_trained_on():
     assert scores["iou"].mean() > 0.85
 
 
+def test_an_older_export_of_the_wave_machine_loads(tmp_path):
+    facts = json.loads((FOLDER / "wave_machine.json").read_text())
+    attributes = facts["attributes"]
+    former = {"memory": attributes.pop("gradient"), "stream": attributes.pop("keep") == "readout"}
+    old = facts | {"module": "WaveMachine", "attributes": attributes | former | {"checkpoint_every": 5}}
+    (tmp_path / "wave_machine.json").write_text(json.dumps(old))
+    (tmp_path / "wave_machine.npz").write_bytes((FOLDER / "wave_machine.npz").read_bytes())
+    assert weights.load(tmp_path, "wave_machine").module == oscnets.pretrained("wave_machine").module
+
+
 def test_a_run_is_exported_and_loaded(tmp_path, capsys):
     arguments = [CONFIG, "--config.models=('cnn_2',)", "--config.train.epochs=1"]
     assert engine.main(run, name="waves", argv=[*arguments, f"--workdir={tmp_path / 'run'}"]) == 0

@@ -163,7 +163,7 @@ def test_losses_and_accuracies():
     }  # fmt: skip
     two_hot = jnp.eye(10)[:1] + jnp.eye(10)[1:2]
     assert_close(tasks.cross_entropy(jnp.zeros((1, 10)), two_hot), np.log([2.0]), 1e-6)
-    assert set(tasks.accuracies(jnp.zeros((1, 10)), two_hot)) == {"accuracy", "exact"}
+    assert set(tasks.accuracies(jnp.zeros((1, 10)), two_hot)) == {"accuracy", "exact_match"}
 
 
 def named(logits, targets):
@@ -207,7 +207,7 @@ def test_loss_and_scores_are_of_their_steps(experiment):
     assert_close(scores["accuracy"], accuracy[1:].T, 1e-6)
     assert_close(scores["synchrony"], synchrony[1:].T, 1e-5)
     assert_close(scores["plain_accuracy"], named(plain, batch["targets"]), 1e-6)
-    parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact")
+    parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact_match")
     shapes = {"synchrony": (32, 3)} | dict.fromkeys(parts, (32, 3)) | {f"plain_{name}": (32,) for name in parts}
     assert {name: value.shape for name, value in scores.items()} == shapes
 
@@ -229,7 +229,7 @@ def test_a_run_reports_every_step(workdir):
         assert {model: np.shape(by_model[model]["values"]) for model in by_model} == {
             "gaspnet": (2, 2), "baseline": (2, 1),
         }  # fmt: skip
-        assert set(summary["results"][split]) == {"accuracy", "exact", "synchrony", "plain_accuracy", "plain_exact"}
+        assert set(summary["results"][split]) == {"accuracy", "exact_match", "synchrony", "plain_accuracy", "plain_exact_match"}
     drawn = {path.stem for path in (workdir / "figures").glob("*.png")}
     assert drawn >= {"levels_salt_pepper", "phases_gaspnet_test", "over_time_test", "learning_curves"}
 
@@ -239,7 +239,7 @@ def test_every_step_is_compared_with_the_baseline(workdir):
     assert [(t["split"], t["metric"], t["step"]) for t in tests] == [
         (split, metric, step)
         for split in ("test", "salt_pepper0.1")
-        for metric in ("accuracy", "exact")
+        for metric in ("accuracy", "exact_match")
         for step in (1, 2)
     ]
     assert (workdir / "steps.md").read_text().count("| gaspnet |") == 4
@@ -285,7 +285,7 @@ def test_experiments_run(experiment, tmp_path):
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["models"] == [model] and not summary["missing"]
     found = summary["results"][split]
-    for name in ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact"):
+    for name in ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact_match"):
         mean = found[name][model]["mean"]
         assert len(mean) == (1 if model == "baseline" else 2) and all(0 <= value <= 1 for value in mean)
     drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}

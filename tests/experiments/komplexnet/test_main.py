@@ -34,7 +34,7 @@ def test_summary_has_every_model_split_and_step(workdir):
     assert tuple(summary["models"]) == SHOWN
     assert not summary["missing"]
     for split in ("test", "overlap", "noise"):
-        for metric in ("accuracy", "exact", "synchrony"):
+        for metric in ("accuracy", "exact_match", "synchrony"):
             by_model = summary["results"][split][metric]
             assert set(by_model) == set(SHOWN) - ({"real"} if metric == "synchrony" else set())
             for model, statistics in by_model.items():

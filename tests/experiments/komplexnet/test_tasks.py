@@ -124,7 +124,7 @@ def test_a_video_is_one_step_a_frame_with_all_state_carried_on(name, films):
         logits.append(out.logits[0])
     expected = metrics.multi_label_scores(jnp.stack(logits), films["targets"])
     found = jax.jit(task.evaluate_on("moving"))(params, films, KEYS)
-    assert set(found) == {"accuracy", "exact"}
+    assert set(found) == {"accuracy", "exact_match"}
     for metric, values in found.items():
         np.testing.assert_array_equal(values, expected[metric].T)
 
