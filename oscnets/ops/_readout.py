@@ -96,39 +96,43 @@ def check_kernel(how: How, length: int, kernel: Array | None) -> None:
 
 
 class Streaming(NamedTuple):
-    """A readout that takes states as they come and stores none of them.
+    """A readout as a streaming reduction over time, for `oscnets.dynamics.unroll(..., reduce=)`: it stores no states.
 
     Attributes:
-        start: (a state) -> accumulator; the state tells shape and dtype.
-        add: (kernel, accumulator, state, t) -> accumulator.
+        weights: the time kernel (T, bins) of a linear readout, else None.
+        start: (a state) -> accumulator; only the state's shape and type are used.
+        add: (weights, accumulator, state, t) -> accumulator.
         finish: (accumulator) -> features.
-        contribution: (kernel, last accumulator, state, t) -> the part of the features that is this step's.
+        contribution: (weights, last accumulator, state, t) -> what step t adds to the features.
     """
 
+    weights: Array | None
     start: Callable[[Array], Any]
     add: Callable[[Array | None, Any, Array, Array], Any]
     finish: Callable[[Any], Array]
     contribution: Callable[[Array | None, Any, Array, Array], Array]
 
 
-def streaming_readout(how: How, length: int) -> Streaming:
-    """The readout in the inner layout, summed up over time: states (C, ...), features (bins * C, ...).
+def streaming_readout(how: How, length: int, *, kernel: Array | None = None) -> Streaming:
+    """The readout as a streaming reduction: states (C, ...) one after another, features (bins * C, ...).
 
     Args:
-        how: last, mean, max or linear. The Fourier transform would need two numbers a bin, as many as there are states.
-            Of equal maxima the first takes the gradient.
+        how: last, mean, max or linear. The Fourier transform would need two numbers per bin, as many as there are
+            states. Of equal maxima the first takes the gradient.
         length: T.
+        kernel: (T, bins), for linear and for nothing else.
 
     Raises:
-        ValueError: fft, or an unknown readout.
+        ValueError: fft, an unknown readout, a kernel that is missing, unwanted or of another length.
     """
-    num_bins(how, length)
+    check_kernel(how, length, kernel)
     if how == "fft":
         raise ValueError("the fft of a time series cannot be streamed in less memory than its states need")
     if how == "max":
-        return Streaming(_max_start, _max_add, lambda acc: acc[0], _max_contribution)
+        return Streaming(None, _max_start, _max_add, _max_finish, _max_contribution)
     share = {"last": partial(_last, length), "mean": partial(_mean, length), "linear": _linear}[how]
     return Streaming(
+        weights=kernel,
         start=partial(_sum_start, how, length),
         add=lambda kernel, acc, state, t: acc + share(kernel, state, t),
         finish=lambda acc: acc,
@@ -160,6 +164,10 @@ def _max_start(state: Array) -> tuple[Array, Array]:
 def _max_add(_: None, acc: tuple[Array, Array], state: Array, t: Array) -> tuple[Array, Array]:
     largest, when = acc
     return jnp.where(state > largest, state, largest), jnp.where(state > largest, t, when)
+
+
+def _max_finish(acc: tuple[Array, Array]) -> Array:
+    return acc[0]
 
 
 def _max_contribution(_: None, acc: tuple[Array, Array], state: Array, t: Array) -> Array:
