@@ -6,6 +6,7 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from oscnets.dynamics import Checkpoint, Reverse, Store, unroll
@@ -87,40 +88,56 @@ GRADIENTS = {
 }
 
 
-@pytest.mark.parametrize("reduced", [False, True])
-@pytest.mark.parametrize("name", GRADIENTS)
-def test_gradients_are_the_same_however_they_are_taken(name, reduced):
-    """First and second derivatives in the state and in all that the functions close over, in float64."""
+def summary(state, sums):
+    return jnp.sum(sums**2) + jnp.sum(jnp.cos(state["v"]) * state["x"])
 
-    def value(x, gain, scale, weights):
-        collect = lambda state: scale * state["x"]  # noqa: E731
-        keep = {"reduce": Weighted(weights)} if reduced else {}
-        state, kept = unroll(
-            partial(step, gain=gain),
-            start() | {"x": x},
-            LENGTH,
-            collect=collect,
-            gradient=GRADIENTS[name](gain),
-            **keep,
-        )
-        return summary(state, kept if reduced else jnp.einsum("t,tn->n", weights, jnp.sin(kept)))
 
-    def by_loop(x, gain, scale, weights):
-        state, xs = loop(start() | {"x": x}, LENGTH, gain)
-        return summary(state, jnp.einsum("t,tn->n", weights, jnp.sin(scale * xs)))
+def derivatives(value):
+    """Value, gradients, and those of the gradients' squares, in the state, gain, scale and weights; in float64."""
 
-    def summary(state, sums):
-        return jnp.sum(sums**2) + jnp.sum(jnp.cos(state["v"]) * state["x"])
-
-    def derivatives(value):
+    @jax.jit
+    def both(*args):
         first = jax.value_and_grad(value, (0, 1, 2, 3))
         squares = lambda *args: sum(jnp.sum(g**2) for g in first(*args)[1])  # noqa: E731
-        return lambda *args: (first(*args), jax.grad(squares, (0, 1, 2, 3))(*args))
+        return first(*args), jax.grad(squares, (0, 1, 2, 3))(*args)
 
     with float64():
         args = (start()["x"], jnp.asarray(0.3), jnp.asarray(1.2), jnp.linspace(0.5, 1.5, LENGTH))
-        found, expected = jax.jit(lambda *args: (derivatives(value)(*args), derivatives(by_loop)(*args)))(*args)
-        assert_close(found, expected, 1e-11)
+        return jax.tree.map(np.asarray, both(*args))
+
+
+@pytest.fixture(scope="module")
+def derivatives_of_a_loop():
+    def value(x, gain, scale, weights):
+        state, xs = loop(start() | {"x": x}, LENGTH, gain)
+        return summary(state, jnp.einsum("t,tn->n", weights, jnp.sin(scale * xs)))
+
+    return derivatives(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "reduced"),
+    [
+        ("store", False),
+        ("store", True),
+        ("checkpoint", True),
+        ("checkpoint by default", False),
+        ("reverse", False),
+        ("reverse", True),
+        ("reverse, recomputed", True),
+    ],
+)
+def test_derivatives_are_the_same_however_they_are_taken(name, reduced, derivatives_of_a_loop):
+    """In the state and in all that step, inverse, collect and reduction close over."""
+
+    def value(x, gain, scale, weights):
+        options = {"collect": lambda state: scale * state["x"], "gradient": GRADIENTS[name](gain)}
+        if reduced:
+            options["reduce"] = Weighted(weights)
+        state, kept = unroll(partial(step, gain=gain), start() | {"x": x}, LENGTH, **options)
+        return summary(state, kept if reduced else jnp.einsum("t,tn->n", weights, jnp.sin(kept)))
+
+    assert_close(derivatives(value), derivatives_of_a_loop, 1e-11)
 
 
 def test_reversed_gradients_under_vmap():
