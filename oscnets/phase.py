@@ -8,6 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+__all__ = ["angle", "circular_mean", "modulus", "order_parameter", "sincos", "unit", "wrap"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # pi as three float32 numbers of few bits, so that k * pi subtracts exactly (Cody and Waite).
 _PI_PARTS = (3.140625, 9.67502593994140625e-4, 1.509957990978376432e-7)
 # Minimax polynomials in x^2 on [-pi/2, pi/2]: sin x = x + x^3 S(x^2) to 5e-9, cos x = 1 + x^2 C(x^2) to 3e-10.

@@ -8,7 +8,7 @@ from jax import Array
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import to_hwcb
 from oscnets.models.init import torch_bias, torch_uniform
-from oscnets.ops.complex import normalize
+from oscnets.ops.norm import normalize
 
 
 class RealNet(nn.Module):

@@ -20,7 +20,7 @@ from oscnets._products.layout import to_chwb
 from oscnets.dynamics import agreement, unroll
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops._phase_conv import modulate, phase_dense_cnb, tap_responses
-from oscnets.ops.complex import normalize
+from oscnets.ops.norm import normalize
 
 Norm = Literal["last", "first"]
 KERNEL = (3, 3)

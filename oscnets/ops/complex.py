@@ -12,7 +12,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from oscnets.ops.norm import normalize
 from oscnets.phase import modulus
+
+__all__ = ["Polar", "contrast_logits", "gate", "rectify"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Polar(NamedTuple):
@@ -46,12 +53,6 @@ def gate(real: Array, imag: Array, classic: Array) -> Polar:
 def rectify(z: Polar, scale: Array, shift: Array, axes: int | tuple[int, ...]) -> Polar:
     """Equation 5: relu of the magnitude normalized over `axes` (biased variance, 1e-5), scaled and shifted."""
     return z._replace(magnitude=jax.nn.relu(normalize(z.magnitude, axes) * scale + shift))
-
-
-def normalize(x: Array, axes: int | tuple[int, ...], epsilon: float = 1e-5) -> Array:
-    """Zero mean and unit biased variance over `axes`."""
-    centred = x - x.mean(axes, keepdims=True)
-    return centred * jax.lax.rsqrt((centred * centred).mean(axes, keepdims=True) + epsilon)
 
 
 def contrast_logits(magnitude: Array, axis: int = -1) -> Array:

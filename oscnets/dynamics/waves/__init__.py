@@ -42,3 +42,7 @@ __all__ = [
     "wave_energy",
     "wave_step",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
