@@ -1,10 +1,10 @@
-"""What is read from a time series of states: one vector of features a pixel (Jacobs et al., 2025).
+"""Readouts of a time series of states: one vector of features per pixel (Jacobs et al., 2025).
 
     last    the state after the last step          mean, max   over time
-    fft     modulus of the discrete Fourier transform over time, T/2 + 1 bins a channel
+    fft     modulus of the discrete Fourier transform over time, T/2 + 1 bins per channel
     linear  a learned map from T steps to T/2 + 1 bins, without bias, the same for all channels
 
-Features are ordered bin by bin, and channel by channel within a bin. The inner layout has features first.
+Features are ordered bin by bin, and channel by channel within a bin.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _HIGHEST = lax.Precision.HIGHEST
 
 
 def num_bins(how: How, length: int) -> int:
-    """Features a channel of a readout from `length` steps: length // 2 + 1 for fft and linear, else 1.
+    """Features per channel of a readout from `length` steps: length // 2 + 1 for fft and linear, else 1.
 
     Raises:
         ValueError: an unknown readout, or a length below 1.
@@ -60,7 +60,7 @@ def readout(states: Array, how: How, axis: int = 0, *, kernel: Array | None = No
 
 
 def readout_tchwb(states: Array, how: How, kernel: Array | None = None) -> Array:
-    """`readout` in the inner layout: (T, C, ...) -> (bins * C, ...)."""
+    """`readout` in the layout (T, C, H, W, B), or with other axes after C: (T, C, ...) -> (bins * C, ...)."""
     length, _, *pixels = states.shape
     check_kernel(how, length, kernel)
     if how == "last":

@@ -1,7 +1,7 @@
 """Waves: the membrane of a drum, and coupled oscillators that carry waves across an image.
 
 State is a position u and a velocity v. Steps are symplectic: the velocity moves first, the position follows with the
-new velocity, so that energy stays bounded and a step can be undone. Equation numbers are those of Jacobs, Budzinski,
+new velocity, so that energy stays bounded and a step can be inverted. Equation numbers are those of Jacobs, Budzinski,
 Muller, Ba and Keller (2025).
 """
 

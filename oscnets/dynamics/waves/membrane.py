@@ -1,7 +1,7 @@
 """The membrane of a drum: the wave equation on a grid (Jacobs et al., 2025, equations 1 to 8).
 
 The step is symplectic: the velocity moves first, the position follows with the new velocity, so that the energy stays
-bounded and a step can be undone.
+bounded and a step can be inverted.
 """
 
 import math
@@ -17,7 +17,7 @@ from oscnets.dynamics.waves._checks import as_floats, check_broadcast, check_dt
 
 
 def largest_dt(speed: float) -> float:
-    """The largest stable time step h / (c sqrt 2) of `wave_step`, grid spacing h = 1, speed c in pixels a unit of time.
+    """Largest stable time step h / (c sqrt 2) of `wave_step`; grid spacing h = 1, speed c in pixels per unit of time.
 
     The Laplacian's eigenvalues lie within [-8 / h^2, 0], and a symplectic step is stable while dt^2 c^2 times the
     largest is at most 4. Infinite for a speed of 0.
@@ -39,21 +39,21 @@ def wave_step(
         v += dt c^2 Lap(u),   u += dt v,   then u = 0 outside the mask
 
     Args:
-        position, velocity: u and v, (..., H, W, C), every channel a membrane of its own; or (H, W), one membrane.
-        speed: c, pixels a unit of time; a scalar, or an array that broadcasts to `position`.
+        position, velocity: u and v, (..., H, W, C), each channel a separate membrane; or (H, W), one membrane.
+        speed: c, pixels per unit of time; a scalar, or an array that broadcasts to `position`.
         dt: the time step; stable up to `largest_dt(speed)`.
         mask: 1 inside, 0 where the position is held at 0; broadcasts to `position`. None: all inside.
         boundary: "clamped": 0 beyond the array, whose pixels thus are the inside of a drum that is one pixel longer;
             "periodic": the other side.
 
     Returns:
-        Position and velocity after the step. The velocity is not masked: outside it is that of the force there, which
-        moves nothing.
+        Position and velocity after the step. The velocity is not masked: outside it integrates the force there, without
+        effect.
 
     Raises:
-        ValueError: shapes that do not fit, another word for the boundary, a speed or dt that is not finite, dt <= 0,
-            or a known speed * dt beyond the stability limit. Traced values cannot be tested: beyond the limit they
-            overflow within some hundred steps.
+        ValueError: shapes that do not fit, an unknown boundary, a speed or dt that is not finite, dt <= 0, or a
+            speed * dt beyond the stability limit. Traced values are not checked: beyond the limit states overflow
+            within some hundred steps.
     """
     position, velocity, mask = _check_wave(position, velocity, mask, speed, dt, boundary)
     velocity = velocity + dt * jnp.square(speed) * laplacian(position, boundary)
@@ -69,7 +69,7 @@ def reverse_wave_step(
     mask: Array | None = None,
     boundary: Boundary = "clamped",
 ) -> tuple[Array, Array]:
-    """What `wave_step` came from, to rounding; the position before it must have been 0 outside the mask."""
+    """Inverse of `wave_step`, up to rounding, of states that were 0 outside the mask. Arguments and errors as there."""
     position, velocity, mask = _check_wave(position, velocity, mask, speed, dt, boundary)
     position = mask * (position - dt * velocity)
     return position, velocity - dt * jnp.square(speed) * laplacian(position, boundary)
@@ -89,7 +89,7 @@ def laplacian(position: Array, boundary: Boundary = "clamped") -> Array:
 
 
 def wave_energy(position: Array, velocity: Array, *, speed: float, dt: float, boundary: Boundary = "clamped") -> Array:
-    """The quantity that a step without mask keeps to rounding: (..., C), or () for one membrane.
+    """The quantity that a step without mask conserves up to rounding: (..., C), or () for one membrane.
 
         1/2 sum v^2 - 1/2 c^2 sum u Lap(u) + 1/2 dt c^2 sum v Lap(u)
 
@@ -105,19 +105,19 @@ def drum_frequencies(side: float, speed: float, modes: Sequence[tuple[int, int]]
 
     Args:
         side: L, pixels from edge to edge.
-        speed: c, pixels a second.
+        speed: c, pixels per second.
         modes: pairs (m, n) from 1; the first by default.
     """
     return speed / (2 * side) * np.linalg.norm(np.asarray(modes, float), axis=-1)
 
 
 def grid_frequencies(side: int, speed: float, dt: float, modes: Sequence[tuple[int, int]] = ((1, 1),)) -> np.ndarray:
-    """Frequencies in Hz at which `wave_step` itself makes a square drum of L - 1 inner pixels ring.
+    """Frequencies in Hz of a square drum of L - 1 inner pixels that `wave_step` integrates.
 
         f_mn = arcsin( c dt sqrt( sin^2(pi m / 2L) + sin^2(pi n / 2L) ) ) / (pi dt)
 
     Below the theory's by a share of about (pi^2 / 24 L^2) (m^4 + n^4) / (m^2 + n^2), the error of the five-point
-    stencil, less what the time step gives back. Arguments as for `drum_frequencies`, and the time step in seconds.
+    stencil, which the time step's error partly cancels. Arguments as for `drum_frequencies`; dt in seconds.
 
     Raises:
         ValueError: a time step beyond the stability limit.

@@ -24,7 +24,6 @@ from oscnets.dynamics._unroll import (
 )
 from oscnets.dynamics.waves._checks import as_floats, check_broadcast, check_dt
 
-
 Params = tuple[Array, Array, Array, Array]  # kernel, omega, damping, dt
 State = tuple[Array, Array]  # position, velocity
 Gradient = Literal["store", "checkpoint", "reverse"]

@@ -63,7 +63,7 @@ def test_layouts_are_each_others_inverse():
 @pytest.mark.parametrize(
     ("field", "kernel", "boundary", "message"),
     [
-        ((2, 5, 4), (3, 3, 2, 2), "clamped", r"field must be \(C_in, H, W, N\), got shape \(2, 5, 4\)"),
+        ((2, 5, 4), (3, 3, 2, 2), "clamped", r"field must be \(C_in, H, W, B\), got shape \(2, 5, 4\)"),
         ((2, 5, 4, 1), (3, 3, 3, 2), "clamped", r"kernel must be \(kh, kw, 2, C_out\).*got \(3, 3, 3, 2\)"),
         ((2, 5, 4, 1), (3, 2, 2, 2), "clamped", "odd height and width, got 3 x 2"),
         ((2, 5, 4, 1), (3, 11, 2, 2), "periodic", r"kernel of \(3, 11\) reaches around an image of \(5, 4\)"),

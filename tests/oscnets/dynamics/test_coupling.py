@@ -123,5 +123,5 @@ def test_bad_kernels_and_methods(shape, method, message):
 @pytest.mark.parametrize("shape", [(8, 7, 2, 3), (8, 8, 1, 3), (8, 8, 2)])
 def test_another_field_than_prepared_for(shape):
     prepared = coupling.prepare_kernel(jnp.zeros((3, 3, 2, 1)), (8, 8))
-    with pytest.raises(ValueError, match=rf"\(8, 8, 2, 'N'\), got shape {re.escape(str(shape))}"):
+    with pytest.raises(ValueError, match=rf"\(8, 8, 2, 'B'\), got shape {re.escape(str(shape))}"):
         coupling.neighbourhood_sum(jnp.zeros(shape), prepared)
