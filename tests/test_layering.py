@@ -22,8 +22,8 @@ class Rule(NamedTuple):
     faces: tuple[str, ...] = ()  # packages of which it may import the package itself, and no module below
 
 
-PURE = ("jax", "numpy")
-BELOW_MODELS = ("oscnets.phase", "oscnets.dynamics", "oscnets.ops")
+PURE = ("jax", "numpy", "einops")
+BELOW_MODELS = ("oscnets.phase", "oscnets._products", "oscnets.dynamics", "oscnets.ops")
 ROOMS = {
     "process": (),
     "run": ("experiments.engine.process",),
@@ -32,8 +32,9 @@ ROOMS = {
 }
 RULES = {
     "oscnets.phase": Rule((), PURE),
-    "oscnets.dynamics": Rule(("oscnets.phase",), PURE),
-    "oscnets.ops": Rule(("oscnets.phase",), PURE),
+    "oscnets._products": Rule(("oscnets.phase",), PURE),
+    "oscnets.dynamics": Rule(("oscnets.phase", "oscnets._products"), PURE),
+    "oscnets.ops": Rule(("oscnets.phase", "oscnets._products"), PURE),
     "oscnets.models": Rule(BELOW_MODELS, (*PURE, "flax")),
     "oscnets.losses": Rule(("oscnets.phase",), PURE),
     "oscnets.metrics": Rule(("oscnets.phase",), PURE),

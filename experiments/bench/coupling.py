@@ -29,7 +29,7 @@ def build(method: str, size: int, kernel_size: int, batch_size: int, num_steps: 
 
     @partial(jax.grad, argnums=(0, 1))
     def gradients(field, kernel):
-        prepared = coupling.prepare(kernel, (size, size), uniform=-0.2 / field[..., 0].size, method=method)
+        prepared = coupling.prepare_kernel(kernel, (size, size), uniform=-0.2 / field[..., 0].size, method=method)
         last, _ = unroll(lambda x: coupling.neighbourhood_sum(x, prepared), field, num_steps)
         return jnp.square(last).sum()
 
@@ -66,7 +66,7 @@ def measure(
             if (method, case) not in slow:
                 taken[method].append(_seconds(run))
         figures = {method: 1e3 * statistics.median(taken[method][-rounds:]) / num_steps for method in runs}
-        chosen = coupling.choose((size, size))
+        chosen = coupling.choose_method((size, size))
         row = {"size": size, "kernel_size": kernel_size, "batch_size": batch_size, "auto": chosen}
         yield row | dict.fromkeys(methods) | figures
 

@@ -26,16 +26,17 @@ def gradient(
     import jax
     import jax.numpy as jnp
 
-    from experiments.bench.jax_waves import pixel_loss
+    from experiments.bench.jax_waves import mean_loss
     from oscnets import models
 
     engine.devices.configure_cpu_devices(1)
-    module = models.WaveMachine(num_steps=num_steps, readout="mean", memory=memory, stream=stream)
+    keep = "readout" if stream else "states"
+    module = models.NeuralWaveMachine(num_steps=num_steps, readout="mean", gradient=memory, keep=keep)
     params = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, size, size, 1)))
     encoder = params["params"]["damping_encoder"]
     encoder["kernel_2"], encoder["bias_2"] = jnp.zeros_like(encoder["kernel_2"]), jnp.zeros_like(encoder["bias_2"])
     batch = waves.scenes(batch_size, size)
-    loss = jax.grad(partial(pixel_loss, module), has_aux=True)
+    loss = jax.grad(partial(mean_loss, module), has_aux=True)
     compiled = jax.jit(lambda params, batch: loss(params, batch, None)[0]).lower(params, batch).compile()
     temporary = compiled.memory_analysis().temp_size_in_bytes
     inverted = jax.jit(lambda params, batch: module.apply(params, batch["images"]).inverted)(params, batch)

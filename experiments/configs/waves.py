@@ -45,7 +45,7 @@ EXPERIMENTS = {
         "data.size": 75,
         "data.num_objects": (1, 2),
         "model.num_steps": 500,
-        "model.memory": "checkpoint",
+        "model.gradient": "checkpoint",
     },
 }
 

@@ -18,7 +18,7 @@ from oscnets import plotting, stats
 Table = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
 
-COMPARED = ("accuracy", "exact", "item", "picture")  # metrics of the comparison with the baseline
+COMPARED = ("accuracy", "exact_match", "item", "picture")  # metrics of the comparison with the baseline
 TITLES = {"gaussian": "Gaussian noise", "salt_pepper": "salt and pepper", "item": "size of the item"}  # by kind of test
 MASKS = "background+objects"
 BEFORE_MEANING = {"masks": MASKS, "phases": "nthw", "first_step": 0}  # of samples that do not declare it
@@ -90,8 +90,8 @@ def draw_samples(figures: Path, model: str, arrays: Arrays) -> None:
         plotting.save(sheet, figures / f"phases_{model}_{split}.png")
     first = [chosen[0] for chosen in sets.values()]
     of_each = {key: array[first] for key, array in shown.items()}
-    animation = plotting.phase_film(**of_each, names=list(sets), title=f"{model}: phases of the first block")
-    plotting.save_film(animation, figures / f"animation_{model}.gif")
+    animation = plotting.phase_animation(**of_each, names=list(sets), title=f"{model}: phases of the first block")
+    plotting.save_animation(animation, figures / f"animation_{model}.gif")
 
 
 def _draw_levels(figures: Path, metrics: engine.Metrics, models: list[str], tests: Mapping[str, Table]) -> None:

@@ -14,7 +14,6 @@ from ml_collections import ConfigDict
 from experiments import engine
 from experiments.komplexnet.data import VIDEOS
 from oscnets import losses, metrics, models
-from oscnets.dynamics import sum_over
 from oscnets.models.komplexnet import LAYERS
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -133,7 +132,7 @@ def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
     size = len(keys)
     count = next(n for n in range(-(-size // slice_size), size + 1) if size % n == 0)
     sliced = jax.tree.map(lambda x: x.reshape(count, size // count, *x.shape[1:]), (batch, keys))
-    total, scalars = sum_over(lambda params, _, data: loss(params, *data), params, (), sliced)
+    total, scalars = losses.streaming_sum(lambda params, _, data: loss(params, *data), params, (), sliced)
     return total / count, jax.tree.map(lambda x: x.mean(0), scalars)
 
 
@@ -153,7 +152,7 @@ def real_scores(network, params, batch, keys) -> dict[str, Array]:
 def initial_phases(network: models.KomplexNet, batch, keys) -> Array:
     """Phases before the first step, (B, H, W, C): uniform, or for a network with ideal phases set by the masks."""
     if network.phases == "ideal":
-        return models.ideal_phases(keys, batch["masks"], batch["overlap"], network.channels)
+        return models.ground_truth_phases(keys, batch["masks"], batch["overlap"], network.channels)
     shape = (*batch["images"].shape[1:3], network.channels)
     return jax.vmap(lambda key: models.random_phases(key, shape))(keys)
 
@@ -163,16 +162,18 @@ def complex_loss(network, weight: float, params, batch, keys, *, phases=initial_
 
     `phases` gives the phases before the first step, as `initial_phases` does.
     """
-    mean_entropy = lambda logits, targets: losses.binary_cross_entropy(logits, targets).mean()  # noqa: E731
-    out = network.apply(
-        params,
-        batch["images"],
-        phases0=phases(network, batch, keys),
-        step_loss=mean_entropy,
-        targets=batch["targets"],
-    )
-    synchrony = losses.cluster_synchrony(out.phases, batch["masks"], out.amplitude).mean()
-    return out.loss + weight * synchrony, {"classification": out.loss, "synchrony": synchrony}
+    run = network.apply(params, batch["images"], phases0=phases(network, batch, keys), method="synchronize")
+    shared = (params, run.context)
+    entropy = losses.mean_over_time(partial(step_entropy, network), shared, run.states, batch["targets"])
+    synchrony = losses.cluster_synchrony(run.phases, batch["masks"], run.amplitude).mean()
+    return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
+
+
+def step_entropy(network, shared, state, targets) -> Array:
+    """Binary cross-entropy of one step of the dynamics."""
+    params, context = shared
+    logits = network.apply(params, state, context, method="classify_step")
+    return losses.binary_cross_entropy(logits, targets).mean()
 
 
 def complex_scores(network, num_steps: int | None, params, batch, keys) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from experiments.engine import POSITIVE, Entry, at_least, between, each, one_of,
 from experiments.waves import figures
 from experiments.waves.data import SETS, Data
 from experiments.waves.task import BUILDERS, make_task, num_classes
-from oscnets.ops.readout import How
+from oscnets.ops import How
 
 Table = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ ENTRIES: engine.Entries = {
         "test_examples": Entry(1000, "pictures of the test set", at_least(1)),
         "watched": Entry(64, "validation pictures whose wavelengths are measured after every epoch", at_least(0)),
     },
-    # Names as in `oscnets.models.WaveMachine`; num_steps, dt and the entries after them are of it alone.
+    # Names as in `oscnets.models.NeuralWaveMachine`; num_steps, dt and the entries after them are of it alone.
     "model": {
         "channels": Entry(2, "channels of the states", at_least(1)),
         "hidden": Entry((256, 256, 256), "units of the classifier's hidden layers", each(at_least(1))),
@@ -44,7 +44,7 @@ ENTRIES: engine.Entries = {
         "dt": Entry(0.1, "length of a step", POSITIVE),
         "omega_start": Entry("default", "initial natural frequencies", one_of("default", "identity")),
         "implicit_damping": Entry(False, "whether a step treats the damping implicitly"),
-        "memory": Entry("store", "how gradients are taken through time", one_of("store", "checkpoint", "reverse")),
+        "gradient": Entry("store", "how gradients are taken through time", one_of("store", "checkpoint", "reverse")),
     },
 }
 
@@ -122,7 +122,8 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
 def migrate(config: dict[str, Any]) -> dict[str, Any]:
     """A config of format 1, with a list of names of models, as JSON -> one with tables."""
     models = dict(MODELS.parse(name, MODEL) for name in config["models"])
-    return config | {"models": models, "tests": {"test": {"kind": "test"}}}
+    model = {{"memory": "gradient"}.get(key, key): value for key, value in config["model"].items()}
+    return config | {"model": model, "models": models, "tests": {"test": {"kind": "test"}}}
 
 
 FAMILY = engine.Family(

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from experiments import engine
 from experiments.waves.data import SETS
-from oscnets import analysis, metrics, models
+from oscnets import analysis, losses, metrics, models
 
 # Wavelengths in pixels above which a share is measured. The paper's comes last: it counts as the metric's value.
 LONG = (16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0, 1.5)
@@ -25,8 +25,8 @@ Table = Mapping[str, Any]
 
 def wave_machine(config: ConfigDict, model: Table) -> nn.Module:
     """The Neural Wave Machine, with a readout over time."""
-    waves = {key: config.model[key] for key in ("num_steps", "dt", "omega_start", "implicit_damping", "memory")}
-    return models.WaveMachine(**waves, **_recurrent(config, model))
+    waves = {key: config.model[key] for key in ("num_steps", "dt", "omega_start", "implicit_damping", "gradient")}
+    return models.NeuralWaveMachine(**waves, **_recurrent(config, model))
 
 
 def conv_lstm(config: ConfigDict, model: Table) -> nn.Module:
@@ -75,7 +75,7 @@ def num_classes(config: ConfigDict) -> int:
 
 def is_recurrent(network: nn.Module) -> bool:
     """Whether it has states over time."""
-    return isinstance(network, models.WaveMachine | models.ConvLSTM)
+    return isinstance(network, models.NeuralWaveMachine | models.ConvLSTM)
 
 
 def make_task(config: ConfigDict, model: Table) -> engine.Task:
@@ -98,7 +98,14 @@ def blank(config: ConfigDict) -> Array:
 def loss(network: nn.Module, params, batch, keys) -> Scored:
     """Cross-entropy of every pixel, the background's too."""
     del keys
-    return network.apply(params, batch["images"], **_targets(batch)).loss, {}
+    features = network.apply(params, batch["images"], method="features").pixels
+    return losses.mean_over_pixels(partial(pixel_entropy, network), params, features, batch["labels"]), {}
+
+
+def pixel_entropy(network: nn.Module, params, features: Array, labels: Array) -> Array:
+    """Cross-entropy of some pixels, (n,), from their features (n, F)."""
+    logits = network.apply(params, features, method="classify_pixels")
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels.astype(jnp.int32))
 
 
 def normalized_loss(network: models.UNet, variables, batch, keys) -> Scored:
@@ -110,11 +117,13 @@ def normalized_loss(network: models.UNet, variables, batch, keys) -> Scored:
     are the mean of theirs.
     """
     del keys
-    out, moved = network.apply(variables, batch["images"], train=True, mutable=["batch_stats"], **_targets(batch))
+    options = {"train": True, "mutable": ["batch_stats"], "method": "features"}
+    features, moved = network.apply(variables, batch["images"], **options)
+    entropy = losses.mean_over_pixels(partial(pixel_entropy, network), variables, features.pixels, batch["labels"])
     old, new = (jax.tree.leaves(tree["batch_stats"]) for tree in (variables, moved))
     fixed = jax.lax.stop_gradient
     statistics = sum(jnp.vdot(fixed(a - b), a - fixed(a)) for a, b in zip(old, new, strict=True))
-    return out.loss + statistics, {}
+    return entropy + statistics, {}
 
 
 def scores(network: nn.Module, params, batch, keys) -> dict[str, Array]:
@@ -143,8 +152,3 @@ def long_waves(states: Array, watched: Array) -> Array:
         return jax.lax.cond(args[0], shares, lambda _: jnp.full(len(LONG), jnp.nan), args[1])
 
     return jax.lax.map(one, (watched, jnp.moveaxis(states, 1, 0)))
-
-
-def _targets(batch):
-    entropy = optax.softmax_cross_entropy_with_integer_labels
-    return {"pixel_loss": entropy, "targets": batch["labels"].astype(jnp.int32)}

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from experiments.waves.main import run
 
 import oscnets
 from data_gen import multi_mnist, sources, tetrominoes
 from experiments import engine, export
-from experiments.waves.main import run
 from oscnets import losses, metrics, weights
 from oscnets.models import random_phases
 
@@ -73,6 +73,16 @@ def test_wave_machine_segments_pieces_that_it_was_not_trained_on():
     scores = metrics.foreground_scores(logits, jnp.asarray(scenes.labels))
     assert scores["accuracy"].mean() > 0.9
     assert scores["iou"].mean() > 0.85
+
+
+def test_an_older_export_of_the_wave_machine_loads(tmp_path):
+    facts = json.loads((FOLDER / "wave_machine.json").read_text())
+    attributes = facts["attributes"]
+    former = {"memory": attributes.pop("gradient"), "stream": attributes.pop("keep") == "readout"}
+    old = facts | {"module": "WaveMachine", "attributes": attributes | former | {"checkpoint_every": 5}}
+    (tmp_path / "wave_machine.json").write_text(json.dumps(old))
+    (tmp_path / "wave_machine.npz").write_bytes((FOLDER / "wave_machine.npz").read_bytes())
+    assert weights.load(tmp_path, "wave_machine").module == oscnets.pretrained("wave_machine").module
 
 
 def test_a_run_is_exported_and_loaded(tmp_path, capsys):

@@ -56,8 +56,8 @@ def _draw_animation(figures: Path, name: str, arrays: Arrays) -> None:
     )
     chosen = [i for split, count in counts.items() for i in np.flatnonzero(arrays["set"] == split)[:count]]
     shown = {key: arrays[key][chosen] for key in ("images", "masks", "phases", "amplitude")}
-    animation = plotting.phase_film(**shown, names=list(arrays["set"][chosen]), title=name)
-    plotting.save_film(animation, figures / f"animation_{name}.gif")
+    animation = plotting.phase_animation(**shown, names=list(arrays["set"][chosen]), title=name)
+    plotting.save_animation(animation, figures / f"animation_{name}.gif")
 
 
 def _draw_kernels(figures: Path, name: str, arrays: Arrays) -> None:

@@ -20,7 +20,7 @@ REFERENCES = ("real", "komplexnet", "feedback")  # networks that the others are 
 REACH = 10  # frames before and after the one of largest overlap
 LABELS = {
     "accuracy": "share of digits found",
-    "exact": "share of scenes with all digits found",
+    "exact_match": "share of scenes with all digits found",
     "synchrony": "synchrony loss (0: perfect)",
 }
 
@@ -73,7 +73,7 @@ def draw(run: Run) -> None:
 
     Each where its test sets have been measured; the last two once for all models trained on the same scenes.
     """
-    for metric in ("accuracy", "exact"):
+    for metric in ("accuracy", "exact_match"):
         draw_digits(run, metric)
     for metric in LABELS:
         draw_trained_tested(run, metric)

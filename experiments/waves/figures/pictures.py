@@ -54,7 +54,7 @@ def _draw_fields(figures: Path, samples: Samples) -> None:
         axes.imshow(np.log10(np.maximum(field, 1e-4)), cmap="magma", vmin=-4, vmax=0, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=9)
-        axes.set_xlabel(f"{int(analysis.field_width(field, 0.01))} px above 1 %", fontsize=8)
+        axes.set_xlabel(f"{int(analysis.receptive_field_width(field, 0.01))} px above 1 %", fontsize=8)
     figure.suptitle("Receptive field of the answer at + (logarithmic; black: 1e-4 of the peak)", fontsize=10)
     plotting.save(figure, figures / "fields.png")
 
@@ -64,8 +64,8 @@ def _draw_states(figures: Path, name: str, arrays: Arrays) -> None:
     images, states, steps = arrays["images"], arrays["states"][..., 0], arrays["steps"]
     title = f"{name}: states of channel 1"
     plotting.save(plotting.state_sheet(images, states, steps=steps, title=title), figures / f"states_{name}.png")
-    animation = plotting.state_film(images, states, steps=steps, title=title)
-    plotting.save_film(animation, figures / f"animation_{name}.gif", fps=12)
+    animation = plotting.state_animation(images, states, steps=steps, title=title)
+    plotting.save_animation(animation, figures / f"animation_{name}.gif", fps=12)
     sheet = plotting.feature_sheet(arrays["features"][..., 0], title=f"{name}: features of channel 1")
     plotting.save(sheet, figures / f"features_{name}.png")
     kernels = (arrays["kernel/before"], arrays["kernel/after"])

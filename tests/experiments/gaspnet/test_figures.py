@@ -37,7 +37,7 @@ def test_pictures_are_of_what_the_samples_say(tmp_path, monkeypatch, masks, firs
     """The step before the first and the mask of the background are left out, where there are any."""
     drawn = {}
     monkeypatch.setattr(plotting, "save", lambda figure, path: drawn.update({path.name: figure}))
-    monkeypatch.setattr(plotting, "save_film", lambda animation, path: drawn.update({path.name: animation}))
+    monkeypatch.setattr(plotting, "save_animation", lambda animation, path: drawn.update({path.name: animation}))
     objects = np.zeros((3, 4, 4, 2), bool)
     objects[:, :2, :2, 0] = objects[:, 2:, 2:, 1] = True
     background = ~objects.any(-1, keepdims=True)

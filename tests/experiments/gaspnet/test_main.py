@@ -29,7 +29,13 @@ def test_a_run_reports_every_step(workdir):
         assert {model: np.shape(by_model[model]["values"]) for model in by_model} == {
             "gaspnet": (2, 2), "baseline": (2, 1),
         }  # fmt: skip
-        assert set(summary["results"][split]) == {"accuracy", "exact", "synchrony", "plain_accuracy", "plain_exact"}
+        assert set(summary["results"][split]) == {
+            "accuracy",
+            "exact_match",
+            "synchrony",
+            "plain_accuracy",
+            "plain_exact_match",
+        }
     drawn = {path.stem for path in (workdir / "figures").glob("*.png")}
     assert drawn >= {"levels_salt_pepper", "phases_gaspnet_test", "over_time_test", "over_time_best_test"}
     assert [path.name for path in (workdir / "figures").glob("*.gif")] == ["animation_gaspnet.gif"]
@@ -41,7 +47,7 @@ def test_every_step_is_compared_with_the_baseline(workdir):
     assert [(t["split"], t["metric"], t["step"]) for t in tests] == [
         (split, metric, step)
         for split in ("test", "salt_pepper0.1")
-        for metric in ("accuracy", "exact")
+        for metric in ("accuracy", "exact_match")
         for step in (1, 2)
     ]
     assert (workdir / "steps.md").read_text().count("| gaspnet |") == 4
@@ -90,7 +96,7 @@ def test_experiments_run(name, tmp_path):
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["models"] == [model] and not summary["missing"]
     results = summary["results"][split]
-    for metric in ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact"):
+    for metric in ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact_match"):
         mean = results[metric][model]["mean"]
         assert len(mean) == (1 if model == "baseline" else 2) and all(0 <= value <= 1 for value in mean)
     drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}

@@ -24,7 +24,7 @@ def test_losses_and_accuracies():
     }  # fmt: skip
     two_hot = jnp.eye(10)[:1] + jnp.eye(10)[1:2]
     assert_close(task.cross_entropy("multi_hot", jnp.zeros((1, 10)), two_hot), np.log([2.0]), 1e-6)
-    assert set(task.accuracies("multi_hot", jnp.zeros((1, 10)), two_hot)) == {"accuracy", "exact"}
+    assert set(task.accuracies("multi_hot", jnp.zeros((1, 10)), two_hot)) == {"accuracy", "exact_match"}
 
 
 def named(logits, targets):
@@ -69,6 +69,6 @@ def test_loss_and_scores_are_of_their_steps(experiment):
     assert_close(scores["accuracy"], accuracy[1:].T, 1e-6)
     assert_close(scores["synchrony"], synchrony[1:].T, 1e-5)
     assert_close(scores["plain_accuracy"], named(plain, batch["targets"]), 1e-6)
-    parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact")
+    parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact_match")
     shapes = {"synchrony": (32, 3)} | dict.fromkeys(parts, (32, 3)) | {f"plain_{name}": (32,) for name in parts}
     assert {name: value.shape for name, value in scores.items()} == shapes

@@ -67,7 +67,7 @@ def groups(*models):
 def drawn(monkeypatch):
     """Figures and animations by the names of their files, with nothing written."""
     figures = {}
-    for save in ("save", "save_film"):
+    for save in ("save", "save_animation"):
         monkeypatch.setattr(plotting, save, lambda figure, path: figures.__setitem__(path.name, figure))
     return figures
 
@@ -84,17 +84,17 @@ def test_each_picture_where_its_sets_were_measured(tmp_path, drawn):
     write(tmp_path, MODELS, lambda split: split == "test")
     scores.draw(run(tmp_path))
     assert not drawn
-    write(tmp_path, MODELS, metrics=("accuracy", "exact"))
+    write(tmp_path, MODELS, metrics=("accuracy", "exact_match"))
     scores.draw(run(tmp_path))
     expected = {
-        f"{kind}_{m}" for kind in ("digits", "digits_difference", "trained_tested") for m in ("accuracy", "exact")
+        f"{kind}_{m}" for kind in ("digits", "digits_difference", "trained_tested") for m in ("accuracy", "exact_match")
     }
     expected |= {"moving", "moving_3_digits", "more_steps", "more_steps_3_digits"}
     assert set(drawn) == {f"{name}.png" for name in expected}
 
 
 def test_scores_and_chance_against_the_number_of_digits(tmp_path, drawn):
-    write(tmp_path, MODELS, metrics=("accuracy", "exact"))
+    write(tmp_path, MODELS, metrics=("accuracy", "exact_match"))
     scores.draw(run(tmp_path))
     two, three = drawn["digits_accuracy.png"].axes
     assert (two.get_title(), three.get_title()) == ("trained on 2 digits", "trained on 3 digits")

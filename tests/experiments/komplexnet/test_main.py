@@ -45,13 +45,13 @@ def test_summary_has_every_model_split_and_step(workdir):
     summary = json.loads((workdir / "before.json").read_text())
     assert tuple(summary["models"]) == SHOWN
     assert summary["splits"] == [*SETS, *(f"{split} (trained on 3 digits)" for split in SETS)]
-    for split, metric in itertools.product(SETS, ("accuracy", "exact", "synchrony")):
+    for split, metric in itertools.product(SETS, ("accuracy", "exact_match", "synchrony")):
         (statistics,) = summary["results"][split][metric].values()
         assert np.shape(statistics["values"]) == (2, 3) and statistics["seeds"] == [0, 1]
     for split in SETS:
         three = summary["results"][f"{split} (trained on 3 digits)"]
         assert [(metric, *by_model) for metric, by_model in three.items()] == [
-            ("accuracy", "real+digits3"), ("exact", "real+digits3"),
+            ("accuracy", "real+digits3"), ("exact_match", "real+digits3"),
         ]  # fmt: skip
         assert np.shape(three["accuracy"]["real+digits3"]["values"]) == (2, 1)
     levels = [summary["chance"][split]["accuracy"] for split in ("test", "test (trained on 3 digits)")]

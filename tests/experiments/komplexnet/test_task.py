@@ -149,7 +149,7 @@ def test_a_video_is_one_step_per_frame_from_the_state_of_the_frame_before(name, 
         logits.append(out.logits[0])
     expected = metrics.multi_label_scores(jnp.stack(logits), videos["targets"])
     found = jax.jit(made.evaluate_on("moving"))(params, videos, KEYS)
-    assert set(found) == {"accuracy", "exact"}
+    assert set(found) == {"accuracy", "exact_match"}
     for metric, values in found.items():
         np.testing.assert_array_equal(values, expected[metric].T)
 

@@ -101,7 +101,7 @@ def test_shorthand_that_is_no_model(text):
         ("model.hidden", (4, 0)),
         ("model.dt", float("nan")),
         ("model.omega_start", "zero"),
-        ("model.memory", "none"),
+        ("model.gradient", "none"),
     ],
 )
 def test_values_out_of_range_are_named(entry, value):

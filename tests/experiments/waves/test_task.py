@@ -11,9 +11,9 @@ from flax import linen as nn
 from experiments.waves import task
 from experiments.waves.specs import FAMILY
 from oscnets import analysis
-from oscnets.dynamics.stencil import from_inner, to_inner
-from oscnets.models import Segmentation
-from oscnets.models.segmenters import DoubleConv
+from oscnets._products.layout import from_chwb, to_chwb
+from oscnets.models import Features
+from oscnets.models.unet import DoubleConv
 from tests.experiments.families import config_of, tables
 from tests.helpers import assert_close, random_like
 
@@ -22,9 +22,11 @@ class TwoConvs(nn.Module):
     """A part of a U-Net: batch norms, without what takes long to compile."""
 
     @nn.compact
-    def __call__(self, images, *, train, pixel_loss, targets):
-        logits = from_inner(DoubleConv(4)(to_inner(images), train=train), (len(images),))
-        return Segmentation(logits, loss=pixel_loss(logits, targets).mean())
+    def features(self, images, *, train):
+        return Features(from_chwb(DoubleConv(4)(to_chwb(images), train=train), (len(images),)))
+
+    def classify_pixels(self, features):
+        return features
 
 
 def test_running_statistics_move_as_batch_norm_says():
@@ -33,7 +35,7 @@ def test_running_statistics_move_as_batch_norm_says():
     network, optimizer = TwoConvs(), task.make_task(config_of(FAMILY, "smoke"), model).optimizer
     rng = np.random.default_rng(1)
     batch = {"images": rng.uniform(size=(3, 5, 5, 2)).astype(np.float32), "labels": rng.integers(0, 4, (3, 5, 5))}
-    call = {"train": True, "pixel_loss": optax.softmax_cross_entropy_with_integer_labels, "targets": batch["labels"]}
+    call = {"train": True, "method": "features"}
     variables = random_like(lambda: network.init(jax.random.key(0), batch["images"], **call))
     loss = jax.jit(jax.value_and_grad(partial(task.normalized_loss, network), has_aux=True))
     (value, _), gradients = loss(variables, batch, None)
@@ -42,7 +44,7 @@ def test_running_statistics_move_as_batch_norm_says():
 
     def plain(params):
         out, moved = network.apply({**variables, "params": params}, batch["images"], mutable="batch_stats", **call)
-        return out.loss, moved
+        return optax.softmax_cross_entropy_with_integer_labels(out.pixels, batch["labels"]).mean(), moved
 
     (expected, moved), of_params = jax.jit(jax.value_and_grad(plain, has_aux=True))(variables["params"])
     assert_close(value, expected, 1e-6)

@@ -116,11 +116,11 @@ def test_strength_that_is_known_need_not_be_summed_again(known):
 
     def both(*args):
         first = [x[:, :known] for x in args[1:]]
-        still = jnp.abs(agreement.coupling(*args[1:], LAYERS, GAINS)[:, :known, :known]).sum(-1)
+        cached_strength = jnp.abs(agreement.coupling(*args[1:], LAYERS, GAINS)[:, :known, :known]).sum(-1)
         if known == 12:  # the whole of the first layer, as its own strength
-            still = agreement.strength(*first, LAYERS[:1], GAINS)
+            cached_strength = agreement.strength(*first, LAYERS[:1], GAINS)
         step = lambda **options: agreement.attention_step(*args, LAYERS, GAINS, rate=0.3, **options)  # noqa: E731
-        return [jnp.sum(target * jnp.sin(x)) for x in (step(still=still), step())]
+        return [jnp.sum(target * jnp.sin(x)) for x in (step(cached_strength=cached_strength), step())]
 
     with float64():
         found, expected = (

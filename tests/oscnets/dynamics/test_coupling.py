@@ -40,7 +40,7 @@ def naive(field, kernel, uniform):
 
 
 def apply(field, kernel, uniform, method):
-    prepared = coupling.prepare(kernel, field.shape[:2], uniform=uniform, method=method)
+    prepared = coupling.prepare_kernel(kernel, field.shape[:2], uniform=uniform, method=method)
     return coupling.neighbourhood_sum(field, prepared)
 
 
@@ -93,7 +93,7 @@ def test_kernels_of_a_vmap_equal_each_alone(method):
 
 def test_a_prepared_kernel_passes_through_transformations():
     field, kernel = arrays(*SHAPES[0])
-    prepared = jax.jit(lambda kernel: coupling.prepare(kernel, (6, 5), uniform=0.5, method="fft"))(kernel)
+    prepared = jax.jit(lambda kernel: coupling.prepare_kernel(kernel, (6, 5), uniform=0.5, method="fft"))(kernel)
     step = lambda total, prepared: (total + coupling.neighbourhood_sum(field, prepared), None)  # noqa: E731
     twice = jax.tree.map(lambda x: jnp.stack([x, x]), prepared)
     total, _ = jax.lax.scan(step, jnp.zeros((6, 5, 3, 2)), twice)
@@ -102,7 +102,7 @@ def test_a_prepared_kernel_passes_through_transformations():
 
 def test_auto_is_one_of_the_methods():
     field, kernel = arrays(*SHAPES[0])
-    assert coupling.choose((6, 5)) == "transform" and coupling.choose((6, 129)) == "fft"
+    assert coupling.choose_method((6, 5)) == "transform" and coupling.choose_method((6, 129)) == "fft"
     assert_close(apply(field, kernel, 0.0, "auto"), naive(field, kernel, 0.0)[0], 1e-5)
 
 
@@ -117,11 +117,11 @@ def test_auto_is_one_of_the_methods():
 )
 def test_bad_kernels_and_methods(shape, method, message):
     with pytest.raises(ValueError, match=message):
-        coupling.prepare(jnp.zeros(shape), (8, 8), method=method)
+        coupling.prepare_kernel(jnp.zeros(shape), (8, 8), method=method)
 
 
 @pytest.mark.parametrize("shape", [(8, 7, 2, 3), (8, 8, 1, 3), (8, 8, 2)])
 def test_another_field_than_prepared_for(shape):
-    prepared = coupling.prepare(jnp.zeros((3, 3, 2, 1)), (8, 8))
-    with pytest.raises(ValueError, match=rf"\(8, 8, 2, 'N'\), got shape {re.escape(str(shape))}"):
+    prepared = coupling.prepare_kernel(jnp.zeros((3, 3, 2, 1)), (8, 8))
+    with pytest.raises(ValueError, match=rf"\(8, 8, 2, 'B'\), got shape {re.escape(str(shape))}"):
         coupling.neighbourhood_sum(jnp.zeros(shape), prepared)

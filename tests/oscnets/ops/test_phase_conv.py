@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 from oscnets import ops
-from oscnets.ops.phase_conv import modulate, tap_responses
+from oscnets.ops._phase_conv import modulate, tap_responses
 from tests.helpers import assert_close, assert_finite, assert_gradients, float64, in_float64
 
 # Image, kernel, strides, padding, and what that is before and after each axis.

@@ -33,15 +33,16 @@ def curves(
     legend: bool = True,
     axes: Axes | None = None,
 ) -> Figure:
-    """Mean over seeds with a band of one standard deviation, a model a line.
+    """Mean over seeds with a band of one standard deviation; one line per model.
 
     Args:
-        values: a model name each (S, T), seeds by steps, or (S,) or (S, 1) for a model without time. NaN is left out; a
-            model of nothing but NaN is not drawn.
-        positions: (T,) where the values lie; 1 to T by default. styles: from `model_styles`, of `values` by default.
-        chance: level of a dotted line, or (positions, levels) where it is not the same everywhere.
-        marks: vertical lines, by what they mark. zero: a thin line there, for differences.
-        across: draw a model without time as a dashed line across, else as a point.
+        values: model name -> (S, T), seeds by steps, or (S,) or (S, 1) for a model without time. NaN is left out; a
+            model with nothing but NaN is not drawn.
+        positions: model name -> (T,), the x of the values; 1 to T by default. styles: from `model_styles`, of `values`
+            by default.
+        chance: level of a dotted line, or (positions, levels) where it depends on x.
+        marks: label -> x of a vertical line. zero: whether to draw a thin line at 0, for differences.
+        across: whether a model without time is a dashed line across, instead of a point.
     """
     axes = new_figure(5.0, 3.6).add_subplot() if axes is None else axes
     styles = model_styles(list(values)) if styles is None else styles
@@ -73,7 +74,7 @@ def curve_grid(rows: Sequence[Sequence[Mapping[str, Any] | None]], *, models: Se
 
     Args:
         rows: of panels, each the arguments of `curves`, or None for an empty place; all rows of one length.
-        models: the names in their order, which styles and legend follow. title: headline.
+        models: names in the order of styles and legend. title: headline.
     """
     from matplotlib.ticker import MaxNLocator
 

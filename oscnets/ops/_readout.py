@@ -1,10 +1,10 @@
-"""What is read from a time series of states: one vector of features a pixel (Jacobs et al., 2025).
+"""Readouts of a time series of states: one vector of features per pixel (Jacobs et al., 2025).
 
     last    the state after the last step          mean, max   over time
-    fft     modulus of the discrete Fourier transform over time, T/2 + 1 bins a channel
+    fft     modulus of the discrete Fourier transform over time, T/2 + 1 bins per channel
     linear  a learned map from T steps to T/2 + 1 bins, without bias, the same for all channels
 
-Features are ordered bin by bin, and channel by channel within a bin. The inner layout has features first.
+Features are ordered bin by bin, and channel by channel within a bin.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _HIGHEST = lax.Precision.HIGHEST
 
 
 def num_bins(how: How, length: int) -> int:
-    """Features a channel of a readout from `length` steps: length // 2 + 1 for fft and linear, else 1.
+    """Features per channel of a readout from `length` steps: length // 2 + 1 for fft and linear, else 1.
 
     Raises:
         ValueError: an unknown readout, or a length below 1.
@@ -56,11 +56,11 @@ def readout(states: Array, how: How, axis: int = 0, *, kernel: Array | None = No
     if states.ndim < 2 or not -states.ndim <= axis < states.ndim or axis % states.ndim == states.ndim - 1:
         raise ValueError(f"states must be (..., C) with time at another axis, got {states.shape} and axis {axis}")
     states = jnp.moveaxis(jnp.moveaxis(states, axis, 0), -1, 1)
-    return jnp.moveaxis(inner_readout(states, how, kernel), 0, -1)
+    return jnp.moveaxis(readout_tchwb(states, how, kernel), 0, -1)
 
 
-def inner_readout(states: Array, how: How, kernel: Array | None = None) -> Array:
-    """`readout` in the inner layout: (T, C, ...) -> (bins * C, ...)."""
+def readout_tchwb(states: Array, how: How, kernel: Array | None = None) -> Array:
+    """`readout` in the layout (T, C, H, W, B), or with other axes after C: (T, C, ...) -> (bins * C, ...)."""
     length, _, *pixels = states.shape
     check_kernel(how, length, kernel)
     if how == "last":
@@ -96,39 +96,43 @@ def check_kernel(how: How, length: int, kernel: Array | None) -> None:
 
 
 class Streaming(NamedTuple):
-    """A readout that takes states as they come and stores none of them.
+    """A readout as a streaming reduction over time, for `oscnets.dynamics.unroll(..., reduce=)`: it stores no states.
 
     Attributes:
-        start: (a state) -> accumulator; the state tells shape and dtype.
-        add: (kernel, accumulator, state, t) -> accumulator.
+        weights: the time kernel (T, bins) of a linear readout, else None.
+        start: (a state) -> accumulator; only the state's shape and type are used.
+        add: (weights, accumulator, state, t) -> accumulator.
         finish: (accumulator) -> features.
-        contribution: (kernel, last accumulator, state, t) -> the part of the features that is this step's.
+        contribution: (weights, last accumulator, state, t) -> what step t adds to the features.
     """
 
+    weights: Array | None
     start: Callable[[Array], Any]
     add: Callable[[Array | None, Any, Array, Array], Any]
     finish: Callable[[Any], Array]
     contribution: Callable[[Array | None, Any, Array, Array], Array]
 
 
-def streaming_readout(how: How, length: int) -> Streaming:
-    """The readout in the inner layout, summed up over time: states (C, ...), features (bins * C, ...).
+def streaming_readout(how: How, length: int, *, kernel: Array | None = None) -> Streaming:
+    """The readout as a streaming reduction: states (C, ...) one after another, features (bins * C, ...).
 
     Args:
-        how: last, mean, max or linear. The Fourier transform would need two numbers a bin, as many as there are states.
-            Of equal maxima the first takes the gradient.
+        how: last, mean, max or linear. The Fourier transform would need two numbers per bin, as many as there are
+            states. Of equal maxima the first takes the gradient.
         length: T.
+        kernel: (T, bins), for linear and for nothing else.
 
     Raises:
-        ValueError: fft, or an unknown readout.
+        ValueError: fft, an unknown readout, a kernel that is missing, unwanted or of another length.
     """
-    num_bins(how, length)
+    check_kernel(how, length, kernel)
     if how == "fft":
         raise ValueError("the fft of a time series cannot be streamed in less memory than its states need")
     if how == "max":
-        return Streaming(_max_start, _max_add, lambda acc: acc[0], _max_contribution)
+        return Streaming(None, _max_start, _max_add, _max_finish, _max_contribution)
     share = {"last": partial(_last, length), "mean": partial(_mean, length), "linear": _linear}[how]
     return Streaming(
+        weights=kernel,
         start=partial(_sum_start, how, length),
         add=lambda kernel, acc, state, t: acc + share(kernel, state, t),
         finish=lambda acc: acc,
@@ -160,6 +164,10 @@ def _max_start(state: Array) -> tuple[Array, Array]:
 def _max_add(_: None, acc: tuple[Array, Array], state: Array, t: Array) -> tuple[Array, Array]:
     largest, when = acc
     return jnp.where(state > largest, state, largest), jnp.where(state > largest, t, when)
+
+
+def _max_finish(acc: tuple[Array, Array]) -> Array:
+    return acc[0]
 
 
 def _max_contribution(_: None, acc: tuple[Array, Array], state: Array, t: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Phases as they move."""
+"""Animations of phases over the steps of the dynamics."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oscnets.plotting.canvas import Film, check_rank, new_figure, show_picture
+from oscnets.plotting.canvas import Animation, check_rank, new_figure, show_picture
 from oscnets.plotting.colours import mask_image, phase_image, strongest_channel
 from oscnets.plotting.phases import colour_strip, polar_phases
 
 
-def phase_film(
+def phase_animation(
     images: ArrayLike,
     masks: ArrayLike,
     phases: ArrayLike,
@@ -20,11 +20,11 @@ def phase_film(
     *,
     names: Sequence[str] | None = None,
     title: str = "",
-) -> Film:
-    """A column a scene, a frame a step: input, digits, phase map, the phases on the circle.
+) -> Animation:
+    """One column per scene, one frame per step: input, digits, phase map, the phases on the circle.
 
-    The phase map shows at each pixel the phase of its strongest channel as hue, and that channel's amplitude as
-    brightness. The headline says the step.
+    The phase map shows at each pixel the phase of its strongest channel as hue, and the amplitude of that channel as
+    brightness. The headline shows the step.
 
     Args:
         images: (N, H, W) or (N, H, W, 1 or 3), in [0, 1]. masks: (N, H, W, G).
@@ -57,10 +57,10 @@ def phase_film(
             maps[scene].images[0].set_data(picture)
             circles[scene].clear()
             polar_phases(phases[scene, frame], amplitude[scene], masks[scene], axes=circles[scene])
-        circles[0].set_ylabel("phases, a ring a digit;\nr: order parameter", fontsize=9, labelpad=18)
+        circles[0].set_ylabel("phases, one ring per digit;\nr: order parameter", fontsize=9, labelpad=18)
         figure.suptitle(f"{title}{', ' if title else ''}step {frame + 1} of {length}")
 
     show(0)
     figure.canvas.draw()
-    figure.set_layout_engine("none")  # so that nothing moves from frame to frame but the phases
-    return Film(figure, show, length)
+    figure.set_layout_engine("none")  # so that only the phases move from frame to frame
+    return Animation(figure, show, length)

@@ -1,11 +1,11 @@
 """Layers whose weights are modulated by the phases at their two ends (GASPnet).
 
 Equation numbers are those of Alamia, Muzellec, Serre and VanRullen (2025). Each connection is scaled by
-1 + strength cos(phase_out - phase_in): up to doubled in phase, down to silenced in antiphase at strength 1.
+1 + strength cos(phase_out - phase_in): at strength 1 doubled in phase and 0 in antiphase.
 
 `phase_conv` is one call of XLA's convolution. Inside a loop on a CPU that is twenty times slower than products, and a
 vmap over kernels makes it a grouped one. `tap_responses` and `modulate` are the same in two parts, of which only the
-second needs phases: a third of the multiplications, and none but a few a pixel where the input is constant in time.
+second needs phases: a third of the multiplications, and only a few per pixel where the input is constant in time.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,8 +44,8 @@ def phase_conv(
         phase_out: (..., H', W') radians, at the output's resolution.
         strength: alpha; 0 is the plain convolution, bit for bit (to rounding where it is traced).
         strides: one for both axes, or one each.
-        padding: with zeros. "SAME" as in XLA: H' = ceil(H / stride), an odd pixel goes after the image (so that with a
-            stride it is not PyTorch's half a kernel on either side: that is `kh // 2`); "VALID"; one number, one for
+        padding: with zeros. "SAME" as in XLA: H' = ceil(H / stride), an odd pixel goes after the image (with a stride
+            this is not PyTorch's half a kernel on either side, which is `kh // 2`); "VALID"; one number, one for
             each axis, or a pair (before, after) for each axis.
         bias: (C_out,), not modulated; None is none.
 
@@ -53,7 +53,7 @@ def phase_conv(
         (..., H', W', C_out).
 
     Raises:
-        ValueError: shapes that do not fit together, another padding.
+        ValueError: shapes that do not fit together, an unknown padding.
     """
     x, kernel, phase_in, phase_out = map(jnp.asarray, (x, kernel, phase_in, phase_out))
     _check_conv(x, kernel, phase_in)
@@ -72,7 +72,7 @@ def phase_conv(
     if _is_zero(strength):
         return _biased(conv(batch).reshape(*lead, *size, -1), bias)
     sine, cosine = (part.reshape(*batch.shape[:3], 1) for part in sincos(phase_in))
-    # Stored before they are joined, because XLA would make all three for each element.
+    # Stored before they are joined, because XLA would compute all three for each element.
     thrice = jnp.concatenate(lax.optimization_barrier((batch, batch * cosine, batch * sine)))
     parts = conv(thrice).reshape(3, *lead, *size, -1)
     return _biased(_combine(parts, phase_out[..., None], strength), bias)
@@ -117,10 +117,10 @@ def phase_dense(
     return _biased(_modulated(product, x, phase_in, phase_out, strength), bias)
 
 
-def inner_phase_dense(
+def phase_dense_cnb(
     x: Array, kernel: Array, bias: Array, phase_in: Array | None, phase_out: Array | None, strength: Array | float
 ) -> Array:
-    """`phase_dense` batch last, of positions whose channels share a phase.
+    """Equation 2 in the layout (C, n, B): n positions or nodes, whose channels share a phase.
 
     Args:
         x: (C, n, B), flattened channels first.
@@ -142,10 +142,10 @@ def inner_phase_dense(
 
 
 def tap_responses(x: Array, kernel: Array) -> Array:
-    """What each tap of a kernel adds to a convolution of stride 1, zero padded by half the kernel.
+    """Contribution of each tap of a kernel to a convolution of stride 1, zero padded by half the kernel.
 
     Args:
-        x: (C_in, H, W, B): channels first, batch last.
+        x: (C_in, H, W, B).
         kernel: (kh, kw, C_in, C_out), odd sizes.
 
     Returns:
@@ -168,7 +168,7 @@ def modulate(
     kernel_size: tuple[int, int],
     strength: Array | float,
 ) -> Array:
-    """Equation 1 from the responses of its taps, at no matrix product.
+    """Equation 1 from the responses of its taps, without a matrix product; this is what GASPnet runs.
 
     Args:
         responses: (kh kw, C_out, H, W, B), see `tap_responses`.
@@ -179,7 +179,7 @@ def modulate(
     Returns:
         (C_out, H, W, B).
     """
-    # Stored, because XLA would make sines anew for every tap, and weights for every channel.
+    # Stored, because XLA would recompute sines for every tap, and weights for every channel.
     sender, receiver = lax.optimization_barrier((jnp.stack(sincos(phase_in)), jnp.stack(sincos(phase_out))))
     (of_sine, of_cosine), shifted = receiver, _shifts(sender, *kernel_size)
     aligned = shifted[:, 0] * of_sine + shifted[:, 1] * of_cosine
@@ -189,7 +189,7 @@ def modulate(
 @jax.custom_vjp
 def _weighted_sum(weights: Array, responses: Array) -> Array:
     """sum_t weights[t] responses[t]: (t, H, W, B) and (t, C, H, W, B) -> (C, H, W, B)."""
-    # Written out: as a sum over an axis it takes XLA a hundred times as long.
+    # Not a sum over an axis, which takes XLA a hundred times as long.
     return sum(weight * response for weight, response in zip(weights, responses, strict=True))
 
 
@@ -197,10 +197,10 @@ def _weighted_sum_forward(weights, responses):
     return _weighted_sum(weights, responses), (weights, responses)
 
 
-def _weighted_sum_backward(residuals, cotangent):
-    # As autodiff has it, but each tap's part where it belongs instead of padded to the size of all and added.
+def _weighted_sum_backward(residuals, ct_out):
+    # As automatic differentiation has it, but each tap's part is written in place instead of padded and added.
     weights, responses = residuals
-    return (responses * cotangent).sum(1), weights[:, None] * cotangent
+    return (responses * ct_out).sum(1), weights[:, None] * ct_out
 
 
 _weighted_sum.defvjp(_weighted_sum_forward, _weighted_sum_backward)
@@ -232,7 +232,7 @@ def _biased(y: Array, bias: Array | None) -> Array:
 
 
 def _is_zero(strength: Array | float) -> bool:
-    """Whether it is known to be 0. In a larger product even the plain third may be summed in another order."""
+    """Whether it is 0 and not traced. In a larger product even the plain third may be summed in another order."""
     return not isinstance(strength, jax.core.Tracer) and bool(np.all(np.asarray(strength) == 0))
 
 

@@ -1,7 +1,7 @@
 """Convolutions as matrix products.
 
 XLA's own convolutions are slow inside a loop on a CPU, in their gradients, and when each seed of a vmap has kernels of
-its own; products are fast everywhere. The inner layout is (H, W, C, N), batch last.
+its own; products are fast everywhere. The layout is `hwcb`, (H, W, C, B).
 """
 
 from collections.abc import Callable
@@ -10,34 +10,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jax import Array, lax
 
 _HIGHEST = lax.Precision.HIGHEST
 
 
-def conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
-    """Cross-correlation, zero padded by half the kernel, as PyTorch's `Conv2d(padding=k // 2)`.
-
-    Args:
-        x: (..., H, W, C_in); H and W divisible by `strides`.
-        kernel: (kh, kw, C_in, C_out), odd sizes.
-        strides: the same along both axes.
-
-    Returns:
-        (..., H / strides, W / strides, C_out).
-
-    Raises:
-        ValueError: ranks or channels that do not fit, an even kernel, a size that the stride does not divide.
-    """
-    if x.ndim < 3:
-        raise ValueError(f"x must be (..., H, W, C_in), got shape {x.shape}")
-    lead = x.shape[:-3]
-    inner = inner_conv(jnp.moveaxis(x.reshape(-1, *x.shape[-3:]), 0, -1), kernel, strides=strides)
-    return jnp.moveaxis(inner, -1, 0).reshape(*lead, *inner.shape[:-1])
-
-
-def inner_conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
-    """`conv` in the inner layout: (H, W, C_in, N) -> (H / strides, W / strides, C_out, N)."""
+def conv_hwcb(x: Array, kernel: Array, *, strides: int = 1) -> Array:
+    """`oscnets.ops.conv` in this layout: (H, W, C_in, B) -> (H / strides, W / strides, C_out, B)."""
     _check(x, kernel)
     if x.shape[0] % strides or x.shape[1] % strides:
         raise ValueError(f"image of {x.shape[0]} x {x.shape[1]} is not divisible by the stride {strides}")
@@ -48,37 +28,35 @@ def inner_conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
 
 def _check(x: Array, kernel: Array) -> None:
     if x.ndim != 4:
-        raise ValueError(f"x must be (H, W, C_in, N), got shape {x.shape}")
+        raise ValueError(f"x must be (H, W, C_in, B), got shape {x.shape}")
     if kernel.ndim != 4 or x.shape[2] != kernel.shape[2]:
         raise ValueError(f"kernel must be (kh, kw, {x.shape[2]}, C_out) for {x.shape[2]} channels, got {kernel.shape}")
     if kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
         raise ValueError(f"kernel must have odd height and width, got {kernel.shape[0]} x {kernel.shape[1]}")
 
 
-def inner_conv_transpose(x: Array, kernel: Array, *, strides: int = 2) -> Array:
-    """Transposed convolution in the inner layout: (H, W, C_in, N) -> (strides H, strides W, C_out, N).
+def conv_transpose_hwcb(x: Array, kernel: Array, *, strides: int = 2) -> Array:
+    """Transposed convolution: (H, W, C_in, B) -> (strides H, strides W, C_out, B).
 
-    The adjoint in the image of the strided `inner_conv` whose kernel is this one with its channels swapped; PyTorch's
+    The adjoint in the image of the strided `conv_hwcb` whose kernel is this one with its channels swapped; PyTorch's
     `ConvTranspose2d(stride=s, padding=k // 2, output_padding=s - 1)`. Computed as one convolution at the lower
     resolution that gives all `strides` squared pixels of an output cell at once.
 
     Args:
-        x: (H, W, C_in, N).
-        kernel: (kh, kw, C_in, C_out), odd sizes: what one input pixel adds around its place.
+        x: (H, W, C_in, B).
+        kernel: (kh, kw, C_in, C_out), odd sizes; one input pixel adds its value times this around its place.
         strides: the same along both axes.
 
     Raises:
         ValueError: ranks or channels that do not fit, an even kernel.
     """
     _check(x, kernel)
-    cells, origin = zip(*(_cell_taps(k, strides) for k in kernel.shape[:2]), strict=True)
+    taps, origin = zip(*(_cell_taps(k, strides) for k in kernel.shape[:2]), strict=True)
     # One row of zeros at the end stands for the taps that fall outside the kernel.
-    kernel = jnp.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)])[cells[0]][:, :, cells[1]]
-    kernel = kernel.transpose(0, 2, 4, 1, 3, 5)  # (taps_h, taps_w, C_in, s, s, C_out)
-    c_out, (height, width, _, batch) = kernel.shape[-1], x.shape
-    out = _shifted_sum(x, kernel.reshape(*kernel.shape[:3], -1), origin)
-    out = out.reshape(height, width, strides, strides, c_out, batch).transpose(0, 2, 1, 3, 4, 5)
-    return out.reshape(strides * height, strides * width, c_out, batch)
+    kernel = jnp.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)])[taps[0]][:, :, taps[1]]
+    kernel = rearrange(kernel, "taps_h a taps_w b i o -> taps_h taps_w i (a b o)")
+    cells = _shifted_sum(x, kernel, origin)
+    return rearrange(cells, "h w (a b o) n -> (h a) (w b) o n", a=strides, b=strides)
 
 
 def _cell_taps(size: int, stride: int) -> tuple[np.ndarray, int]:
@@ -90,10 +68,8 @@ def _cell_taps(size: int, stride: int) -> tuple[np.ndarray, int]:
 
 
 def _space_to_depth(x: Array, stride: int) -> Array:
-    """(H, W, C, N) -> (H/s, W/s, s s C, N)."""
-    height, width, channels, batch = x.shape
-    x = x.reshape(height // stride, stride, width // stride, stride, channels, batch).transpose(0, 2, 1, 3, 4, 5)
-    return x.reshape(height // stride, width // stride, stride * stride * channels, batch)
+    """(H, W, C, B) -> (H/s, W/s, s s C, B)."""
+    return rearrange(x, "(h a) (w b) c n -> h w (a b c) n", a=stride, b=stride)
 
 
 def _strided_kernel(kernel: Array, stride: int) -> tuple[Array, tuple[int, int]]:
@@ -103,8 +79,8 @@ def _strided_kernel(kernel: Array, stride: int) -> tuple[Array, tuple[int, int]]
     before = [o * stride - k // 2 for o, k in zip(origin, kernel.shape[:2], strict=True)]
     pads = [(b, t * stride - b - k) for b, t, k in zip(before, taps, kernel.shape[:2], strict=True)]
     kernel = jnp.pad(kernel, [*pads, (0, 0), (0, 0)])
-    kernel = kernel.reshape(taps[0], stride, taps[1], stride, *kernel.shape[2:]).transpose(0, 2, 1, 3, 4, 5)
-    return kernel.reshape(*taps, -1, kernel.shape[-1]), tuple(origin)
+    kernel = rearrange(kernel, "(taps_h a) (taps_w b) i o -> taps_h taps_w (a b i) o", a=stride, b=stride)
+    return kernel, tuple(origin)
 
 
 def _shifted_sum(x: Array, kernel: Array, origin: tuple[int, int]) -> Array:
@@ -132,12 +108,12 @@ def _patchwise(gather: Callable[[Array], Array], x: Array, matrix: Array) -> Arr
 
 @jax.custom_vjp
 def _pixelwise(x: Array, matrix: Array) -> Array:
-    """(H, W, C_in, N) times (C_in, C_out) at every pixel."""
+    """(H, W, C_in, B) times (C_in, C_out) at every pixel."""
     return _at_pixels(x, matrix.T)
 
 
 def _at_pixels(x: Array, matrix: Array) -> Array:
-    """(H, W, C, N) times (M, C): a batched product, which leaves the axes in their order."""
+    """(H, W, C, B) times (M, C): a batched product, which leaves the axes in their order."""
     pixels = x.shape[0] * x.shape[1]
     matrix = jnp.broadcast_to(matrix, (pixels, *matrix.shape))
     out = lax.dot_general(matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
@@ -148,11 +124,11 @@ def _pixelwise_forward(x, matrix):
     return _pixelwise(x, matrix), (x, matrix)
 
 
-def _pixelwise_backward(residuals, cotangent):
-    # As autodiff has it, but with each matrix oriented as XLA's fast product on a CPU wants it.
+def _pixelwise_backward(residuals, ct_out):
+    # As automatic differentiation has it, but each matrix is oriented as XLA's fast product on a CPU needs it.
     x, matrix = residuals
-    of_matrix = jnp.einsum("hwin,hwon->hwio", x, cotangent, precision=_HIGHEST).sum((0, 1))
-    return _at_pixels(cotangent, matrix), of_matrix
+    ct_matrix = jnp.einsum("hwin,hwon->hwio", x, ct_out, precision=_HIGHEST).sum((0, 1))
+    return _at_pixels(ct_out, matrix), ct_matrix
 
 
 _pixelwise.defvjp(_pixelwise_forward, _pixelwise_backward)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets.dynamics.stencil import from_inner, stencil_sum, to_inner
+from oscnets._products.layout import from_chwb, to_chwb
+from oscnets._products.stencil import stencil_sum
 from tests.helpers import assert_close, assert_gradients, float64
 
 MODES = {"clamped": "constant", "periodic": "wrap"}
@@ -52,17 +53,17 @@ def test_under_vmap_over_kernels():
 
 def test_layouts_are_each_others_inverse():
     x = np.arange(2 * 3 * 4 * 5 * 6.0).reshape(2, 3, 4, 5, 6)
-    inner = to_inner(x)
+    inner = to_chwb(x)
     assert inner.shape == (6, 4, 5, 6)
     assert inner[1, 2, 3, 5] == x[1, 2, 2, 3, 1]
-    np.testing.assert_array_equal(from_inner(inner, (2, 3)), x)
-    np.testing.assert_array_equal(from_inner(np.stack([inner, inner + 1]), (2, 3))[1], x + 1)
+    np.testing.assert_array_equal(from_chwb(inner, (2, 3)), x)
+    np.testing.assert_array_equal(from_chwb(np.stack([inner, inner + 1]), (2, 3))[1], x + 1)
 
 
 @pytest.mark.parametrize(
     ("field", "kernel", "boundary", "message"),
     [
-        ((2, 5, 4), (3, 3, 2, 2), "clamped", r"field must be \(C_in, H, W, N\), got shape \(2, 5, 4\)"),
+        ((2, 5, 4), (3, 3, 2, 2), "clamped", r"field must be \(C_in, H, W, B\), got shape \(2, 5, 4\)"),
         ((2, 5, 4, 1), (3, 3, 3, 2), "clamped", r"kernel must be \(kh, kw, 2, C_out\).*got \(3, 3, 3, 2\)"),
         ((2, 5, 4, 1), (3, 2, 2, 2), "clamped", "odd height and width, got 3 x 2"),
         ((2, 5, 4, 1), (3, 11, 2, 2), "periodic", r"kernel of \(3, 11\) reaches around an image of \(5, 4\)"),

@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from oscnets import ops
-from oscnets.ops.conv import inner_conv, inner_conv_transpose
+from oscnets._products.conv import conv_hwcb, conv_transpose_hwcb
 from tests.helpers import assert_close, assert_gradients, float64, in_float64
 
 # Image, kernel, channels in and out, stride.
@@ -83,9 +83,9 @@ def test_transposed_convolution_is_the_adjoint(size, strides):
     rng = np.random.default_rng(0)
     kernel, x = rng.normal(size=(*size, 2, 3)), rng.normal(size=(4, 6, 2, 5))
     g = rng.normal(size=(4 * strides, 6 * strides, 3, 5))
-    run = lambda *args: inner_conv_transpose(*args, strides=strides)  # noqa: E731
+    run = lambda *args: conv_transpose_hwcb(*args, strides=strides)  # noqa: E731
     found = in_float64(run, x, kernel)
-    back = in_float64(lambda g, kernel: inner_conv(g, kernel, strides=strides), g, kernel.swapaxes(2, 3))
+    back = in_float64(lambda g, kernel: conv_hwcb(g, kernel, strides=strides), g, kernel.swapaxes(2, 3))
     np.testing.assert_allclose((found * g).sum(), (back * x).sum(), rtol=1e-12)
     with float64():
         assert_gradients(lambda x, kernel: (jnp.sin(run(x, kernel)) * g).mean() * 50, x, kernel, tolerance=1e-6)
@@ -93,6 +93,6 @@ def test_transposed_convolution_is_the_adjoint(size, strides):
 
 def test_transposed_convolution_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"kernel must be \(kh, kw, 2, C_out\) for 2 channels, got \(3, 3, 3, 3\)"):
-        inner_conv_transpose(jnp.zeros((4, 4, 2, 1)), jnp.zeros((3, 3, 3, 3)))
+        conv_transpose_hwcb(jnp.zeros((4, 4, 2, 1)), jnp.zeros((3, 3, 3, 3)))
     with pytest.raises(ValueError, match="odd height and width, got 2 x 3"):
-        inner_conv_transpose(jnp.zeros((4, 4, 2, 1)), jnp.zeros((2, 3, 2, 3)))
+        conv_transpose_hwcb(jnp.zeros((4, 4, 2, 1)), jnp.zeros((2, 3, 2, 3)))

@@ -2,9 +2,9 @@
 
     out[o, y] = sum_{d, i} kernel[d, i, o] field[i, y + d - radius]
 
-a cross-correlation of the same size. What lies beyond the image is 0 (`clamped`) or its other side (`periodic`). The
-inner layout is (C, H, W, N), channels first and batch last: a product over channels then is one matrix product of all
-pixels, and neighbours lie whole rows of the batch apart.
+a cross-correlation of the same size. Beyond the image is 0 (`clamped`) or its other side (`periodic`). The layout is
+`chwb`, (C, H, W, B): a product over channels then is one matrix product of all pixels, and neighbours lie whole rows of
+the batch apart.
 """
 
 import math
@@ -21,20 +21,8 @@ Taps = tuple[int, int]  # along rows and columns
 _HIGHEST = lax.Precision.HIGHEST
 
 
-def to_inner(x: Array) -> Array:
-    """(..., H, W, C) -> (C, H, W, N), N the product of the leading axes."""
-    return x.reshape(-1, *x.shape[-3:]).transpose(3, 1, 2, 0)
-
-
-def from_inner(x: Array, lead: tuple[int, ...]) -> Array:
-    """(C, H, W, N) -> (*lead, H, W, C); axes before those four stay in front."""
-    ahead = x.ndim - 4
-    x = x.transpose(*range(ahead), ahead + 3, ahead + 1, ahead + 2, ahead)
-    return x.reshape(*x.shape[:ahead], *lead, *x.shape[-3:])
-
-
 def check_boundary(boundary: str) -> None:
-    """Raise ValueError for what is no `Boundary`."""
+    """Raise ValueError unless it is a `Boundary`."""
     if boundary not in get_args(Boundary):
         raise ValueError(f"boundary must be one of {', '.join(get_args(Boundary))}, got {boundary!r}")
 
@@ -43,20 +31,20 @@ def stencil_sum(field: Array, kernel: Array, *, boundary: Boundary) -> Array:
     """Apply a small kernel.
 
     Args:
-        field: (C_in, H, W, N).
+        field: (C_in, H, W, B).
         kernel: (kh, kw, C_in, C_out), odd sizes.
-        boundary: what lies beyond the image.
+        boundary: values beyond the image.
 
     Returns:
-        (C_out, H, W, N).
+        (C_out, H, W, B).
 
     Raises:
-        ValueError: ranks or channels that do not fit, an even kernel, one that reaches around the whole image, another
-            word for the boundary.
+        ValueError: ranks or channels that do not fit, a kernel of even size or one that reaches around the whole image,
+            an unknown boundary.
     """
     check_boundary(boundary)
     if field.ndim != 4:
-        raise ValueError(f"field must be (C_in, H, W, N), got shape {field.shape}")
+        raise ValueError(f"field must be (C_in, H, W, B), got shape {field.shape}")
     if kernel.ndim != 4 or kernel.shape[2] != field.shape[0]:
         raise ValueError(f"kernel must be (kh, kw, {field.shape[0]}, C_out) for {field.shape}, got {kernel.shape}")
     if kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
@@ -80,7 +68,7 @@ def _sum(boundary: Boundary, field: Array, kernel: Array) -> Array:
 
 
 def _split(shape: tuple[int, ...]) -> tuple[Taps, Taps]:
-    """Taps (rows, columns) to gather before the product, and to add after it: the way that moves the least numbers."""
+    """Taps (rows, columns) to gather before the product, and to add after it: the way that moves the fewest numbers."""
     height, width, c_in, c_out = shape
     ways = (((height, 1), (1, width)), ((height, width), (1, 1)), ((1, 1), (height, width)))
     return min(ways, key=lambda way: math.prod(way[0]) * c_in + math.prod(way[1]) * c_out)
@@ -95,14 +83,14 @@ def _matrix(kernel: Array) -> Array:
 
 
 def _gather(x: Array, taps: Taps, boundary: Boundary, order: int = 1) -> Array:
-    """(C, H, W, N) -> (taps_h taps_w C, H, W, N): x[y + d - radius] for every tap d, from the last one on if -1."""
+    """(C, H, W, B) -> (taps_h taps_w C, H, W, B): x[y + d - radius] for every tap d, from the last one on if -1."""
     for axis in (2, 1):
         x = jnp.concatenate(_shifts(x, taps[axis - 1], axis, boundary)[::order])
     return x
 
 
 def _scatter(x: Array, taps: Taps, boundary: Boundary, order: int = 1) -> Array:
-    """(taps_h taps_w C, H, W, N) -> (C, H, W, N): the sum over taps d of x_d[y + d - radius], in reverse if -1."""
+    """(taps_h taps_w C, H, W, B) -> (C, H, W, B): the sum over taps d of x_d[y + d - radius], in reverse if -1."""
     for axis in (1, 2):
         n = taps[axis - 1]
         parts = x.reshape(n, -1, *x.shape[1:])
@@ -111,7 +99,7 @@ def _scatter(x: Array, taps: Taps, boundary: Boundary, order: int = 1) -> Array:
 
 
 def _extend(x: Array, radius: int, axis: int, boundary: Boundary) -> Array:
-    """What lies beyond both ends of an axis, added."""
+    """Both ends of an axis extended by what lies beyond them."""
     if not radius:
         return x
     if boundary == "clamped":
@@ -131,25 +119,25 @@ def _sum_forward(boundary, field, kernel):
     return _sum(boundary, field, kernel), (field, kernel)
 
 
-def _sum_backward(boundary, residuals, cotangent):
-    return stencil_gradients(*residuals, cotangent, boundary=boundary)
+def _sum_backward(boundary, residuals, ct_out):
+    return stencil_gradients(*residuals, ct_out, boundary=boundary)
 
 
-def stencil_gradients(field: Array, kernel: Array, cotangent: Array, *, boundary: Boundary) -> tuple[Array, Array]:
-    """Gradients of `stencil_sum` in the field and in the kernel.
+def stencil_gradients(field: Array, kernel: Array, ct_out: Array, *, boundary: Boundary) -> tuple[Array, Array]:
+    """Cotangents of the field and the kernel of `stencil_sum`.
 
     Args:
         field, kernel, boundary: as there.
-        cotangent: the gradient in its result, (C_out, H, W, N).
+        ct_out: cotangent of its result, (C_out, H, W, B).
     """
     gathered, scattered = _split(kernel.shape)
     neighbours = _gather(field, gathered, boundary).reshape(-1, field[0].size)
-    cotangents = _gather(cotangent, scattered, boundary, -1).reshape(-1, field[0].size)
+    cotangents = _gather(ct_out, scattered, boundary, -1).reshape(-1, field[0].size)
     products = jnp.matmul(_matrix(kernel).T, cotangents, precision=_HIGHEST)
-    of_field = _scatter(products.reshape(-1, *field.shape[1:]), gathered, boundary, -1)
+    ct_field = _scatter(products.reshape(-1, *field.shape[1:]), gathered, boundary, -1)
     product = lax.dot_general(neighbours, cotangents, (((1,), (1,)), ((), ())), precision=_HIGHEST)
     product = product.reshape(*gathered, kernel.shape[2], *scattered, kernel.shape[3])
-    return of_field, product.transpose(0, 3, 1, 4, 2, 5).reshape(kernel.shape)
+    return ct_field, product.transpose(0, 3, 1, 4, 2, 5).reshape(kernel.shape)
 
 
 _sum.defvjp(_sum_forward, _sum_backward)

@@ -1,4 +1,4 @@
-"""oscnets.plotting: films of phases that are known at every step."""
+"""oscnets.plotting: animations of phases that are known at every step."""
 
 import itertools
 
@@ -10,34 +10,34 @@ from oscnets import plotting
 
 
 @pytest.fixture
-def film(scene):
+def animation(scene):
     """Two scenes of three steps, a third of a turn each."""
     phases, amplitude, masks = scene
     turning = np.stack([phases + 2 * np.pi / 3 * step for step in range(3)])
     both = [np.stack([array] * 2) for array in (masks.any(-1) * 0.5, masks, turning, amplitude)]
-    return plotting.phase_film(*both, names=["test", "noise"], title="komplexnet")
+    return plotting.phase_animation(*both, names=["test", "noise"], title="komplexnet")
 
 
-def test_frames_show_the_phases_of_their_step(film):
-    assert film.num_frames == 3
-    maps = [axes.images[0] for axes in film.figure.axes[2:7:4]]
+def test_frames_show_the_phases_of_their_step(animation):
+    assert animation.num_frames == 3
+    maps = [axes.images[0] for axes in animation.figure.axes[2:7:4]]
     for step in (2, 0, 1):
-        film.show(step)
+        animation.show(step)
         expected = plotting.phase_colours(0.5 + 2 * np.pi / 3 * step)
         for picture in maps:
             np.testing.assert_allclose(picture.get_array()[2, 2], expected)
             assert not picture.get_array()[0, 0].any()
-        assert film.figure.get_suptitle() == f"komplexnet, step {step + 1} of 3"
-        circle = film.figure.axes[3]
+        assert animation.figure.get_suptitle() == f"komplexnet, step {step + 1} of 3"
+        circle = animation.figure.axes[3]
         assert len(circle.collections) == 2  # the dots of this step, not of those before
         np.testing.assert_allclose(circle.texts[0].xy[0], np.angle(np.exp(1j * (0.5 + 2 * np.pi / 3 * step))))
-    assert [film.figure.axes[i].get_title() for i in (0, 4)] == ["test", "noise"]
+    assert [animation.figure.axes[i].get_title() for i in (0, 4)] == ["test", "noise"]
 
 
-def test_the_file_holds_every_frame_and_stays_at_the_last(film, tmp_path):
-    plotting.save_film(film, tmp_path / "film.gif", fps=5, hold=4, dpi=40)
-    assert [path.name for path in tmp_path.iterdir()] == ["film.gif"]
-    with Image.open(tmp_path / "film.gif") as stored:
+def test_the_file_holds_every_frame_and_stays_at_the_last(animation, tmp_path):
+    plotting.save_animation(animation, tmp_path / "animation.gif", fps=5, hold=4, dpi=40)
+    assert [path.name for path in tmp_path.iterdir()] == ["animation.gif"]
+    with Image.open(tmp_path / "animation.gif") as stored:
         assert stored.info["loop"] == 0
         durations, frames = [], []
         for number in range(stored.n_frames):
@@ -49,16 +49,16 @@ def test_the_file_holds_every_frame_and_stays_at_the_last(film, tmp_path):
     assert all(np.abs(first - second).max() > 50 for first, second in itertools.pairwise(frames[:3]))
 
 
-def test_a_film_that_breaks_off_leaves_nothing(film, tmp_path):
+def test_an_animation_that_breaks_off_leaves_nothing(animation, tmp_path):
     def torn(frame):
         raise OSError("torn")
 
     with pytest.raises(OSError, match="torn"):
-        plotting.save_film(film._replace(show=torn), tmp_path / "film.gif")
+        plotting.save_animation(animation._replace(show=torn), tmp_path / "animation.gif")
     assert not list(tmp_path.iterdir())
 
 
-def test_phase_film_refuses(scene):
+def test_phase_animation_refuses(scene):
     phases, amplitude, masks = (array[None] for array in scene)
     with pytest.raises(ValueError, match="scenes differ in number: 1, 1, 1, 1, 2"):
-        plotting.phase_film(masks[..., 0], masks, phases[:, None], amplitude, names=["a", "b"])
+        plotting.phase_animation(masks[..., 0], masks, phases[:, None], amplitude, names=["a", "b"])
