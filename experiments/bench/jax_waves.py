@@ -8,21 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import linen as nn
 
 from experiments.bench import waves as comparison
 from experiments.bench.jax_komplexnet import train_step
 from experiments.engine import Task
-from experiments.waves import tasks
-from oscnets import interop, losses, metrics, models
+from experiments.waves import task as tasks
+from oscnets import interop, metrics, models
 
 MODULES = {"wave_machine": models.NeuralWaveMachine, "conv_lstm": models.ConvLSTM}
-
-
-def mean_loss(module: nn.Module, params: Any, batch: dict[str, Any], _: Any) -> tuple[Any, dict[str, Any]]:
-    """Mean cross-entropy of the batch's pixels, as the engine takes it."""
-    features = module.apply(params, batch["images"], method="features").pixels
-    return losses.mean_over_pixels(partial(tasks.pixel_entropy, module), params, features, batch["labels"]), {}
 
 
 def train(
@@ -37,7 +30,7 @@ def train(
         def evaluate(params: Any, batch: dict[str, Any], _: Any) -> dict[str, Any]:
             return metrics.foreground_scores(module.apply(params, batch["images"]).logits, batch["labels"])
 
-        return Task(init, partial(mean_loss, module), evaluate, optax.adam(1e-3), score="accuracy")
+        return Task(init, partial(tasks.loss, module), evaluate, optax.adam(1e-3), score="accuracy")
 
     return train_step(make_task, comparison.scenes(batch_size, size), all_devices=all_devices)
 
@@ -51,7 +44,7 @@ def differences(*, path: str, kind: str, size: int, batch_size: int, **_: Any) -
         arrays = dict(stored)
     under = lambda prefix: {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}  # noqa: E731
     module, params = interop.from_torch(kind, under("state/"))
-    loss = jax.jit(jax.value_and_grad(partial(mean_loss, module), has_aux=True))
+    loss = jax.jit(jax.value_and_grad(partial(tasks.loss, module), has_aux=True))
     (value, _), gradient = loss(params, comparison.scenes(batch_size, size), None)
     # Gradients have the layouts of their weights, so that they are read by the same table.
     _, expected = interop.from_torch(kind, under("gradient/"))

@@ -26,7 +26,7 @@ def gradient(
     import jax
     import jax.numpy as jnp
 
-    from experiments.bench.jax_waves import mean_loss
+    from experiments.waves import task as tasks
     from oscnets import models
 
     engine.devices.configure_cpu_devices(1)
@@ -36,7 +36,7 @@ def gradient(
     encoder = params["params"]["damping_encoder"]
     encoder["kernel_2"], encoder["bias_2"] = jnp.zeros_like(encoder["kernel_2"]), jnp.zeros_like(encoder["bias_2"])
     batch = waves.scenes(batch_size, size)
-    loss = jax.grad(partial(mean_loss, module), has_aux=True)
+    loss = jax.grad(partial(tasks.loss, module), has_aux=True)
     compiled = jax.jit(lambda params, batch: loss(params, batch, None)[0]).lower(params, batch).compile()
     temporary = compiled.memory_analysis().temp_size_in_bytes
     inverted = jax.jit(lambda params, batch: module.apply(params, batch["images"]).inverted)(params, batch)
