@@ -110,11 +110,12 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
     """The experiment of a config, evaluated on the test sets of the tables."""
     check_tests(config, tests)
     tests = {engine.label(name, table): table for name, table in tests.items()}
-    splits = Data(config).splits(tests)
+    data = Data(config)
 
     def model(name, table):
         own = engine.of_model(config, name)
-        return engine.Model(engine.label(name, table), table, own, partial(make_task, own, table), splits)
+        task, splits = partial(make_task, own, table), data.of_model(table, tests)
+        return engine.Model(engine.label(name, table), table, own, task, splits)
 
     models = [model(name, table) for name, table in engine.tables(config, "models").items()]
     overlay = config.data.scenes == "overlay"

@@ -93,11 +93,12 @@ def check(config: ConfigDict) -> None:
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:
     """The experiment of a config, evaluated on the test sets of the tables."""
     tests = {engine.label(name, table): table for name, table in tests.items()}
-    splits, shown = Data(config).splits(tests), next(iter(tests))
+    data, shown = Data(config), next(iter(tests))
 
     def model(name, table):
         own = engine.of_model(config, name)
-        return engine.Model(engine.label(name, table), table, own, partial(make_task, own, table), splits)
+        task, splits = partial(make_task, own, table), data.of_model(table, tests)
+        return engine.Model(engine.label(name, table), table, own, task, splits)
 
     models = [model(name, table) for name, table in engine.tables(config, "models").items()]
     models = {model.label: model for model in models}
