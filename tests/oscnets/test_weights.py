@@ -12,7 +12,7 @@ import pytest
 import oscnets
 from data_gen import multi_mnist, sources, tetrominoes
 from experiments import engine, export
-from experiments.waves.main import run
+from experiments.waves.specs import FAMILY
 from oscnets import losses, metrics, weights
 from oscnets.models import random_phases
 
@@ -76,8 +76,8 @@ def test_wave_machine_segments_pieces_that_it_was_not_trained_on():
 
 
 def test_a_run_is_exported_and_loaded(tmp_path, capsys):
-    arguments = [CONFIG, "--config.models=('cnn_2',)", "--config.train.epochs=1"]
-    assert engine.main(run, name="waves", argv=[*arguments, f"--workdir={tmp_path / 'run'}"]) == 0
+    arguments = [CONFIG, "--models=cnn_2", "--config.train.epochs=1"]
+    assert engine.main(FAMILY, [*arguments, f"--workdir={tmp_path / 'run'}"]) == 0
     flags = [f"--workdir={tmp_path / 'run'}", f"--out={tmp_path}", "--model=cnn_2"]
     assert export.main([*flags, "--seed=1", "--name=small"]) == 0
     assert "small.npz: 0." in capsys.readouterr().out
@@ -96,4 +96,4 @@ def test_a_run_is_exported_and_loaded(tmp_path, capsys):
         assert told in capsys.readouterr().err
     (tmp_path / "run" / "checkpoints" / "cnn_2" / "done.json").unlink()
     assert export.main(flags) == 2
-    assert "is still in training" in capsys.readouterr().err
+    assert "is not finished" in capsys.readouterr().err
