@@ -74,6 +74,13 @@ TEST: engine.Entries = {
 }
 LEVELS = {"gaussian": "std", "salt_pepper": "share", "item": "size"}  # the entry that each kind needs
 
+LABELS = {
+    "accuracy": "share of objects named",
+    "item": "items named",
+    "picture": "pictures named",
+    "synchrony": "synchrony loss (0: perfect)",
+}
+
 MODELS = engine.Shorthand(
     {network: {"network": network} for network in BUILDERS},
     changes={change: {change: True} for change in CHANGES},
@@ -124,12 +131,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
         config,
         {model.label: model for model in models},
         {label: engine.Test(label, table) for label, table in tests.items()},
-        labels={
-            "accuracy": "share of objects named",
-            "item": "items named",
-            "picture": "pictures named",
-            "synchrony": "synchrony loss (0: perfect)",
-        },
+        labels=LABELS,
         statistics=engine.Statistics(
             time_metrics=("item", "picture", "synchrony") if overlay else ("accuracy", "synchrony"),
             score="accuracy",

@@ -57,6 +57,12 @@ MODEL: engine.Entries = {
 
 TEST: engine.Entries = {"kind": Entry(str, "test: pictures like those of the training", one_of("test"), required=True)}
 
+LABELS = {
+    "accuracy": "share of pixels named",
+    "foreground_accuracy": "share of foreground named",
+    "loss": "cross-entropy (nats)",
+}
+
 MODELS = engine.Shorthand(
     {
         **{f"{n}_{how}": {"network": n, "readout": how} for n in ("nwm", "lstm") for how in READOUTS},
@@ -109,11 +115,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
         config,
         models,
         {label: engine.Test(label, table) for label, table in tests.items()},
-        labels={
-            "accuracy": "share of pixels named",
-            "foreground_accuracy": "share of foreground named",
-            "loss": "cross-entropy (nats)",
-        },
+        labels=LABELS,
         statistics=engine.Statistics(time_metrics=(), score="-loss", chance=lambda label, split: chance),
         samples=lambda trained, data: figures.sample(trained, data[shown]),
         figures=partial(figures.draw, config, models, shown),
