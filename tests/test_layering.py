@@ -178,7 +178,7 @@ TREE = dict.fromkeys(
         ("oscnets/__init__.py", "from experiments import engine", "experiments.engine"),
         ("data_gen/sources.py", "from oscnets import phase", "oscnets.phase"),
         ("experiments/engine/training/a.py", "def f():\n    from oscnets.models import KomplexNet", "oscnets.models"),
-        ("experiments/engine/training/a.py", "from experiments.komplexnet import main", "experiments.komplexnet"),
+        ("experiments/engine/training/a.py", "from experiments.komplexnet import specs", "experiments.komplexnet"),
         ("experiments/engine/training/a.py", "from ... import komplexnet", "experiments.komplexnet"),
         ("experiments/engine/training/a.py", "from experiments import engine", "experiments.engine"),
         ("experiments/engine/run/config.py", "from ..record import results", "experiments.engine.record"),

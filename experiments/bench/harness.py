@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from experiments.engine import hugepages
-
 ROOT = Path(__file__).parents[2]
 Run = Callable[[], Any]
 Side = Callable[..., tuple[Run, dict[str, Any]]]
@@ -37,6 +35,8 @@ class Worker:
     """
 
     def __init__(self, side: str, options: Mapping[str, Any]):
+        from experiments.engine import hugepages  # not in the side's process, which imports no more than it needs
+
         self.side = side
         command = [sys.executable, "-m", "experiments.bench.worker", side, json.dumps(dict(options))]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

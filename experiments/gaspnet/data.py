@@ -35,27 +35,26 @@ class Data:
         self._load = cache(partial(sources.load_split, every=HOLD_OUT, data_dir=config.data.dir))
         self._scenes = cache(self._make)
 
-    def splits(self, tests: Mapping[str, Table]) -> dict[str, Callable[[], Arrays]]:
-        """Split -> function that returns its arrays, for training and for the table of each test set, by label."""
-        item_size = self.config.data.item_size
-        train = {split: partial(self._scenes, split, item_size) for split in ("train", "validation")}
+    def of_model(self, model: Table, tests: Mapping[str, Table]) -> dict[str, Callable[[], Arrays]]:
+        """Split -> function that returns its arrays, for a model's table and the table of each test set, by label."""
+        data, count = self.config.data, model["train"]["num_examples"] or self.config.train.num_examples
+        numbers = {"train": count, "validation": data.validation_examples}
+        train = {split: partial(self._scenes, split, number, data.item_size) for split, number in numbers.items()}
         return train | {label: partial(self._test, test) for label, test in tests.items()}
 
     def _test(self, test: Table) -> Arrays:
-        if test["kind"] == "item":
-            return self._scenes("test", test["size"])
-        clean = self._scenes("test", self.config.data.item_size)
-        if test["kind"] == "test":
+        size = test["size"] if test["kind"] == "item" else self.config.data.item_size
+        clean = self._scenes("test", self.config.data.test_examples, size)
+        if test["kind"] in ("test", "item"):
             return clean
         images = clean["images"]
         if test["kind"] == "gaussian":
             return clean | {"images": corruptions.gaussian_noise(images, std=test["std"], seed=_GAUSSIAN_SEED)}
         return clean | {"images": corruptions.salt_and_pepper(images, share=test["share"], seed=_SALT_PEPPER_SEED)}
 
-    def _make(self, split: str, item_size: int) -> Arrays:
+    def _make(self, split: str, num_examples: int, item_size: int) -> Arrays:
         data = self.config.data
-        number = {"train": self.config.train.num_examples, "validation": data.validation_examples}
-        settings = {"seed": _SEEDS[split], "num_examples": number.get(split, data.test_examples)}
+        settings = {"seed": _SEEDS[split], "num_examples": num_examples}
         objects = self._load(data.source, split)
         if data.scenes == "digits":
             scenes = multi_mnist.generate(objects, **settings)

@@ -18,7 +18,8 @@ from oscnets import plotting, stats
 Table = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
 
-COMPARED = ("accuracy", "exact_match", "item", "picture")  # metrics of the comparison with the baseline
+# Metrics of the comparison with the baseline; "exact" is the name of "exact_match" in runs of earlier versions.
+COMPARED = ("accuracy", "exact_match", "exact", "item", "picture")
 TITLES = {"gaussian": "Gaussian noise", "salt_pepper": "salt and pepper", "item": "size of the item"}  # by kind of test
 MASKS = "background+objects"
 BEFORE_MEANING = {"masks": MASKS, "phases": "nthw", "first_step": 0}  # of samples that do not declare it

@@ -74,6 +74,13 @@ TEST: engine.Entries = {
 }
 LEVELS = {"gaussian": "std", "salt_pepper": "share", "item": "size"}  # the entry that each kind needs
 
+LABELS = {
+    "accuracy": "share of objects named",
+    "item": "items named",
+    "picture": "pictures named",
+    "synchrony": "synchrony loss (0: perfect)",
+}
+
 MODELS = engine.Shorthand(
     {network: {"network": network} for network in BUILDERS},
     changes={change: {change: True} for change in CHANGES},
@@ -110,11 +117,12 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
     """The experiment of a config, evaluated on the test sets of the tables."""
     check_tests(config, tests)
     tests = {engine.label(name, table): table for name, table in tests.items()}
-    splits = Data(config).splits(tests)
+    data = Data(config)
 
     def model(name, table):
         own = engine.of_model(config, name)
-        return engine.Model(engine.label(name, table), table, own, partial(make_task, own, table), splits)
+        task, splits = partial(make_task, own, table), data.of_model(table, tests)
+        return engine.Model(engine.label(name, table), table, own, task, splits)
 
     models = [model(name, table) for name, table in engine.tables(config, "models").items()]
     overlay = config.data.scenes == "overlay"
@@ -123,12 +131,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
         config,
         {model.label: model for model in models},
         {label: engine.Test(label, table) for label, table in tests.items()},
-        labels={
-            "accuracy": "share of objects named",
-            "item": "items named",
-            "picture": "pictures named",
-            "synchrony": "synchrony loss (0: perfect)",
-        },
+        labels=LABELS,
         statistics=engine.Statistics(
             time_metrics=("item", "picture", "synchrony") if overlay else ("accuracy", "synchrony"),
             score="accuracy",

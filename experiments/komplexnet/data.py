@@ -64,7 +64,10 @@ class Data:
         """Split -> function that returns its arrays, for a model's table and the table of each test set, by label."""
         training = of_training(self.config, model)
         colour = training.background and self.config.data.colour
-        train = {split: partial(self._scenes, split, training, colour) for split in ("train", "validation")}
+        total = model["train"]["num_examples"] or self.config.train.num_examples
+        held_out = total // HOLD_OUT
+        numbers = {"train": total - held_out, "validation": held_out}
+        train = {split: partial(self._scenes, split, count, training, colour) for split, count in numbers.items()}
         return train | {label: partial(self._test, model, test) for label, test in tests.items()}
 
     def _test(self, model: Table, test: Table) -> Arrays:
@@ -75,7 +78,7 @@ class Data:
             scenes = self._videos(test["kind"] == "moving_backwards", test["max_overlap"])
         else:
             split, overlap = ("overlap", test["max_overlap"]) if test["kind"] == "overlap" else ("test", None)
-            scenes = self._scenes(split, shown, colour and shown.background, overlap)
+            scenes = self._scenes(split, self.config.data.test_examples, shown, colour and shown.background, overlap)
         images = scenes["images"]
         if colour and not shown.background:
             images = np.repeat(images, 3, axis=-1)
@@ -83,15 +86,14 @@ class Data:
             images = corruptions.gaussian_noise(images, std=test["variance"] ** 0.5, seed=_NOISE_SEED)
         return {**scenes, "images": images}
 
-    def _make_scenes(self, split: str, shown: Scenes, colour: bool, overlap: float | None = None) -> Arrays:
-        data, total = self.config.data, self.config.train.num_examples
-        held_out = total // HOLD_OUT
+    def _make_scenes(self, split: str, count: int, shown: Scenes, colour: bool, overlap: float | None = None) -> Arrays:
+        data = self.config.data
         settings = {
             "num_digits": shown.num_digits,
             "max_overlap": data.max_overlap if overlap is None else overlap,
             "size": data.size,
             "seed": _SEEDS[split],
-            "num_examples": {"train": total - held_out, "validation": held_out}.get(split, data.test_examples),
+            "num_examples": count,
         }
         base_split = "test" if split == "overlap" else split
         digits = self._load(data.source, base_split)

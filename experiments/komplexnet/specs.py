@@ -38,7 +38,7 @@ ENTRIES: engine.Entries = {
         "size": Entry(32, "side of a scene, pixels", _EVEN),
         "max_overlap": Entry(
             0.0,
-            "largest overlap of two digits but in tests of overlap, share of the smaller one's lit pixels",
+            "largest overlap of two digits, as a share of lit pixels, except in tests of the kind overlap",
             between(0, 1),
         ),
         "background": Entry("cifar10", "data set of the pictures behind digits", one_of("cifar10", "textures")),

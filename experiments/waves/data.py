@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from data_gen import polygons, segmentation, sources, tetrominoes
 
 Arrays = dict[str, np.ndarray]
+Table = Mapping[str, Any]
 
 HOLD_OUT = 0.15  # share of the training digits that is for validation: 9,000 of MNIST's 60,000
 _SEEDS = {"train": 0, "validation": 1, "test": 2}
@@ -49,15 +50,15 @@ class Data:
         self._digits = cache(load)
         self._made = cache(self._make)
 
-    def splits(self, tests: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], Arrays]]:
-        """Split -> function that returns its arrays, for training and for the table of each test set, by label."""
-        train = {split: partial(self._made, split) for split in ("train", "validation")}
-        return train | {label: partial(self._made, "test") for label in tests}
+    def of_model(self, model: Table, tests: Mapping[str, Table]) -> dict[str, Callable[[], Arrays]]:
+        """Split -> function that returns its arrays, for a model's table and the table of each test set, by label."""
+        data, count = self.config.data, model["train"]["num_examples"] or self.config.train.num_examples
+        train = {"train": partial(self._made, "train", count)}
+        train["validation"] = partial(self._made, "validation", data.validation_examples)
+        return train | {label: partial(self._made, "test", data.test_examples) for label in tests}
 
-    def _make(self, split: str) -> Arrays:
+    def _make(self, split: str, count: int) -> Arrays:
         data = self.config.data
-        counts = {"train": self.config.train.num_examples, "validation": data.validation_examples}
-        count = counts.get(split, data.test_examples)
         if data.set == "mnist":
             maps = self._every_digit(split, count)
         else:

@@ -57,6 +57,12 @@ MODEL: engine.Entries = {
 
 TEST: engine.Entries = {"kind": Entry(str, "test: pictures like those of the training", one_of("test"), required=True)}
 
+LABELS = {
+    "accuracy": "share of pixels named",
+    "foreground_accuracy": "share of foreground named",
+    "loss": "cross-entropy (nats)",
+}
+
 MODELS = engine.Shorthand(
     {
         **{f"{n}_{how}": {"network": n, "readout": how} for n in ("nwm", "lstm") for how in READOUTS},
@@ -93,11 +99,12 @@ def check(config: ConfigDict) -> None:
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:
     """The experiment of a config, evaluated on the test sets of the tables."""
     tests = {engine.label(name, table): table for name, table in tests.items()}
-    splits, shown = Data(config).splits(tests), next(iter(tests))
+    data, shown = Data(config), next(iter(tests))
 
     def model(name, table):
         own = engine.of_model(config, name)
-        return engine.Model(engine.label(name, table), table, own, partial(make_task, own, table), splits)
+        task, splits = partial(make_task, own, table), data.of_model(table, tests)
+        return engine.Model(engine.label(name, table), table, own, task, splits)
 
     models = [model(name, table) for name, table in engine.tables(config, "models").items()]
     models = {model.label: model for model in models}
@@ -108,11 +115,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
         config,
         models,
         {label: engine.Test(label, table) for label, table in tests.items()},
-        labels={
-            "accuracy": "share of pixels named",
-            "foreground_accuracy": "share of foreground named",
-            "loss": "cross-entropy (nats)",
-        },
+        labels=LABELS,
         statistics=engine.Statistics(time_metrics=(), score="-loss", chance=lambda label, split: chance),
         samples=lambda trained, data: figures.sample(trained, data[shown]),
         figures=partial(figures.draw, config, models, shown),

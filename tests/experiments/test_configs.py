@@ -57,3 +57,16 @@ def test_configs_of_results_are_migrated(path):
         assert {key: model.config.model.to_dict()[key] for key in kept} == {
             key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()
         }
+
+
+@pytest.mark.parametrize(("name", "model"), [("komplexnet", "real"), ("gaspnet", "gaspnet"), ("waves", "cnn_2")])
+def test_a_model_may_have_more_examples_than_the_others(name, model):
+    family = FAMILIES[name]
+    config = engine.complete(CONFIGS[name].get_config("smoke"), family)
+    config.models[model].train.num_examples = 2 * config.train.num_examples
+    engine.check(config, family)
+    models = family.experiment(config, engine.tables(config, "tests")).models.values()
+    sizes = {each.label: len(each.data["train"]()["images"]) for each in models}
+    assert sizes.pop(model) == 2 * sizes.popitem()[1]
+    shared = [each.data["test"]() for each in models]
+    assert all(arrays["images"] is shared[0]["images"] for arrays in shared)  # made once

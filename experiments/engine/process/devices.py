@@ -29,8 +29,8 @@ def usable_cores() -> int:
 def configure_cpu_devices(count: int | None) -> None:
     """Split the CPU into `count` JAX devices; None: one per usable core, unless the number was chosen before.
 
-    XLA runs most small batched products on one thread, so that several host devices are what uses the cores. It must
-    happen before JAX starts its backends.
+    XLA runs most small batched products on one thread, so that several host devices are needed to use the cores. To be
+    called before JAX starts its backends.
 
     Args:
         count: number of devices, >= 1, or None.
@@ -100,9 +100,9 @@ def make_mesh(
 
 
 def _check_sizes(text, sizes, num_seeds, batch_size, present):
-    for size, total, what in zip(sizes, (num_seeds, batch_size), ("seeds", "examples of a batch"), strict=True):
+    for size, total, name in zip(sizes, (num_seeds, batch_size), ("seeds", "examples of a batch"), strict=True):
         if total % size:
-            raise UsageError(f"config.mesh={text!r}: {size} does not divide the {total} {what}")
+            raise UsageError(f"config.mesh={text!r}: {size} does not divide the {total} {name}")
     if math.prod(sizes) > present:
         raise UsageError(f"config.mesh={text!r}: it takes {math.prod(sizes)} devices, and there are {present}")
 

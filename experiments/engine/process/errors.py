@@ -1,4 +1,4 @@
-"""What stops a run, and the exit status each means."""
+"""Errors that stop a run, and the exit status of each."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ class UsageError(Exception):
 
 
 class RunError(Exception):
-    """The run failed for a reason that a message tells better than a traceback does: exit status 1."""
+    """The run failed for a reason that a message explains better than a traceback: exit status 1."""
 
 
 class CheckpointError(RunError):
@@ -20,7 +20,7 @@ class NonFiniteError(RunError):
 
 
 class Interrupted(Exception):
-    """The run was asked to stop by a signal; what was done until then is kept: exit status 128 + signum."""
+    """The run was asked to stop by a signal; the work done until then is kept: exit status 128 + signum."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by signal {signum}")

@@ -1,8 +1,8 @@
-"""Several processes that make one run: who they are, what the first one does for all, and what they agree on.
+"""Several processes that make one run: start, work of the first process for all, and agreement.
 
-Every process runs the same program on devices of its own (JAX's multi-controller SPMD). Only the first touches the
-workdir; what it reads or fails at, it tells the others, so that no file system need be shared. One process alone is the
-first, and nothing here costs it anything.
+Every process runs the same program on its devices (JAX's multi-controller SPMD). Only the first touches the workdir;
+it sends results and errors to the others, so that no file system need be shared. A single process is the first, and
+nothing here costs it anything.
 """
 
 import json
@@ -23,8 +23,8 @@ def start(coordinator: str | None, num_processes: int | None, process_id: int | 
     """Join the other processes; must come before JAX starts its backends.
 
     Args:
-        coordinator: HOST:PORT of the first process, or "auto": all three are those that the cluster tells (Slurm, Open
-            MPI, Kubernetes, Cloud TPU). None: this process is alone.
+        coordinator: HOST:PORT of the first process, or "auto": all three come from the cluster (Slurm, Open MPI,
+            Kubernetes, Cloud TPU). None: this process is alone.
         num_processes, process_id: how many there are, and which this is.
 
     Raises:
@@ -77,31 +77,31 @@ def is_first() -> bool:
 
 
 def on_first(function: Callable[..., Any], *args: Any) -> Any:
-    """What a function gives on the first process, a JSON value, on all of them; a run's error that it raises too."""
+    """The result of a function on the first process, a JSON value, on all of them; likewise a run's error."""
     if count() == 1:
         return function(*args)
-    told = b""
+    message = b""
     if is_first():
         try:
             answer = {"value": function(*args)}
         except (UsageError, RunError) as error:
             answer = {"error": type(error).__name__, "text": str(error)}
-        told = json.dumps(answer).encode()
-    answer = json.loads(_from_first(told))
+        message = json.dumps(answer).encode()
+    answer = json.loads(_from_first(message))
     if "error" in answer:
         raise _ERRORS[answer["error"]](answer["text"])
     return answer["value"]
 
 
 def arrays_on_first(function: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """What a function gives on the first process, arrays by name, on all of them; it must not raise."""
+    """The arrays by name that a function gives on the first process, on all of them; it must not raise."""
     if count() == 1:
         return function()
-    found = function() if is_first() else {}
-    kinds = on_first(lambda: {name: [leaf.dtype.str, leaf.shape] for name, leaf in found.items()})
-    told = {name: _from_first(np.ascontiguousarray(found[name]).tobytes() if found else b"") for name in kinds}
+    arrays = function() if is_first() else {}
+    kinds = on_first(lambda: {name: [leaf.dtype.str, leaf.shape] for name, leaf in arrays.items()})
+    sent = {name: _from_first(np.ascontiguousarray(arrays[name]).tobytes() if arrays else b"") for name in kinds}
     # A copy, because an array that shares memory with bytes cannot be written to.
-    return {name: np.frombuffer(told[name], dtype).reshape(shape).copy() for name, (dtype, shape) in kinds.items()}
+    return {name: np.frombuffer(sent[name], dtype).reshape(shape).copy() for name, (dtype, shape) in kinds.items()}
 
 
 def agree(values: list[int]) -> np.ndarray:
@@ -121,7 +121,7 @@ def from_first(number: int) -> int:
 def _from_first(content: bytes) -> bytes:
     from jax.experimental import multihost_utils
 
-    # int32, which holds for JAX's default precision; more than 2 GiB at once is not asked of it.
+    # int32, which holds for JAX's default precision: no more than 2 GiB at once.
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
     padded = np.zeros(length, np.uint8)
     if is_first():

@@ -14,7 +14,7 @@ _ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def environment() -> dict[str, str]:
-    """What a process's environment lacks for huge pages; {} where they are not to be had, or somebody has chosen."""
+    """Variables that the environment lacks for huge pages; {} where there are none, or the user has chosen."""
     library, version = platform.libc_ver()
     recent = library == "glibc" and tuple(map(int, version.split(".")[:2])) >= (2, 35)
     if not recent or "GLIBC_TUNABLES" in os.environ:

@@ -10,7 +10,7 @@ import jax
 
 _SKIPPED = 2  # calls: the first ones compile
 _SECONDS = 5.0
-# What a CPU device's own thread does while a program runs on it. Devices of other kinds have planes of their own.
+# Event of the thread of a CPU device while a program runs on it. Devices of other kinds have separate planes.
 _CPU_LINE, _CPU_EVENT = "tf_XLAPjRtCpuClient", "ThunkExecutor::Execute (wait for completion)"
 
 Spans = list[tuple[float, float]]

@@ -18,7 +18,7 @@ from experiments.engine.process import hosts
 from experiments.engine.process.errors import CheckpointError, Interrupted
 
 _SIGNALS = signal.SIGINT, signal.SIGTERM
-_LONGEST_NAP = 0.01  # seconds between two looks at what is being computed
+_LONGEST_NAP = 0.01  # seconds between two looks at the arrays that are waited for
 _PATIENCE = 4.0  # seconds from a signal to the end, should the loop not see it
 _RESCUE = 3.0  # seconds more for a state that is saved for it
 LONG = 3.0  # seconds: several processes cannot save in the midst of work that takes longer, so that they do before

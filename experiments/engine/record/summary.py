@@ -32,7 +32,7 @@ Summary = dict[str, Any]
 
 
 class Statistics(NamedTuple):
-    """What the summary of a run compares.
+    """Quantities that the summary of a run compares.
 
     Attributes:
         time_metrics: metrics to draw over the dynamics, one panel each; None: all that any model has over time.
@@ -69,7 +69,7 @@ def build(
     Returns:
         The content of summary.json, undefined numbers as None:
         run (the header), models, splits (or sections), missing (sentences), best_step {model: {seed: step}},
-        best_seed {model: seed}, by score (null where it is not known),
+        best_seed {model: seed}, by score (null where there is no score),
         training {model: {"step", "metrics": {split: {name: statistics}}}}, the last values seen in training,
         results {split: {metric: {model: statistics}}},
         tests, a list of paired t-tests between models at the last step of the dynamics, adjusted as one family.
@@ -123,7 +123,7 @@ def summarize(metrics: Metrics, config: Mapping[str, Any], statistics: Statistic
 def _in_sections(metrics: Metrics, section: Callable[[str, str], str] | None) -> Metrics:
     """With every test split under the name of its section."""
     name = _namer(section)
-    return {model: {name(model, split): found for split, found in metrics[model].items()} for model in metrics}
+    return {model: {name(model, split): values for split, values in metrics[model].items()} for model in metrics}
 
 
 def _namer(section: Callable[[str, str], str] | None) -> Callable[[str, str], str]:
@@ -173,14 +173,14 @@ def draw_over_time(
     models = summary["models"]
     for split in summary["splits"]:
         names = _time_metrics(summary["results"][split]) if time_metrics is None else time_metrics
-        found = {name: {model: last_values(metrics, model, split, name) for model in models} for name in names}
-        every = {name: {model: values for model, (_, values) in of.items()} for name, of in found.items()}
+        last = {name: {model: last_values(metrics, model, split, name) for model in models} for name in names}
+        every = {name: {model: values for model, (_, values) in of.items()} for name, of in last.items()}
         best = {
             name: {
                 model: values[[seed == summary["best_seed"][model] for seed in seeds]]
                 for model, (seeds, values) in of.items()
             }
-            for name, of in found.items()
+            for name, of in last.items()
         }
         panels = _over_time_panels(every, summary["chance"][split], labels)
         if panels:
@@ -283,7 +283,7 @@ def _test(by_model: dict[str, Any], first: str, second: str) -> dict[str, Any]:
 
 
 def _best_steps(splits: Mapping[str, Any]) -> dict[str, int]:
-    """Test splits are measured with the parameters that were best on validation, and carry their training step."""
+    """Test sets are evaluated with the parameters that were best on validation; the step is that of these."""
     steps: dict[int, int] = {}
     for split, names in splits.items():
         if split not in TRAINING_SPLITS:
@@ -312,22 +312,22 @@ def _training(metrics: Metrics, model: str) -> dict[str, Any]:
 
 
 def _missing(metrics: Metrics, models: Sequence[str], config: Mapping[str, Any]) -> list[str]:
-    said = [f"Model {model} has no metrics." for model in expected_models(config) if model not in metrics]
+    sentences = [f"Model {model} has no metrics." for model in expected_models(config) if model not in metrics]
     splits = _test_splits(metrics, models)
     if not splits:
-        return [*said, "No test split has been measured; the run is not finished."]
+        return [*sentences, "No test split has been measured; the run is not finished."]
     number = _settings(config).get("seeds")
     for model in models:
         absent = []
         for split in splits:
-            found = {seed for by_seed in metrics[model].get(split, {}).values() for seed in by_seed}
-            if not found:
+            seeds = {seed for by_seed in metrics[model].get(split, {}).values() for seed in by_seed}
+            if not seeds:
                 absent.append(split)
-            elif isinstance(number, int) and len(found) < number:
-                said.append(f"Model {model} has {len(found)} of {number} seeds on {split}.")
+            elif isinstance(number, int) and len(seeds) < number:
+                sentences.append(f"Model {model} has {len(seeds)} of {number} seeds on {split}.")
         if absent:
-            said.append(f"Model {model} has not been measured on {', '.join(absent)}.")
-    return said
+            sentences.append(f"Model {model} has not been measured on {', '.join(absent)}.")
+    return sentences
 
 
 def _spread(panels: Sequence[Mapping[str, Any]]) -> str:

@@ -46,12 +46,12 @@ class Store:
     """The checkpoints of one model.
 
     Args:
-        directory: where they lie, one folder a step; made where it is missing.
+        directory: where they lie, one folder per step; made where it is missing.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = Path(directory).absolute()
-        absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells every step of every save
+        absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax logs every step of every save
         hosts.on_first(self._open)
 
     def _open(self):
@@ -80,12 +80,12 @@ class Store:
 
         Args:
             step: number of training steps done.
-            leaves: what to keep.
+            leaves: arrays by dotted path.
             seconds: time spent on it so far, to be had back from `restore`.
 
         Raises:
-            CheckpointError: it could not be written (a full disk, say). What was written of it is removed, and the
-                checkpoints before it are as they were.
+            CheckpointError: it could not be written (a full disk, say). Its files are removed, and the checkpoints
+                before it are as they were.
         """
         hosts.on_first(self._save, step, leaves, seconds)
 
@@ -123,16 +123,16 @@ class Store:
         Raises:
             CheckpointError: every checkpoint is damaged, or a whole one holds other leaves, shapes or dtypes.
         """
-        found = {}
-        told = hosts.on_first(lambda: self._restore(like, found))
-        return None if told is None else (told[0], hosts.arrays_on_first(lambda: found), told[1])
+        leaves: Leaves = {}
+        restored = hosts.on_first(lambda: self._restore(like, leaves))
+        return None if restored is None else (restored[0], hosts.arrays_on_first(lambda: leaves), restored[1])
 
-    def _restore(self, like, found):
-        """Step and seconds; the leaves into `found`."""
+    def _restore(self, like, into):
+        """Step and seconds; the leaves go into a dict."""
         for step in self.steps():
             try:
                 leaves, seconds = self._read(step, like)
-                found.update(leaves)
+                into.update(leaves)
                 return step, seconds
             except _DamagedError as error:
                 self._set_aside(step, error)
@@ -145,7 +145,7 @@ class Store:
         return None
 
     def close(self) -> None:
-        """Release what Orbax holds."""
+        """Close Orbax's manager."""
         hosts.on_first(lambda: self._manager.close())
 
     def _read(self, step, like):
@@ -182,8 +182,8 @@ class Store:
             expected = dict(json.loads((folder / _MANIFEST).read_text()))
         except ValueError as error:
             raise _DamagedError(f"{_MANIFEST} is unreadable") from error
-        found = _file_digests(folder)
-        different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        present = _file_digests(folder)
+        different = sorted(name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name))
         if different:
             raise _DamagedError(f"not as written: {', '.join(different)}")
 

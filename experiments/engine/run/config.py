@@ -151,10 +151,10 @@ def tables(config: ConfigDict, section: str) -> dict[str, Table]:
     Raises:
         UsageError: the section is no group of tables.
     """
-    found = config.get(section, {})
-    if not (isinstance(found, ConfigDict) and all(isinstance(table, ConfigDict) for table in found.values())):
-        raise UsageError(f"config.{section}={found!r}: expected tables, NAME = {{KEY: VALUE, ...}}")
-    return {name: found[name].to_dict() for name in to_json(found)}
+    group = config.get(section, {})
+    if not (isinstance(group, ConfigDict) and all(isinstance(table, ConfigDict) for table in group.values())):
+        raise UsageError(f"config.{section}={group!r}: expected tables, NAME = {{KEY: VALUE, ...}}")
+    return {name: group[name].to_dict() for name in to_json(group)}
 
 
 def completed(place: str, table: Mapping[str, Any], entries: Entries) -> ConfigDict:
@@ -162,7 +162,7 @@ def completed(place: str, table: Mapping[str, Any], entries: Entries) -> ConfigD
 
     Args:
         place: dotted key of the table, for messages.
-        table: what was written.
+        table: keys and values as they were written.
         entries: of the table.
 
     Raises:
@@ -170,9 +170,9 @@ def completed(place: str, table: Mapping[str, Any], entries: Entries) -> ConfigD
     """
     whole = ConfigDict(defaults(entries))
     for key, value in _flat_values(table, entries):
-        known = [name for name, _ in flat_entries(entries)]
-        if key not in known:
-            offered = nearest(f"{place}.{key}", [f"{place}.{each}" for each in known])
+        keys = [name for name, _ in flat_entries(entries)]
+        if key not in keys:
+            offered = nearest(f"{place}.{key}", [f"{place}.{each}" for each in keys])
             raise UsageError(f"there is no config.{place}.{key}{offered}")
         try:
             whole.update_from_flattened_dict({key: value})
@@ -191,29 +191,29 @@ def _flat_values(table, entries, prefix=""):
 
 
 def label(name: str, table: Mapping[str, Any]) -> str:
-    """What metrics.jsonl, tables and figures call a model or a test set."""
+    """The name of a model or a test set in metrics.jsonl, tables and figures."""
     return table.get("label") or name
 
 
 def of_model(config: ConfigDict, name: str, changes: Iterable[str] = ()) -> ConfigDict:
     """The config of one model: `model` and `train` with the overrides that are set.
 
-    They are applied in this order: of `config.train_of.CHANGE` for each of `changes`, those of the model's own table.
+    They are applied in this order: of `config.train_of.CHANGE` for each of `changes`, those of the model's table.
 
     Args:
         config: of the run.
         name: of the table in `config.models`.
         changes: groups of `config.train_of`, for example the model's network; those that are not there are left out.
     """
-    found = config.copy_and_resolve_references()
+    own = config.copy_and_resolve_references()
     table = config.models[name]
     train = [config.get("train_of", {}).get(change, {}) for change in changes]
     groups = [*(("train", each) for each in train), *((key, table.get(key, {})) for key in ("model", "train"))]
     for group, overrides in groups:
         set_ = {key: value for key, value in leaves(overrides).items() if value is not None}
         if set_:
-            found[group].update_from_flattened_dict(set_)
-    return found
+            own[group].update_from_flattened_dict(set_)
+    return own
 
 
 def check_members(config: ConfigDict, before: Mapping[str, Any]) -> None:
@@ -240,7 +240,7 @@ def check_members(config: ConfigDict, before: Mapping[str, Any]) -> None:
 
 
 def check(config: ConfigDict, family: Family) -> None:
-    """Check a config that is `complete`: every entry, the tables, what the engine asks across entries, `family.check`.
+    """Check a config that is `complete`: every entry, the tables, conditions across entries, `family.check`.
 
     Raises:
         UsageError: an entry is missing, unknown or out of range; names it, its value and what was expected.

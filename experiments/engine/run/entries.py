@@ -51,7 +51,7 @@ class Entry(NamedTuple):
         return self._replace(default=self.type, required=False)
 
     def refusal(self, value: Any) -> str | None:
-        """What was expected where the value may not stand; None where it may."""
+        """The expectation that a value fails, to end "expected ..."; None where it may stand."""
         if value is None and isinstance(self.default, type):
             expected = self.check.expected if self.check else f"a value of type {self.type.__name__}"
             return expected if self.required else None

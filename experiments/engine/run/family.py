@@ -1,4 +1,4 @@
-"""What the command line knows of a family of experiments before there is a config."""
+"""A family of experiments, as the command line needs it before there is a config."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ class Family(NamedTuple):
         model: entries of a table of `config.models`. Every table also has `label`, and the groups `model` and `train`
             with overrides of `config.model` and `config.train` for that model alone.
         test: entries of a table of `config.tests`; every table also has `label`.
-        models, tests: what may be typed for --models, --tests and --evaluate.
+        models, tests: shorthand that may be typed for --models, --tests and --evaluate.
         check: config -> None; checks across entries. Raises ValueError with the value and what was expected.
         experiment: (config, tables of test sets by name) -> `Experiment`. The config is checked, and its `models` are
             those of this call and those that the workdir was trained with before; likewise the tests are those of

@@ -108,17 +108,17 @@ def load(workdir: Path, family: Family | None = None, *, required: bool = True) 
     if not required and not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text())
+        stored = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UsageError(f"workdir {workdir}: cannot read config.json: {error}") from error
-    if not (isinstance(found, dict) and isinstance(found.get("config", {}), dict)):
+    if not (isinstance(stored, dict) and isinstance(stored.get("config", {}), dict)):
         raise UsageError(f"workdir {workdir}: its config.json does not hold a config")
     if family is None:
-        return found
-    if (there := found.get("experiment")) != family.name:
+        return stored
+    if (there := stored.get("experiment")) != family.name:
         raise UsageError(f"workdir {workdir} belongs to another experiment: {there}, not {family.name}")
-    found = migrate(found, family)
-    return {**found, "config": with_defaults(found["config"], family)}
+    stored = migrate(stored, family)
+    return {**stored, "config": with_defaults(stored["config"], family)}
 
 
 def _start(workdir, present):

@@ -49,15 +49,15 @@ def evaluate(
     batch_size: int,
     wait: Callable[[Any], None] = lambda _: None,
 ) -> Values:
-    """Values an example of every seed on a split.
+    """Values per example of every seed on a split.
 
     Args:
         compiled: from `steps.make_evaluate`.
         plan: how the seeds share the devices.
-        groups: parameters, one pytree a group.
+        groups: parameters, one pytree per group.
         data: the split's arrays, on the host.
         split: its name, from which the examples' keys derive.
-        batch_size: examples a call; a multiple of the mesh's data axis. The last batch is filled up with its last
+        batch_size: examples per call; a multiple of the mesh's data axis. The last batch is filled up with its last
             example, whose results are dropped.
         wait: called with the results of a batch before they are read; may raise.
 
@@ -72,29 +72,29 @@ def evaluate(
         indices = np.minimum(np.arange(start, start + batch_size, dtype=np.int32), count - 1)
         batch = devices.place(jax.tree.map(lambda leaf, rows=indices: leaf[rows], data), over_data)
         places = devices.place(indices, over_data)
-        found = [compiled(*group, batch, number, places) for group in zip(groups, seed_groups, strict=True)]
+        dispatched = [compiled(*group, batch, number, places) for group in zip(groups, seed_groups, strict=True)]
         # Read the results of the batch before only now, so that the devices have work meanwhile.
         parts += [_read(plan, done, wait) for done in running]
-        running = [found]
+        running = [dispatched]
     parts += [_read(plan, done, wait) for done in running]
     return {name: np.concatenate([part[name] for part in parts], axis=1)[:, :count] for name in parts[0]}
 
 
-def _read(plan, found, wait):
-    wait(found)
-    return plan.join(found)
+def _read(plan, results, wait):
+    wait(results)
+    return plan.join(results)
 
 
 def means(values: Values) -> Values:
     """Mean over the examples, (S,) or (S, T) by metric, leaving undefined ones (NaN) out; NaN where all are."""
-    found = {}
+    by_metric = {}
     for name, array in values.items():
         array = array.astype(np.float64)
         defined = ~np.isnan(array)
         number = defined.sum(axis=1)
         total = np.where(defined, array, 0.0).sum(axis=1)
-        found[name] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
-    return found
+        by_metric[name] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    return by_metric
 
 
 def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, values: Values) -> list[metrics_log.Line]:

@@ -17,8 +17,8 @@ class Test(NamedTuple):
     """A test set.
 
     Attributes:
-        label: what metrics.jsonl, tables and figures call it; a key of every model's `data`.
-        table: what it is: its table of the config, completed.
+        label: name in metrics.jsonl, tables and figures; a key of every model's `data`.
+        table: the completed table of the config that defines it.
     """
 
     label: str
@@ -29,9 +29,9 @@ class Model(NamedTuple):
     """A model and all that its training and evaluation need.
 
     Attributes:
-        label: what metrics.jsonl, checkpoints, tables and figures call it.
-        table: what it is: its table of the config, completed.
-        config: with this model's own `model` and `train` (`engine.of_model`).
+        label: name in metrics.jsonl, checkpoints, tables and figures.
+        table: the completed table of the config that defines it.
+        config: with this model's `model` and `train` (`engine.of_model`).
         task: makes the task, called when the model's turn comes.
         data: by split: a pytree of numpy arrays of equal leading length, or a function that gives one, called when the
             split is needed. "train", "validation" and the label of every test set; a model is not evaluated on a test
@@ -49,7 +49,7 @@ class Trained(NamedTuple):
     """A trained model; parameters are numpy arrays with a leading seed axis S.
 
     Attributes:
-        model: what was trained.
+        model: its description.
         task: of the model.
         params: the best on validation.
         initial_params: before training.

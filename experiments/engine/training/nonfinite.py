@@ -17,7 +17,7 @@ def find(tree: Any, name: str) -> list[str]:
 
 
 def describe(tensors: dict[str, Any]) -> str:
-    """The first tensor that is not finite, and some others, of pytrees in the order in which a step makes them."""
+    """The first tensor that is not finite, and some others, of pytrees in the order of the computation."""
     names = [each for name, tree in tensors.items() for each in find(tree, name)]
     if not names:
         return "none of them when the step was repeated"

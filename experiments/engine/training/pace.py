@@ -24,7 +24,7 @@ class Pace:
         return min(hosts.from_first(self._length), at_most)
 
     def settled(self, count: int, began: float) -> float:
-        """To be called when a call has ended; the seconds that it took.
+        """To be called when a call has ended; returns its duration in seconds.
 
         Args:
             count: steps that it made.

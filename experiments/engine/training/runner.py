@@ -68,17 +68,16 @@ def run(
 
 
 def report(experiment: Experiment, workdir: Path) -> None:
-    """Write summary.json, summary.md and the figures from what the workdir holds.
+    """Write summary.json, summary.md and the figures of a workdir.
 
     Raises:
         UsageError: it has no metrics yet.
     """
     from experiments.engine.record import summary  # matplotlib is slow to import and only needed here
 
-    if hosts.is_first() and not metrics_log.read(Path(workdir) / "metrics.jsonl"):
-        raise UsageError(f"workdir {workdir} has no metrics to report yet")
-
     def build():
+        if not metrics_log.read(Path(workdir) / "metrics.jsonl"):
+            raise UsageError(f"workdir {workdir} has no metrics to report yet")
         summary.build(Path(workdir), experiment.statistics, experiment.labels, experiment.figures)
 
     hosts.on_first(build)
@@ -264,7 +263,7 @@ def _sample(job: _Job, task: Task, state: TrainState, initial: PyTree, data: Spl
 
 def _images(job: _Job, data: Splits, num_seeds: int) -> int:
     """Images that a model sees in training, all seeds and epochs; UsageError where a batch is larger than the data."""
-    count, _ = (num_examples(data[split]) for split in TRAINING)  # both, so that what is wrong is said at once
+    count, _ = (num_examples(data[split]) for split in TRAINING)  # both, so that an error in either is reported at once
     train = job.model.config.train
     if train.batch_size > count:
         raise UsageError(f"config.train.batch_size={train.batch_size}: expected at most the {count} examples")

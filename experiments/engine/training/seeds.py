@@ -1,4 +1,4 @@
-"""Seeds: their keys, how they share the devices, and one function made to serve many of them.
+"""Seeds: keys, the plan by which seeds share the devices, and one function compiled for many seeds.
 
 Every random number of a run derives from (seed, purpose, position), so that nothing depends on which other seeds run,
 on the number of devices, or on where a run was resumed.
@@ -64,7 +64,7 @@ def _each(key, positions):
 
 
 class Plan(NamedTuple):
-    """How the seeds of a run share its devices.
+    """The plan by which the seeds of a run share its devices.
 
     Attributes:
         mesh: devices (seed, data).
@@ -77,7 +77,7 @@ class Plan(NamedTuple):
     group: int
 
     def split(self, tree: Any) -> list[Any]:
-        """Arrays with leading axis S -> one pytree a group, on the devices."""
+        """Arrays with leading axis S -> one pytree per group, on the devices."""
         sharding = NamedSharding(self.mesh, P("seed"))
         tree = jax.tree.map(np.asarray, tree)
         starts = range(0, len(self.seeds), self.group)

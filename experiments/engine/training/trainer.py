@@ -23,7 +23,7 @@ from experiments.engine.training.task import PyTree, Task
 
 
 class TrainState(NamedTuple):
-    """What a checkpoint holds of a model, as numpy arrays with a leading seed axis S; its step stands beside it."""
+    """The content of a checkpoint of a model, as numpy arrays with a leading seed axis S; its step stands beside it."""
 
     params: PyTree
     opt_state: PyTree
@@ -81,7 +81,7 @@ class Trainer:
 
     Args:
         name: the model's name in logs.
-        task: what to train.
+        task: of the model.
         data: splits of numpy arrays, "train" and "validation" among them.
         config: checked (`config.check`).
         plan: how the seeds share the devices.
@@ -148,7 +148,7 @@ class Trainer:
 
     @property
     def seconds(self) -> float:
-        """Time spent on these seeds, over all the runs that brought them here (what a kill undid is not counted)."""
+        """Time spent on these seeds in all calls of the run, without work that a kill undid."""
         return time.monotonic() - self._began
 
     def _start(self):
@@ -201,7 +201,7 @@ class Trainer:
                 self._save()
 
     def _dispatch(self, orders, at_most):
-        """Start some steps of every group, then read what those before gave: the devices never wait for the host."""
+        """Start some steps of every group, then read the results of those before, so that devices do not idle."""
         before, count, began = self._live, self._pace.next(at_most), time.monotonic()
         updates = self._call(self._update, self.step, before, orders, np.int32(count))
         self._live = [(update.params, update.opt_state) for update in updates]

@@ -23,6 +23,7 @@ LABELS = {
     "exact_match": "share of scenes with all digits found",
     "synchrony": "synchrony loss (0: perfect)",
 }
+EARLIER = {"exact_match": "exact"}  # names of metrics in runs of earlier versions
 
 Table = Mapping[str, Any]
 BySeed = dict[int, NDArray[np.float64]]  # seed -> (T,)
@@ -42,7 +43,11 @@ class Run(NamedTuple):
 
     def by_seed(self, model: str, split: str | None, metric: str) -> BySeed:
         """The values of a test set, {} where there are none."""
-        return {} if split is None else dict(zip(*engine.last_values(self.metrics, model, split, metric), strict=True))
+        for name in (metric, EARLIER.get(metric)) if split else ():
+            seeds, values = engine.last_values(self.metrics, model, split, name)
+            if seeds:
+                return dict(zip(seeds, values, strict=True))
+        return {}
 
     def network(self, model: str) -> str:
         """A model's network."""

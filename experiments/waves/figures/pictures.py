@@ -75,12 +75,12 @@ def _draw_states(figures: Path, name: str, arrays: Arrays) -> None:
 def _draw_spectra(figures: Path, name: str, arrays: Arrays, classes: tuple[str, ...]) -> None:
     """spectra_MODEL.png: mean amplitude spectrum of each class's pixels, one panel per channel."""
     spectra = arrays["spectra"]
-    known = [i for i in range(len(spectra)) if arrays["pixels"][i] > 0]
-    labels = {i: "background" if i == 0 else classes[i - 1] for i in known}
+    shown = [i for i in range(len(spectra)) if arrays["pixels"][i] > 0]
+    labels = {i: "background" if i == 0 else classes[i - 1] for i in shown}
     panels = [
         {
-            "values": {labels[i]: spectra[i, 1:, channel][None] for i in known},
-            "positions": {labels[i]: np.arange(1, spectra.shape[1]) for i in known},
+            "values": {labels[i]: spectra[i, 1:, channel][None] for i in shown},
+            "positions": {labels[i]: np.arange(1, spectra.shape[1]) for i in shown},
             "xlabel": f"frequency (cycles in {2 * (spectra.shape[1] - 1)} steps)",
             "ylabel": f"amplitude, channel {channel + 1}",
         }

@@ -49,9 +49,9 @@ def test_loss_and_gradients_are_those_of_pytorch_and_a_fault_is_seen(kind, tmp_p
     assert far == ["gradient of head/time_kernel"]
 
 
-@pytest.mark.parametrize("kind", jax_waves.MODULES)
-def test_the_step_of_the_engine(kind):
-    options = TINY | {"kind": kind, "all_devices": False}
+def test_the_step_of_the_engine():
+    """Of the ConvLSTM; the wave machine: see test_scaling."""
+    options = TINY | {"kind": "conv_lstm", "all_devices": False}
     with harness.Worker("experiments.bench.jax_waves:train", options) as worker:
         facts, again = worker.ask("facts"), worker.ask("run")
     assert facts["devices"] == 1

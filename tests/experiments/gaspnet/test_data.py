@@ -13,7 +13,8 @@ from tests.experiments.families import config_of, tables
 
 def splits(variant, *tests, **changes):
     """Label -> function that returns its arrays."""
-    return Data(config_of(FAMILY, variant, **changes)).splits(tables(FAMILY, "tests", *tests))
+    (model,) = tables(FAMILY, "models", "gaspnet").values()
+    return Data(config_of(FAMILY, variant, **changes)).of_model(model, tables(FAMILY, "tests", *tests))
 
 
 def test_splits_of_digits():

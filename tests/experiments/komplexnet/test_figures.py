@@ -102,11 +102,17 @@ def test_scores_and_chance_against_the_number_of_digits(tmp_path, drawn):
     np.testing.assert_array_equal(counts, np.arange(2, 10))
     np.testing.assert_allclose(real, [0.01 + digits("real+digits3", count) for count in counts])
     np.testing.assert_allclose(line_of(two, "chance")[1], counts / 10)
-    np.testing.assert_allclose(line_of(drawn["digits_exact.png"].axes[0], "chance")[1][[0, 7]], [1 / 45, 1 / 10])
+    np.testing.assert_allclose(line_of(drawn["digits_exact_match.png"].axes[0], "chance")[1][[0, 7]], [1 / 45, 1 / 10])
     assert legend(drawn["digits_accuracy.png"]) == ["komplexnet", "feedback", "random", "real", "chance"]
     assert drawn["digits_accuracy.png"].get_suptitle().endswith("mean ± standard deviation over 2 seeds")
     colours = [next(line.get_color() for line in axes.lines if line.get_label() == "real") for axes in (two, three)]
     assert colours == [plotting.MODEL_COLOURS[3]] * 2  # a network keeps its own, whatever it was trained on
+
+
+def test_an_earlier_name_of_a_metric_is_read(tmp_path, drawn):
+    write(tmp_path, MODELS, metrics=("exact",))
+    scores.draw(run(tmp_path))
+    assert {"digits_exact_match.png", "trained_tested_exact_match.png"} <= set(drawn)
 
 
 def test_differences_are_taken_seed_by_seed(tmp_path, drawn):

@@ -66,6 +66,24 @@ def test_overrides_of_a_table():
     assert specs.BUILDERS["feedback"](network).rate == 0.5
 
 
+def test_tables_written_by_hand():
+    config = configs.get_config("smoke")
+    config.models = {"three_digits": {"network": "komplexnet", "num_digits": 3}}
+    config.tests = {"noise": {"kind": "noise", "variance": 0.1, "num_steps": 60}}
+    config = engine.complete(config, FAMILY)
+    engine.check(config, FAMILY)
+    experiment = FAMILY.experiment(config, engine.tables(config, "tests"))
+    assert list(experiment.models) == ["three_digits"]
+    data = experiment.models["three_digits"].data
+    assert {data[split]()["masks"].shape[-1] for split in ("train", "noise")} == {3}
+    assert experiment.statistics.section("three_digits", "noise") == "noise (trained on 3 digits)"
+    config.models.three_digits.num_digit = 3
+    with pytest.raises(
+        engine.UsageError, match=r"there is no config.models.three_digits.num_digit; did .*num_digits\?"
+    ):
+        engine.complete(config, FAMILY)
+
+
 def test_sizes_that_the_vision_transformer_cannot_cut_into_patches():
     config_of(FAMILY, "smoke", models=("real",), **{"data.size": 30})
     with pytest.raises(engine.UsageError, match=r"config.data.size=30: expected a multiple of 4"):

@@ -13,7 +13,8 @@ from tests.experiments.families import CONFIGS, config_of, tables
 
 def splits(variant, **changes):
     """Split -> function that returns its arrays."""
-    return Data(config_of(FAMILY, variant, **changes)).splits(tables(FAMILY, "tests", "test"))
+    (model,) = tables(FAMILY, "models", "nwm_fft").values()
+    return Data(config_of(FAMILY, variant, **changes)).of_model(model, tables(FAMILY, "tests", "test"))
 
 
 @pytest.mark.parametrize("experiment", CONFIGS["waves"].EXPERIMENTS)
