@@ -117,7 +117,7 @@ def get_config(variant: str = "tetrominoes_smoke") -> ConfigDict:
                 "test_examples": 1000,
                 "watched": 64,  # validation pictures whose wavelengths are measured every epoch
             },
-            # Names as of `oscnets.models.WaveMachine`; num_steps, dt and what follows are of it alone.
+            # Names as of `oscnets.models.NeuralWaveMachine`; num_steps, dt and what follows are of it alone.
             "model": {
                 "channels": 2,
                 "hidden": (256, 256, 256),
