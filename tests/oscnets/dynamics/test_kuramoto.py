@@ -69,6 +69,18 @@ def test_conv_trajectory_is_an_unrolled_conv_step():
     assert_close(*in_float64(run, phases, amplitude, kernel), 1e-12)
 
 
+def test_one_program_serves_all_rates():
+    phases, amplitude, kernel = (x.astype(np.float32) for x in arrays())
+    chex.clear_trace_counter()
+    step = jax.jit(
+        chex.assert_max_traces(
+            lambda rate, epsilon: conv_step(phases, amplitude, kernel, rate=rate, epsilon=epsilon), n=1
+        )
+    )
+    slow, fast = step(0.1, EPSILON) - phases, step(0.2, EPSILON) - phases
+    assert_close(fast, 2 * slow, 1e-5)
+
+
 def test_conv_leading_axes():
     """One image, a batch, a batch a seed; amplitude and phases broadcast; vmap over all arguments."""
     phases, amplitude, kernel = arrays((3, 2))
