@@ -111,13 +111,20 @@ def is_allowed(item: Import, part: str, rule: Rule) -> bool:
     return top in rule.outside or (item.deferred and top in rule.deferred)
 
 
+def respects_privacy(target: str, module: str) -> bool:
+    """Whether a module with an underscore in front stays within its package, or goes to the benchmarks."""
+    parts = target.split(".")
+    private = parts[0] in PACKAGES and any(part.startswith("_") and not part.endswith("__") for part in parts)
+    return not private or is_within(module, parts[0]) or is_within(module, "experiments.bench")
+
+
 def breaches(path: str, source: str, module: str, modules: frozenset[str]) -> Iterator[str]:
     owner = part_of(module)
     if owner is None:
         yield f"{path} belongs to no part that has a rule: {', '.join(RULES)}"
         return
     for item in imports(source, module, path.endswith("__init__.py"), modules):
-        if not is_allowed(item, *owner):
+        if not is_allowed(item, *owner) or not respects_privacy(item.target, module):
             yield f"{path}:{item.line} imports {item.target}, which {owner[0]} may not"
 
 
@@ -147,6 +154,7 @@ TREE = dict.fromkeys(
         "oscnets/models/__init__.py",
         "oscnets/models/komplexnet.py",
         "oscnets/dynamics/__init__.py",
+        "oscnets/dynamics/_unroll.py",
         "oscnets/dynamics/kuramoto.py",
         "oscnets/stats.py",
         "data_gen/__init__.py",
@@ -170,6 +178,10 @@ TREE = dict.fromkeys(
         ("oscnets/dynamics/__init__.py", "from .. import models", "oscnets.models"),
         ("oscnets/dynamics/kuramoto.py", "import flax.linen as nn", "flax.linen"),
         ("oscnets/ops/complex.py", "from oscnets import phase, dynamics", "oscnets.dynamics"),
+        ("oscnets/ops/complex.py", "from oscnets.dynamics._unroll import unroll", "oscnets.dynamics._unroll"),
+        ("oscnets/_products/conv.py", "from oscnets.ops import norm", "oscnets.ops"),
+        ("experiments/komplexnet.py", "from oscnets.dynamics import _unroll", "oscnets.dynamics._unroll"),
+        ("experiments/export.py", "import oscnets._products.conv", "oscnets._products.conv"),
         ("oscnets/losses.py", "if True:\n    from oscnets.models import komplexnet", "oscnets.models.komplexnet"),
         ("oscnets/models/komplexnet.py", "import oscnets", "oscnets"),
         ("oscnets/models/komplexnet.py", "import optax", "optax"),
@@ -196,6 +208,8 @@ def test_an_import_against_the_rules_is_found(path, source, target):
     [
         ("oscnets/dynamics/kuramoto.py", "import math\nimport jax.numpy as jnp\nfrom oscnets import phase"),
         ("oscnets/models/komplexnet.py", "import flax.linen as nn\nfrom ..dynamics import kuramoto"),
+        ("oscnets/models/komplexnet.py", "from oscnets.dynamics._unroll import unroll\nfrom einops import rearrange"),
+        ("experiments/bench/waves.py", "from oscnets.dynamics._unroll import unroll"),
         ("oscnets/plotting.py", "def draw():\n    import matplotlib.pyplot as plt"),
         ("oscnets/plotting.py", "import typing\nif typing.TYPE_CHECKING:\n    from matplotlib.figure import Figure"),
         ("oscnets/__init__.py", "from oscnets import phase\nfrom .models import komplexnet"),

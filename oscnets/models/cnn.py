@@ -36,7 +36,7 @@ class CNN(nn.Module):
 
     def setup(self) -> None:
         """Create the classifier."""
-        self.head = PixelClassifier(self.bins * self.out_channels, self.hidden, self.num_classes)
+        self.head: PixelClassifier = PixelClassifier(self.bins * self.out_channels, self.hidden, self.num_classes)
 
     def __call__(self, images: Array) -> Segmentation:
         """Classify every pixel of images (B, H, W, C_in)."""

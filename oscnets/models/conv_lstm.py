@@ -61,7 +61,9 @@ class ConvLSTM(nn.Module):
 
     def setup(self) -> None:
         """Create the readout and the classifier."""
-        self.head = SeriesClassifier(self.readout, self.channels, self.num_steps, self.hidden, self.num_classes)
+        self.head: SeriesClassifier = SeriesClassifier(
+            self.readout, self.channels, self.num_steps, self.hidden, self.num_classes
+        )
 
     def __call__(self, images: Array) -> Segmentation:
         """Run the steps and classify every pixel; arguments, output and errors as for `NeuralWaveMachine`."""

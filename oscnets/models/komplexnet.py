@@ -213,7 +213,7 @@ class KomplexNet(nn.Module):
 
     def setup(self) -> None:
         """Create the layers after the dynamics."""
-        self.head = ComplexHead(self.channels, self.hidden, self.num_classes)
+        self.head: ComplexHead = ComplexHead(self.channels, self.hidden, self.num_classes)
 
     def __call__(
         self,

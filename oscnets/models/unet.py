@@ -67,7 +67,7 @@ class UNet(nn.Module):
 
     def setup(self) -> None:
         """Create the classifier."""
-        self.head = PixelClassifier(self.width, (), self.num_classes)
+        self.head: PixelClassifier = PixelClassifier(self.width, (), self.num_classes)
 
     def __call__(self, images: Array, *, train: bool = False) -> Segmentation:
         """Classify every pixel.

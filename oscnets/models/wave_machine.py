@@ -68,7 +68,7 @@ class NeuralWaveMachine(nn.Module):
     def setup(self) -> None:
         """Create the readout and the classifier."""
         sizes = (self.channels, self.num_steps, self.hidden, self.num_classes)
-        self.head = SeriesClassifier(self.readout, *sizes, may_merge=self.keep == "states")
+        self.head: SeriesClassifier = SeriesClassifier(self.readout, *sizes, may_merge=self.keep == "states")
 
     def __call__(self, images: Array) -> Segmentation:
         """Run the waves and classify every pixel.
