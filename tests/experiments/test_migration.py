@@ -41,7 +41,7 @@ def old_lines(config, splits):
 def test_an_old_run_is_reported(run, tmp_path, monkeypatch):
     later, section, figures = RUNS[run]
     drawn = set()
-    for save in ("save", "save_film"):
+    for save in ("save", "save_animation"):
         monkeypatch.setattr(plotting, save, lambda figure, path, **_: drawn.add(path.name))
     shutil.copy(Path("experiments/results") / run / "config.json", tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())
