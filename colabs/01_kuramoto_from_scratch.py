@@ -148,8 +148,9 @@ plotting.scene_sheet(
 )  # fmt: skip
 
 # %%
-film = plotting.phase_film(scene.images, scene.masks, np.asarray(phases)[None], scene.images, title="A scene settles")
-plotting.save_film(film, "scene.gif")
+over_time = np.asarray(phases)[None]
+animation = plotting.phase_animation(scene.images, scene.masks, over_time, scene.images, title="A scene settles")
+plotting.save_animation(animation, "scene.gif")
 Image(filename="scene.gif")
 
 # %% [markdown]

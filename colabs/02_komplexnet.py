@@ -90,13 +90,20 @@ sheet(before, "Before training")
 
 
 # %%
+def step_entropy(shared, state, targets):
+    """Cross-entropy of one step."""
+    variables, context = shared
+    logits = model.apply(variables, state, context, method="classify_step")
+    return losses.binary_cross_entropy(logits, targets).mean()
+
+
 def objective(variables, batch, key, weight):
     """Equation 7 on a batch."""
     start = random_phases(key, (*batch["images"].shape[:3], model.channels))
-    entropy = lambda logits, targets: losses.binary_cross_entropy(logits, targets).mean()
-    out = model.apply(variables, batch["images"], phases0=start, step_loss=entropy, targets=batch["targets"])
-    synchrony = losses.cluster_synchrony(out.phases, batch["masks"], out.amplitude).mean()
-    return out.loss + weight * synchrony, synchrony
+    run = model.apply(variables, batch["images"], phases0=start, method="synchronize")
+    entropy = losses.mean_over_time(step_entropy, (variables, run.context), run.states, batch["targets"])
+    synchrony = losses.cluster_synchrony(run.phases, batch["masks"], run.amplitude).mean()
+    return entropy + weight * synchrony, synchrony
 
 
 optimizer = optax.chain(optax.clip_by_global_norm(2.0), optax.adam(6e-3))

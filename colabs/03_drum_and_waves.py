@@ -44,9 +44,9 @@ from IPython.display import Image
 
 import oscnets
 from data_gen import tetrominoes
-from oscnets import metrics, plotting
+from oscnets import losses, metrics, plotting
 from oscnets.dynamics import unroll, waves
-from oscnets.models import WaveMachine
+from oscnets.models import NeuralWaveMachine
 
 SMOKE = bool(os.environ.get("OSCNETS_SMOKE"))  # a tiny size, for tests
 print(f"jax {jax.__version__} on {jax.devices()[0].platform}")
@@ -117,17 +117,27 @@ for i, side in enumerate(sides):
 number, size, batch = (8, 16, 4) if SMOKE else (600, 24, 16)
 pieces = tetrominoes.generate(seed=0, num_examples=number, num_pieces=(1, 1 if SMOKE else 2), size=size, square=3)
 tests = tetrominoes.generate(seed=1, num_examples=8, num_pieces=(1, 1 if SMOKE else 2), size=size, square=3)
-model = WaveMachine(num_classes=6, num_steps=10 if SMOKE else 60, hidden=(32, 32), mid_channels=8)
+model = NeuralWaveMachine(num_classes=6, num_steps=10 if SMOKE else 60, hidden=(32, 32), mid_channels=8)
 variables = jax.jit(model.init)(jax.random.key(0), tests.images[:1])
-cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 optimizer = optax.adam(5e-3)
+
+
+def pixel_entropy(variables, features, labels):
+    """Cross-entropy of some pixels."""
+    logits = model.apply(variables, features, method="classify_pixels")
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def objective(variables, images, labels):
+    """Mean over all pixels, those of the background too."""
+    features = model.apply(variables, images, method="features").pixels
+    return losses.mean_over_pixels(pixel_entropy, variables, features, labels)
 
 
 @jax.jit
 def update(variables, state, images, labels):
-    """One step of training; the loss of every pixel, the background's too."""
-    loss = lambda variables: model.apply(variables, images, pixel_loss=cross_entropy, targets=labels).loss
-    value, gradients = jax.value_and_grad(loss)(variables)
+    """One step of training."""
+    value, gradients = jax.value_and_grad(objective)(variables, images, labels)
     changes, state = optimizer.update(gradients, state)
     return optax.apply_updates(variables, changes), state, value
 
@@ -165,15 +175,14 @@ plotting.label_sheet(
 
 # %%
 states = np.asarray(out.states[:, :3, ..., 0])
-film = plotting.state_film(shown.images[:3], states, title="Waves in three pictures")
-plotting.save_film(film, "waves.gif", fps=12)
+animation = plotting.state_animation(shown.images[:3], states, title="Waves in three pictures")
+plotting.save_animation(animation, "waves.gif", fps=12)
 Image(filename="waves.gif")
 
 # %% [markdown]
 # **Change it.**
 #
-# 1. Listen only at the end: `WaveMachine(readout="last", ...)`. How much does the time series know beyond its last
-#    moment?
+# 1. Read the last step only: `NeuralWaveMachine(readout="last", ...)`. How much more does the whole time series hold?
 # 2. Fewer steps: with `num_steps=5` a wave travels five pixels. Which pieces are confused now?
-# 3. `memory="reverse", stream=True` undoes the steps instead of storing them: the same gradients in memory that
+# 3. `gradient="reverse", keep="readout"` inverts the steps instead of storing them: the same gradients in memory that
 #    hardly grows.

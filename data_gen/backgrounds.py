@@ -1,14 +1,15 @@
 """Scenes of several digits on photographs: KomplexNet's multi-MNIST with CIFAR-10 images in the background.
 
 Muzellec, Alamia, Serre and VanRullen, TMLR 2025, section 4 (greyscaled images) and appendix (in colour, figure 18). The
-scene is added to the picture and the sum clipped. Where the paper is silent: any picture may lie behind any scene.
+scene is added to the picture and the sum clipped. Where the paper is silent: any scene may have any background.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from data_gen import checks, counters, multi_mnist, pixels
+from data_gen import multi_mnist
+from data_gen._tools import checks, counter_rng, pixels
 
 _CHUNK = 512
 _LUMA = (299, 587, 114)  # thousandths of red, green and blue: ITU-R BT.601
@@ -17,7 +18,7 @@ _LUMA = (299, 587, 114)  # thousandths of red, green and blue: ITU-R BT.601
 def generate(
     digits, pictures, *, seed: int, num_examples: int, colour: bool = False, start: int = 0, **settings
 ) -> multi_mnist.Scenes:
-    """`multi_mnist.generate(digits, ...)` with a picture behind each scene; masks and labels are those of the digits.
+    """`multi_mnist.generate(digits, ...)` on a background picture per scene; masks and labels are the digits'.
 
     Args:
       digits: base of the scenes, as `multi_mnist.generate` takes it.
@@ -35,10 +36,10 @@ def generate(
     scenes = multi_mnist.generate(digits, seed=seed, num_examples=num_examples, start=start, **settings)
     size = scenes.images.shape[1]
     summed = np.empty((num_examples, size, size, 3 if colour else 1), np.float32)
-    for part, samples in counters.chunks(num_examples, start, _CHUNK):
-        chosen = images[counters.below(len(images), counters.bits(seed, counters.BACKGROUNDS, samples))]
-        behind = pixels.resized(chosen if colour else grey(chosen)[..., None], size)
-        summed[part] = np.minimum(scenes.images[part] + behind, 1.0)
+    for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
+        chosen = images[counter_rng.below(len(images), counter_rng.random_bits(seed, counter_rng.BACKGROUNDS, samples))]
+        background = pixels.resized(chosen if colour else grey(chosen)[..., None], size)
+        summed[part] = np.minimum(scenes.images[part] + background, 1.0)
     return replace(scenes, images=summed)
 
 

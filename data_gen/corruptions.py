@@ -1,10 +1,10 @@
-"""Corruptions for testing: images are spoilt the same way on every machine, whatever their number."""
+"""Corruptions of test images: the same on every machine; image i does not depend on the number of images."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from data_gen import counters
+from data_gen._tools import counter_rng
 
 _CHUNK = 64  # images at a time: temporaries stay within the cache
 
@@ -25,8 +25,8 @@ def gaussian_noise(images: np.ndarray, *, std: float, seed: int, start: int = 0)
         raise ValueError(f"std must be a finite number >= 0, got {std}")
     images = _checked(images, start)
     noisy = np.empty(images.shape, np.float32)
-    for part, random_bits in _draws(images.shape, seed, counters.GAUSSIAN_NOISE, start):
-        noisy[part] = np.clip(images[part] + std * counters.normal(random_bits), 0.0, 1.0)
+    for part, bits in _draws(images.shape, seed, counter_rng.GAUSSIAN_NOISE, start):
+        noisy[part] = np.clip(images[part] + std * counter_rng.normal(bits), 0.0, 1.0)
     return noisy
 
 
@@ -43,11 +43,11 @@ def salt_and_pepper(images: np.ndarray, *, share: float, seed: int, start: int =
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie in [0, 1], got {share}")
-    spoilt = _checked(images, start).astype(np.float32)
-    for part, random_bits in _draws((*spoilt.shape[:3], 1), seed, counters.SALT_AND_PEPPER, start):
-        draw = counters.uniform(random_bits)
-        spoilt[part] = np.where(draw < share / 2, 0.0, np.where(draw < share, 1.0, spoilt[part]))
-    return spoilt
+    corrupted = _checked(images, start).astype(np.float32)
+    for part, bits in _draws((*corrupted.shape[:3], 1), seed, counter_rng.SALT_AND_PEPPER, start):
+        draw = counter_rng.uniform(bits)
+        corrupted[part] = np.where(draw < share / 2, 0.0, np.where(draw < share, 1.0, corrupted[part]))
+    return corrupted
 
 
 def _checked(images: np.ndarray, start: int) -> np.ndarray:
@@ -60,9 +60,9 @@ def _checked(images: np.ndarray, start: int) -> np.ndarray:
 
 
 def _draws(shape: tuple[int, ...], seed: int, purpose: int, start: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield slices of images with 64 random bits a value, addressed by (seed, purpose, image, value)."""
+    """Yield slices of images with 64 random bits per value, addressed by (seed, purpose, image, value)."""
     places = np.arange(int(np.prod(shape[1:]))).reshape(1, *shape[1:])
     for low in range(0, shape[0], _CHUNK):
         part = slice(low, min(low + _CHUNK, shape[0]))
         numbers = np.arange(start + part.start, start + part.stop).reshape(-1, 1, 1, 1)
-        yield part, counters.bits(seed, purpose, numbers, places)
+        yield part, counter_rng.random_bits(seed, purpose, numbers, places)

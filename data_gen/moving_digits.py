@@ -6,7 +6,7 @@ one, and both bounce off the border; the frames before the middle show the same 
 time, so that each digit crosses the picture on one straight line.
 
 Where the paper is silent: canvas and digits are those of the still scenes of two digits, so that a model trained on
-these sees digits of the size it knows. The middle frame is number T // 2. Meeting places and directions are drawn until
+these sees digits of the same size. The middle frame is number T // 2. Meeting places and directions are drawn until
 the overlap is in its range in the middle and in no frame larger; `speed` lets digits part within about ten frames.
 """
 
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_gen import checks, counters, multi_mnist, pixels
-from data_gen.digit_table import DigitTable
+from data_gen import multi_mnist
+from data_gen._tools import checks, counter_rng, pixels
+from data_gen._tools.digit_table import DigitTable
 
 _CHUNK = 16  # videos at a time: temporaries stay within the cache
 _KEEP = 256
@@ -27,7 +28,7 @@ class Videos:
     """N videos of T frames.
 
     frames: float32 (N, T, size, size, 1) in [0, 1].
-    masks: bool (N, T, size, size, 2), one a digit, without the pixels where they overlap.
+    masks: bool (N, T, size, size, 2), one per digit, without the pixels where they overlap.
     overlap: bool (N, T, size, size), pixels lit by both.
     shares: float32 (N, T), pixels lit by both over those lit by the smaller digit, measured on the canvas.
     labels: int32 (N, 2), different.
@@ -76,7 +77,7 @@ def generate(
       num_frames: T, in [1, 1000].
       max_overlap: in (0, 1], of the pixels lit by both digits over those lit by the one with fewer.
       min_overlap: in [0, max_overlap), exclusive; of the middle frame.
-      speed: in (0, 1], what each digit goes a frame, in sides of the base's largest digit.
+      speed: in (0, 1], distance that each digit moves per frame, in sides of the base's largest digit.
       size: side of the frames, in [1, 1024].
       start: number of the first video, >= 0.
     Returns: Videos, the same bytes on every machine; video i does not depend on num_examples or start.
@@ -93,8 +94,8 @@ def generate(
     table = DigitTable(base, 2)
     paths = _Paths(table, seed, num_frames, speed * table.side, (min_overlap, max_overlap))
     videos = _empty(num_examples, num_frames, size, paths.canvas)
-    for part, samples in counters.chunks(num_examples, start, _CHUNK):
-        chosen, corners, videos.shares[part] = paths.find(samples)
+    for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
+        chosen, corners, videos.shares[part] = paths.draw(samples)
         boxes = np.concatenate([corners, np.broadcast_to(table.boxes[chosen][:, None, :, 2:], corners.shape)], axis=-1)
         every, flat = np.repeat(chosen, num_frames, axis=0), boxes.reshape(-1, 2, 4)
         layers = table.paint(every, flat, paths.canvas, size)
@@ -125,7 +126,7 @@ class _Paths:
         self.canvas = multi_mnist.default_canvas(2, table.side)
         self.travelled = step * (np.arange(num_frames) - num_frames // 2)  # in pixels of the canvas, by frame
 
-    def find(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Indices (P, 2) in the base, corners (P, T, 2, 2) on the canvas and overlaps (P, T)."""
         count, num_frames = len(samples), len(self.travelled)
         chosen = np.empty((count, 2), np.int64)
@@ -137,36 +138,36 @@ class _Paths:
                 return chosen, corners, shares
             if turn % _KEEP == 0:
                 rounds = np.full(len(pending), turn // _KEEP)
-                chosen[pending] = self.table.choose(self.seed, counters.MOVING_DIGITS, samples[pending], rounds, 2)
-            found, corners[pending], shares[pending] = self._try(samples[pending], chosen[pending], turn)
-            pending = pending[~found]
+                chosen[pending] = self.table.choose(self.seed, counter_rng.MOVING_DIGITS, samples[pending], rounds, 2)
+            accepted, corners[pending], shares[pending] = self._try(samples[pending], chosen[pending], turn)
+            pending = pending[~accepted]
         raise RuntimeError(
             f"{len(pending)} of {count} videos (the first: {samples[pending[0]]}) found no paths in {_MAX_TURNS} tries "
             f"for an overlap in ({self.limits[0]}, {self.limits[1]}]: widen the range"
         )
 
     def _try(self, samples: np.ndarray, chosen: np.ndarray, turn: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which of the videos keep this turn's paths, with corners and overlaps (of those that fail, of no use)."""
-        draws = counters.bits(self.seed, counters.MOVING_PATHS, samples[:, None], turn, np.arange(3))
+        """Whether each video accepts this turn's paths (P,), and corners and overlaps, undefined where it does not."""
+        draws = counter_rng.random_bits(self.seed, counter_rng.MOVING_PATHS, samples[:, None], turn, np.arange(3))
         sizes, words = self.table.boxes[chosen, 2:], self.table.rows(chosen)
         meeting = self._meet(sizes, draws[:, :2])
         low, high = self.limits
         middle = pixels.lit_share(words[:, 0], words[:, 1], *(meeting[:, 0] - meeting[:, 1]).T)
         likely = np.flatnonzero((middle > low) & (middle <= high))
-        turns = counters.uniform(draws[likely, 2])
-        direction = np.stack([counters.cos_turns(turns), counters.cos_turns((turns + 0.75) % 1)], axis=-1)
+        turns = counter_rng.uniform(draws[likely, 2])
+        direction = np.stack([counter_rng.cos_turns(turns), counter_rng.cos_turns((turns + 0.75) % 1)], axis=-1)
         corners = np.zeros((len(samples), len(self.travelled), 2, 2), np.int64)
         corners[likely] = self._bounce(sizes[likely], meeting[likely], direction)
         shares = np.zeros(corners.shape[:2])
         shares[likely] = _shares(words[likely], corners[likely])
-        found = np.zeros(len(samples), bool)
-        found[likely] = (shares[likely] <= middle[likely, None]).all(axis=1)
-        return found, corners, shares
+        accepted = np.zeros(len(samples), bool)
+        accepted[likely] = (shares[likely] <= middle[likely, None]).all(axis=1)
+        return accepted, corners, shares
 
     def _meet(self, sizes: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Corners (P, 2, 2) of two digits whose boxes overlap, the smallest box round both at the centre."""
         first, second = sizes[:, 0], sizes[:, 1]
-        offset = counters.below(first + second - 1, draws) - (second - 1)
+        offset = counter_rng.below(first + second - 1, draws) - (second - 1)
         low, high = np.minimum(0, offset), np.maximum(first, offset + second)
         corner = (self.canvas - (high - low)) // 2 - low
         return np.stack([corner, corner + offset], axis=1)

@@ -5,17 +5,17 @@ different classes are cropped to their bounding boxes and put on a canvas, the f
 the others at random; the sum is clipped and the canvas resized bilinearly.
 
 Where the paper is silent: the canvas is 2.5 times the largest digit of the base for two digits (50 for MNIST, whose
-digits are 20 high) and a quarter of a digit more for each further one, near the smallest on which random places for
-nine are found fast; a digit that finds no place in `_TRIES` draws makes its scene start again with the same digits, and
-only after `_KEEP` such starts are other digits drawn, so that wide digits are no rarer than narrow ones.
+digits are 20 high) and a quarter of a digit more for each further one, close to the smallest canvas on which random
+placing of nine digits ends fast; a digit without a place after `_TRIES` draws makes its scene start again with the same
+digits, and other digits are drawn only after `_KEEP` such starts, so that wide digits are no rarer than narrow ones.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from data_gen import checks, counters, pixels
-from data_gen.digit_table import DigitTable
+from data_gen._tools import checks, counter_rng, pixels
+from data_gen._tools.digit_table import DigitTable
 
 MEASURES = ("pixels", "boxes")
 _CHUNK = 512  # scenes at a time: temporaries stay within the cache
@@ -29,7 +29,7 @@ class Scenes:
     """N scenes of n digits.
 
     images: float32 (N, size, size, 1) in [0, 1].
-    masks: bool (N, size, size, n), one a digit, without the pixels where digits overlap.
+    masks: bool (N, size, size, n), one per digit, without the pixels where digits overlap.
     overlap: bool (N, size, size), pixels lit by two digits or more.
     labels: int32 (N, n), all different in a scene.
     sources: int32 (N, n), index of each digit in the base.
@@ -58,7 +58,7 @@ class Scenes:
         return hot
 
     def groups(self) -> np.ndarray:
-        """bool (N, size, size, 1 + n): the background, then one mask a digit, as GASPnet's segmentation takes them."""
+        """bool (N, size, size, 1 + n): the background, then one mask per digit, the form of GASPnet's segmentation."""
         background = ~(self.masks.any(axis=-1) | self.overlap)
         return np.concatenate([background[..., None], self.masks], axis=-1)
 
@@ -82,7 +82,7 @@ def generate(
       base: has images uint8 (M, H, W), black background, no image all black, H and W <= 64, and labels (M,) integers.
       seed: integer in [0, 2**64).
       num_examples: number of scenes, >= 0.
-      num_digits: digits a scene, 2 to 9, all of different classes.
+      num_digits: digits per scene, 2 to 9, all of different classes.
       max_overlap: in [0, 1]. At 0 bounding boxes are apart. Above 0 every two digits overlap by at most this much, and
         at least one pair by more than min_overlap.
       min_overlap: in [0, max_overlap), exclusive.
@@ -101,7 +101,7 @@ def generate(
     canvas = default_canvas(num_digits, table.side) if canvas is None else canvas
     checks.count("canvas", canvas, table.side, 4096)
     scenes = _empty(num_examples, num_digits, size, canvas)
-    for part, samples in counters.chunks(num_examples, start, _CHUNK):
+    for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
         chosen, boxes = _Layout(table, rules, canvas, seed, samples).run()
         scenes.images[part, ..., 0], scenes.masks[part], scenes.overlap[part] = table.paint(chosen, boxes, canvas, size)
         scenes.labels[part], scenes.sources[part], scenes.boxes[part] = table.labels[chosen], chosen, boxes
@@ -161,7 +161,7 @@ class _Layout:
         )
 
     def _choose(self, scenes: np.ndarray) -> None:
-        rounds, purpose = self.starts[scenes] // _KEEP, counters.SCENE_DIGITS
+        rounds, purpose = self.starts[scenes] // _KEEP, counter_rng.SCENE_DIGITS
         chosen = self.table.choose(self.seed, purpose, self.samples[scenes], rounds, self.rules.num_digits)
         self.chosen[scenes] = chosen
         self.boxes[scenes, :, 2:] = self.table.boxes[chosen, 2:]
@@ -193,8 +193,10 @@ class _Layout:
         room = self.canvas - self.boxes[scenes, digit, 2:] + 1
         nook = max(1, 22 * self.canvas // 50)
         limit = np.where(digit[:, None] == 0, np.minimum(room, nook), room)
-        draws = counters.bits(self.seed, counters.SCENE_PLACES, self.samples[scenes, None], turn, np.arange(2))
-        return counters.below(limit, draws)
+        draws = counter_rng.random_bits(
+            self.seed, counter_rng.SCENE_PLACES, self.samples[scenes, None], turn, np.arange(2)
+        )
+        return counter_rng.below(limit, draws)
 
     def _overlaps(self, scenes: np.ndarray, digit: np.ndarray) -> np.ndarray:
         """Largest overlap (P,) of a scene's newest digit with those before it; infinite if boxes meet that must not."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_gen import checks, counters, pixels
+from data_gen._tools import checks, counter_rng, pixels
 
 _CHUNK = 256  # images at a time: temporaries stay within the cache
 
@@ -70,15 +70,15 @@ def generate(
     checks.count("item_size", item_size, 1, size)
     checks.number("opacity", opacity, 0, 1)
     images, kinds = checks.base("items", items)
-    behind, scenes = checks.base("pictures", pictures, colour=True)
+    backgrounds, scenes = checks.base("pictures", pictures, colour=True)
     overlays = _empty(num_examples, size)
-    for part, samples in counters.chunks(num_examples, start, _CHUNK):
-        draws = counters.bits(seed, counters.OVERLAYS, samples[:, None], np.arange(4))
-        item, picture = counters.below(len(images), draws[:, 0]), counters.below(len(behind), draws[:, 1])
-        corners = counters.below(size - item_size + 1, draws[:, 2:])
+    for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
+        draws = counter_rng.random_bits(seed, counter_rng.OVERLAYS, samples[:, None], np.arange(4))
+        item, picture = counter_rng.below(len(images), draws[:, 0]), counter_rng.below(len(backgrounds), draws[:, 1])
+        corners = counter_rng.below(size - item_size + 1, draws[:, 2:])
         light = np.zeros((len(samples), size, size), np.float32)
         pixels.paste(light, pixels.resized(images[item][..., None], item_size)[..., 0], *corners.T)
-        overlays.images[part] = _blend(pixels.resized(behind[picture], size), light[..., None], opacity)
+        overlays.images[part] = _blend(pixels.resized(backgrounds[picture], size), light[..., None], opacity)
         overlays.masks[part] = np.stack([light > 0, light == 0], axis=-1)
         overlays.labels[part] = np.stack([kinds[item], scenes[picture]], axis=-1)
         overlays.sources[part], overlays.corners[part] = np.stack([item, picture], axis=-1), corners

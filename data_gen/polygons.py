@@ -10,7 +10,7 @@ lie wholly inside and touch nowhere, not even by their corners.
 
 import numpy as np
 
-from data_gen import checks, counters, pixels, placing
+from data_gen._tools import checks, counter_rng, pixels, placing
 from data_gen.segmentation import LabelMaps
 
 NAMES = ("triangle", "quadrilateral", "pentagon", "hexagon")  # of classes 1 to 4
@@ -49,7 +49,7 @@ def generate(
     checks.count("size", size, 2 * _reach(radius) + 1, checks.SIDE)
     images = np.empty((num_examples, size, size, 1), np.float32)
     labels = np.empty((num_examples, size, size), np.int32)
-    for part, samples in counters.chunks(num_examples, start, _CHUNK):
+    for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
         labels[part] = _labels(seed, samples, num_polygons, radius, size)
         images[part] = (labels[part] > 0)[..., None]
     return LabelMaps(images, labels)
@@ -64,20 +64,20 @@ def _labels(
     seed: int, samples: np.ndarray, num_polygons: tuple[int, int], radius: tuple[int, int], size: int
 ) -> np.ndarray:
     low, high = num_polygons
-    counts = low + counters.below(high - low + 1, counters.bits(seed, counters.POLYGONS, samples, 0))
+    counts = low + counter_rng.below(high - low + 1, counter_rng.random_bits(seed, counter_rng.POLYGONS, samples, 0))
     places = 3 + 2 * _SIDES[1]
-    draws = counters.bits(
-        seed, counters.POLYGONS, samples[:, None, None], 1 + np.arange(high)[:, None], np.arange(places)
+    draws = counter_rng.random_bits(
+        seed, counter_rng.POLYGONS, samples[:, None, None], 1 + np.arange(high)[:, None], np.arange(places)
     )
-    sides = _SIDES[0] + counters.below(_SIDES[1] - _SIDES[0] + 1, draws[..., 0])
+    sides = _SIDES[0] + counter_rng.below(_SIDES[1] - _SIDES[0] + 1, draws[..., 0])
     reach = _reach(radius)
-    lit = _inside(_corners(sides, radius, counters.uniform(draws[..., 1:])), reach)
+    lit = _inside(_corners(sides, radius, counter_rng.uniform(draws[..., 1:])), reach)
     flat = lit.reshape(-1, *lit.shape[2:])
     boxes = pixels.bounding_boxes(flat)
     # One more row and column, for what grows below.
     lit = pixels.crop(flat, boxes[:, 0], boxes[:, 1], 2 * reach + 2).reshape(*sides.shape, 2 * reach + 2, -1)
     lit &= (np.arange(high) < counts[:, None])[..., None, None]
-    address = {"seed": seed, "purpose": counters.POLYGON_PLACES, "samples": samples}
+    address = {"seed": seed, "purpose": counter_rng.POLYGON_PLACES, "samples": samples}
     extents = boxes[:, 2:].reshape(*sides.shape, 2)
     corners = placing.places(pixels.row_words(_grown(lit)), extents, counts, canvas=size, **address)
     labels = np.zeros((len(samples), size + lit.shape[-1], size + lit.shape[-1]), np.int32)
@@ -102,7 +102,7 @@ def _corners(sides: np.ndarray, radius: tuple[int, int], draws: np.ndarray) -> n
     turn, length = (np.take_along_axis(stray[..., k, :], number, axis=-1) * _STRAY[k] for k in (0, 1))
     turns = (draws[..., :1] + (number + turn) / sides[..., None] + 1) % 1
     lengths = (radius[0] + (radius[1] - radius[0]) * draws[..., 1:2]) * (1 + length) * _UNIT
-    unit = np.stack([counters.cos_turns((turns + 0.75) % 1), counters.cos_turns(turns)], axis=-1)
+    unit = np.stack([counter_rng.cos_turns((turns + 0.75) % 1), counter_rng.cos_turns(turns)], axis=-1)
     return np.rint(lengths[..., None] * unit).astype(np.int64)
 
 

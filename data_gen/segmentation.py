@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_gen import checks, counters, pixels, placing
+from data_gen._tools import checks, counter_rng, pixels, placing
 
 _CHUNK = 256  # pictures at a time: temporaries stay within the cache
 
@@ -38,7 +38,7 @@ def mnist(base, *, size: int = 56, threshold: float = 0.5) -> LabelMaps:
     checks.number("threshold", threshold, 0, 1)
     images, kinds = checks.base("base", base)
     maps = _empty(len(images), size, 1)
-    for part, _ in counters.chunks(len(images), 0, _CHUNK):
+    for part, _ in counter_rng.chunks(len(images), 0, _CHUNK):
         maps.images[part] = pixels.resized(images[part][..., None], size)
         maps.labels[part] = (maps.images[part, ..., 0] > threshold) * (kinds[part].astype(np.int32) + 1)[:, None, None]
     return maps
@@ -61,7 +61,7 @@ def multi_mnist(
       base: images uint8 (M, H, W) and labels (M,) integers >= 0.
       seed: integer in [0, 2**64).
       num_examples: number of pictures, >= 0.
-      num_digits: fewest and most digits a picture, 1 <= fewest <= most <= 64.
+      num_digits: fewest and most digits per picture, 1 <= fewest <= most <= 64.
       digit_size: side to which digits are resized, in [1, 64].
       size: side of the pictures, in [digit_size, 1024].
       threshold: in [0, 1]: a pixel of a resized digit is lit if it is above.
@@ -77,12 +77,12 @@ def multi_mnist(
     checks.number("threshold", threshold, 0, 1)
     images, kinds = checks.base("base", base)
     maps = _empty(num_examples, size, 1)
-    for part, samples in counters.chunks(num_examples, start, _CHUNK):
+    for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
         chosen, counts = _choose(seed, samples, len(images), num_digits)
         lit = pixels.resized(images[chosen.reshape(-1)][..., None], digit_size)[..., 0] > threshold
         lit = lit.reshape(*chosen.shape, digit_size, digit_size)
         lit &= (np.arange(num_digits[1]) < counts[:, None])[..., None, None]
-        extents, address = np.full((*chosen.shape, 2), digit_size), {"seed": seed, "purpose": counters.MAP_PLACES}
+        extents, address = np.full((*chosen.shape, 2), digit_size), {"seed": seed, "purpose": counter_rng.MAP_PLACES}
         corners = placing.places(pixels.row_words(lit), extents, counts, canvas=size, samples=samples, **address)
         classes = lit * (kinds[chosen].astype(np.int32) + 1)[..., None, None]
         labels = np.zeros((len(samples), size, size), np.int32)
@@ -94,8 +94,8 @@ def multi_mnist(
 
 def _choose(seed: int, samples: np.ndarray, base_size: int, span: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Indices (P, most) of digits in the base, and how many of them each picture has, (P,)."""
-    draws = counters.bits(seed, counters.MAP_DIGITS, samples[:, None], np.arange(1 + span[1]))
-    return counters.below(base_size, draws[:, 1:]), span[0] + counters.below(span[1] - span[0] + 1, draws[:, 0])
+    draws = counter_rng.random_bits(seed, counter_rng.MAP_DIGITS, samples[:, None], np.arange(1 + span[1]))
+    return counter_rng.below(base_size, draws[:, 1:]), span[0] + counter_rng.below(span[1] - span[0] + 1, draws[:, 0])
 
 
 def _empty(count: int, size: int, channels: int) -> LabelMaps:

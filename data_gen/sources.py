@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_gen import cache, checks, counters, pixels, textures
+from data_gen import textures
+from data_gen._tools import cache, checks, counter_rng, pixels
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "textures")
 SPLITS = ("train", "test")
@@ -51,7 +52,7 @@ def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Base:
         not look there.
     Returns: Base.
     Raises: ValueError for an unknown name or split; MissingDatasetError if the set is not in the folder and cannot be
-      prepared there (that takes TensorFlow and a network), a download is not what TFDS knows by its SHA-256, or a file
+      prepared there (that takes TensorFlow and a network), a download differs from TFDS's SHA-256 of it, or a file
       is damaged: each record is compared with the hash beside it.
     """
     if name not in NAMES:
@@ -63,16 +64,55 @@ def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Base:
     return Base(*textures.make(split)) if name == "textures" else _load_tfds(name, split, data_dir)
 
 
-def hold_out(base: Base, count: int, *, seed: int) -> tuple[Base, Base]:
-    """The base without `count` images drawn at random, and these, both in the order of the base.
+def load_split(
+    name: str,
+    split: str,
+    *,
+    every: int | None = None,
+    share: float | None = None,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+) -> Base:
+    """`load` with a third split, "validation", held out of the training images.
 
-    Of MNIST's 60,000, 9,000 are held out where the waves' models are trained (Jacobs et al., 2025, appendix).
-    Raises: ValueError unless count is an integer in [0, N] and seed one in [0, 2**64).
+    Args:
+      name, data_dir: as for `load`.
+      split: "train" (without the images held out), "validation" (these) or "test".
+      every, share, seed: as for `hold_out`.
+    Returns: Base.
+    Raises: as `load` and `hold_out`.
     """
-    checks.count("count", count, 0, len(base.labels))
-    order = np.argsort(counters.bits(seed, counters.HELD_OUT, np.arange(len(base.labels))), kind="stable")
-    held = np.zeros(len(base.labels), bool)
-    held[order[:count]] = True
+    if split == "test":
+        return load(name, "test", data_dir=data_dir)
+    if split not in ("train", "validation"):
+        raise ValueError(f"split must be one of train, validation, test; got {split!r}")
+    rest, held_out = hold_out(load(name, "train", data_dir=data_dir), every=every, share=share, seed=seed)
+    return held_out if split == "validation" else rest
+
+
+def hold_out(base: Base, *, every: int | None = None, share: float | None = None, seed: int = 0) -> tuple[Base, Base]:
+    """Part a base in two, by one of two rules: the rest and the images held out, both in the order of the base.
+
+    Args:
+      base: N images and labels.
+      every: hold out images number every - 1, 2 every - 1, ... (5: every fifth); an integer >= 1.
+      share: hold out round(share * N) images drawn at random; in [0, 1]. Of MNIST's 60,000 images 9,000 (0.15) are
+        held out where the waves' models are trained (Jacobs et al., 2025, appendix).
+      seed: of the draw of `share`; an integer in [0, 2**64).
+    Returns: (rest, held out).
+    Raises: ValueError unless exactly one of every and share is given, and for a value out of range.
+    """
+    if (every is None) == (share is None):
+        raise ValueError(f"give exactly one of every and share, got every={every}, share={share}")
+    numbers = np.arange(len(base.labels))
+    if every is not None:
+        checks.count("every", every, 1, 2**31)
+        held = numbers % every == every - 1
+    else:
+        checks.number("share", share, 0, 1)
+        order = np.argsort(counter_rng.random_bits(seed, counter_rng.HELD_OUT, numbers), kind="stable")
+        held = np.zeros(len(numbers), bool)
+        held[order[: round(share * len(numbers))]] = True
     return Base(base.images[~held], base.labels[~held]), Base(base.images[held], base.labels[held])
 
 
@@ -99,20 +139,20 @@ def _load_tfds(name: str, split: str, data_dir: str | Path | None) -> Base:
         if not _shards(folder, split):
             _prepare(builder, name, folder)
         fingerprint = _fingerprint(folder, split)
-        beside = folder / f"oscnets-{split}.npz"
-        own = cache.user_folder() / f"{name}-{split}-{fingerprint[:16]}.npz"
-        for path in (beside, own):
+        beside_the_set = folder / f"oscnets-{split}.npz"
+        in_user_folder = cache.user_folder() / f"{name}-{split}-{fingerprint[:16]}.npz"
+        for path in (beside_the_set, in_user_folder):
             if (base := _as_base(cache.read(path, fingerprint))) is not None:
                 return base
         base = _decode(builder, name, split, folder)
-    if not cache.write(beside, fingerprint, base._asdict()):
-        cache.write(own, fingerprint, base._asdict())
+    if not cache.write(beside_the_set, fingerprint, base._asdict()):
+        cache.write(in_user_folder, fingerprint, base._asdict())
     return base
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence TFDS and what it imports: they warn of matters that are not the caller's."""
+    """Silence the warnings of TFDS and its imports, which do not concern the caller."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -141,20 +181,20 @@ def _prepare(builder: Any, name: str, folder: Path) -> None:
     try:
         import tensorflow_datasets as tfds
 
-        # What TFDS knows the SHA-256 of is compared with it anyway; now it takes nothing else.
+        # TFDS compares files with the SHA-256 that it has; with this it also refuses files of which it has none.
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(force_checksums_validation=True))
     except Exception as error:
         raise _missing(name, folder, f"downloading and preparing it failed ({error})") from error
 
 
 def _obstacle() -> str | None:
-    """What keeps TFDS from preparing a set here, asked first because TFDS would try for minutes before it gives up."""
+    """Why TFDS cannot prepare a set here, or None; checked first, because TFDS tries for minutes before it fails."""
     if importlib.util.find_spec("tensorflow") is None:
         return "preparing it takes TensorFlow (the extra 'data'), which is not installed"
     try:
         urllib.request.urlopen(urllib.request.Request(_PROBE, method="HEAD"), timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError:
-        return None  # somebody answered
+        return None  # the server answered
     except OSError as error:
         return f"there is no network to download it ({error})"
     return None
@@ -168,7 +208,7 @@ def _missing(name: str, folder: str | Path, reason: str) -> MissingDatasetError:
 
 
 def _offline(name: str) -> str:
-    """What to use instead, and the flags for it: those of the experiments, and those of the preview."""
+    """Set to use instead, and its flags of the experiments and of the preview."""
     if name == "cifar10":
         other, entries, flags = "textures", ("pictures", "background"), ("set", "background")
     else:

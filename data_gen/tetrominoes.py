@@ -10,7 +10,7 @@ bright as the square or half-way from it to white.
 
 import numpy as np
 
-from data_gen import checks, counters, pixels, placing
+from data_gen._tools import checks, counter_rng, pixels, placing
 from data_gen.segmentation import LabelMaps
 
 NAMES = ("I", "O", "T", "S, Z", "J, L")  # of classes 1 to 5
@@ -33,7 +33,7 @@ def generate(
     Args:
       seed: integer in [0, 2**64).
       num_examples: number of pictures, >= 0.
-      num_pieces: fewest and most pieces a picture, 1 <= fewest <= most <= 64; their bounding boxes are apart.
+      num_pieces: fewest and most pieces per picture, 1 <= fewest <= most <= 64; their bounding boxes are apart.
       size: side of the pictures, in [4 square, 1024].
       square: side of the squares that make a piece, in [3, 16] pixels, rim included.
       start: number of the first picture, >= 0.
@@ -48,7 +48,7 @@ def generate(
     pieces = _Pieces(square)
     images = np.empty((num_examples, size, size, 3), np.float32)
     labels = np.empty((num_examples, size, size), np.int32)
-    for part, samples in counters.chunks(num_examples, start, _CHUNK):
+    for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
         images[part], labels[part] = pieces.pictures(seed, samples, num_pieces, size)
     return LabelMaps(images, labels)
 
@@ -82,11 +82,13 @@ class _Pieces:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Images (P, size, size, 3) and labels (P, size, size) of the pictures with these numbers."""
         low, high = num_pieces
-        counts = low + counters.below(high - low + 1, counters.bits(seed, counters.PIECES, samples, 0))
-        draws = counters.bits(seed, counters.PIECES, samples[:, None, None], 1 + np.arange(high)[:, None], np.arange(7))
-        kinds, mirrored, turns = (counters.below(n, draws[..., k]) for k, n in enumerate((len(_SHAPES), 2, 4)))
+        counts = low + counter_rng.below(high - low + 1, counter_rng.random_bits(seed, counter_rng.PIECES, samples, 0))
+        draws = counter_rng.random_bits(
+            seed, counter_rng.PIECES, samples[:, None, None], 1 + np.arange(high)[:, None], np.arange(7)
+        )
+        kinds, mirrored, turns = (counter_rng.below(n, draws[..., k]) for k, n in enumerate((len(_SHAPES), 2, 4)))
         which = kinds, mirrored, turns
-        address = {"seed": seed, "purpose": counters.PIECE_PLACES, "samples": samples}
+        address = {"seed": seed, "purpose": counter_rng.PIECE_PLACES, "samples": samples}
         corners = placing.places(self.words[which], self.extents[which], counts, canvas=size, **address)
         parts = self.parts[which] * (np.arange(high) < counts[:, None]).astype(np.uint8)[..., None, None]
         # 2 k + 1 in the squares of piece k, 2 k + 2 on their rims, 0 on the background; pieces may end at the border.
@@ -101,8 +103,8 @@ class _Pieces:
 
 def _palette(kinds: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colours float32 (P, 2 n + 1, 3), classes int32 (P, 2 n + 1) of background, then of square and rim by piece."""
-    inside = 2 * (_DARKEST + counters.below(_LEVELS, draws[..., :3]))  # in halves of a level
-    lighter = counters.below(2, draws[..., 3:])
+    inside = 2 * (_DARKEST + counter_rng.below(_LEVELS, draws[..., :3]))  # in halves of a level
+    lighter = counter_rng.below(2, draws[..., 3:])
     rim = inside // 2 + lighter * 255
     colours = np.stack([inside, rim], axis=2).reshape(len(kinds), -1, 3) / np.float32(510)
     classes = np.repeat(kinds + 1, 2, axis=1).astype(np.int32)

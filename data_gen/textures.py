@@ -1,18 +1,18 @@
 """Coloured textures in place of photographs, made without a download: ten kinds, 32x32 pixels, two colours each.
 
-They stand in for CIFAR-10 in quick runs and tests, and only where they are asked for by name. Coordinates are turned,
-scaled and shifted at random, so that no two pictures are alike. Exactly rounded operations only, as in `counters`.
+They stand in for CIFAR-10 in quick runs and tests, and only where they are asked for by name. Coordinates are rotated,
+scaled and shifted at random, so that no two pictures are equal. Exactly rounded operations only, as in `counter_rng`.
 """
 
 import numpy as np
 
-from data_gen import counters
+from data_gen._tools import counter_rng
 
 SIDE = 32
 NAMES = ("stripes", "checks", "dots", "rings", "ramp", "blobs", "grain", "grid", "zigzag", "bricks")
 COUNTS = {"train": 4000, "test": 1000}
 _SEED = 0
-_DRAWS = 10  # numbers a picture needs before those of its pixels
+_DRAWS = 10  # random numbers per picture, before those of its pixels
 
 
 def make(split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -27,9 +27,11 @@ def make(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pictures(kind: int, numbers: np.ndarray) -> np.ndarray:
-    draws = counters.uniform(counters.bits(_SEED, counters.TEXTURES, numbers[:, None], np.arange(_DRAWS)))
+    draws = counter_rng.uniform(
+        counter_rng.random_bits(_SEED, counter_rng.TEXTURES, numbers[:, None], np.arange(_DRAWS))
+    )
     turn, scale, down, right = draws[:, :4].T[..., None, None]
-    cosine, sine = counters.cos_turns(turn), counters.cos_turns((turn + 0.75) % 1)
+    cosine, sine = counter_rng.cos_turns(turn), counter_rng.cos_turns((turn + 0.75) % 1)
     wavelength = 6 + 8 * scale  # in pixels
     row, column = np.ogrid[-SIDE // 2 : SIDE // 2, -SIDE // 2 : SIDE // 2]
     u = (row * cosine - column * sine) / wavelength + down
@@ -46,7 +48,7 @@ def _wave(x: np.ndarray) -> np.ndarray:
 
 def _noise(numbers: np.ndarray, side: int) -> np.ndarray:
     places = _DRAWS + np.arange(side * side).reshape(side, side)
-    return counters.uniform(counters.bits(_SEED, counters.TEXTURES, numbers[:, None, None], places))
+    return counter_rng.uniform(counter_rng.random_bits(_SEED, counter_rng.TEXTURES, numbers[:, None, None], places))
 
 
 def _rings(u: np.ndarray, v: np.ndarray, _) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The drums' figure: frequency against side, one spectrum, and the membrane as it moves."""
+"""Figure of the drums: frequency against side, one spectrum, and snapshots of the membrane."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def draw(
     drums: Sequence[Any],
     chosen: int,
     spectrum: tuple[np.ndarray, np.ndarray],
-    film: tuple[np.ndarray, np.ndarray],
+    snapshots: tuple[np.ndarray, np.ndarray],
     facts: Mapping[str, Any],
 ) -> None:
     """Write the PNG.
@@ -24,12 +24,12 @@ def draw(
     Args:
         path: of the file.
         drums: `experiments.drum.Drum`s, by side.
-        chosen: which of them spectrum and film show.
+        chosen: index of the drum of spectrum and snapshots.
         spectrum: frequencies in Hz and amplitudes, (F,) each.
-        film: moments in seconds (K,) and membranes (K, H, W).
-        facts: speed, dt and steps of the simulation, and its errors.
+        snapshots: moments in seconds (K,) and membranes (K, H, W).
+        facts: speed, dt and steps of the simulation, and the largest errors.
     """
-    times, membranes = film
+    times, membranes = snapshots
     figure = new_figure(11.5, 5.8)
     above, below = figure.subfigures(2, 1, height_ratios=[1.0, 0.62])
     first, second, third = above.subplots(1, 3)
@@ -38,7 +38,7 @@ def draw(
     _spectrum(third, drums[chosen], *spectrum)
     cells = below.subplots(1, len(times))
     for axes, moment, membrane in zip(cells, times, membranes, strict=True):
-        # The stroke spreads out and grows flat: each picture has its own scale, or the later ones would be blank.
+        # The displacement decays as it spreads: with one common scale the later snapshots would be blank.
         limit = np.abs(membrane).max()
         axes.imshow(np.pad(membrane, 1), cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
@@ -51,7 +51,7 @@ def draw(
 def _fundamentals(axes, drums, facts):
     sides = _fine(drums)
     axes.plot(sides, 1e3 * _theory(sides, facts), color="#D55E00", label="theory: c / √2 L")
-    axes.plot(sides, 1e3 * _grid(sides, facts), "--", color="#0072B2", label="the grid's own")
+    axes.plot(sides, 1e3 * _grid(sides, facts), "--", color="#0072B2", label="the grid")
     axes.plot(*zip(*((d.side, 1e3 * d.simulated) for d in drums), strict=True), "o", color="black", label="simulated")
     axes.set(xlabel="side L (pixels)", ylabel="lowest frequency (mHz)")
     axes.legend(frameon=False, fontsize=9)
@@ -62,11 +62,11 @@ def _deviations(axes, drums, facts):
     sides = _fine(drums)
     axes.axhline(0, color="#D55E00")
     axes.plot(sides, 100 * (_grid(sides, facts) / _theory(sides, facts) - 1), "--", color="#0072B2")
-    found = [(drum.side, 100 * (drum.simulated / drum.theory - 1)) for drum in drums]
-    axes.plot(*zip(*found, strict=True), "o", color="black")
+    deviations = [(drum.side, 100 * (drum.simulated / drum.theory - 1)) for drum in drums]
+    axes.plot(*zip(*deviations, strict=True), "o", color="black")
     axes.set(xlabel="side L (pixels)", ylabel="deviation from theory (%)")
     worst = 100 * facts["error_to_theory"]
-    title = f"at most {worst:.2f} % off theory,\n{facts['error_to_grid']:.1g} bins off the grid's own"
+    title = f"at most {worst:.2f} % from theory,\n{facts['error_to_grid']:.1g} bins from the grid's"
     axes.set_title(title, fontsize=10)
     _plain(axes)
 

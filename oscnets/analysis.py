@@ -1,4 +1,4 @@
-"""How waves run: analytic signals, phases, wavelengths, spectra by class, receptive fields.
+"""Analysis of waves: analytic signals, phases, wavelengths, spectra by class, receptive fields.
 
 The wave analysis follows Jacobs et al. (2025, appendix) after Davis et al. (2020): states become complex signals by the
 Hilbert transform over time, and the wavelength at a pixel is 2 pi over the spatial gradient of their phase.
@@ -13,18 +13,37 @@ from jax import Array
 
 from oscnets.phase import angle, modulus, wrap
 
+__all__ = [
+    "analytic_signal",
+    "class_spectra",
+    "instantaneous_phase",
+    "long_wave_share",
+    "phase_gradient",
+    "receptive_field",
+    "receptive_field_width",
+    "wavelength",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def analytic_signal(signal: Array, axis: int = 0) -> Array:
     """signal + i H[signal], H the Hilbert transform over one axis.
 
-    Frequencies below 0 are removed and those above doubled; the mean, and Nyquist's where the length is even, stay.
+    Negative frequencies are removed and positive ones doubled; the mean, and the Nyquist frequency of an even length,
+    are kept.
 
     Args:
-        signal: real, any shape. It is taken as periodic, so that both ends of a run that is not ring a little.
+        signal: real, any shape. It is taken as periodic: both ends of a signal that is not periodic oscillate.
         axis: of time.
 
     Returns:
         Complex array of the same shape.
+
+    Raises:
+        ValueError: a complex signal.
     """
     signal = jnp.asarray(signal)
     if jnp.iscomplexobj(signal):
@@ -41,7 +60,7 @@ def analytic_signal(signal: Array, axis: int = 0) -> Array:
 
 
 def instantaneous_phase(signal: Array, axis: int = 0) -> Array:
-    """Phase of the signal's deviation from its mean over time, radians in (-pi, pi]; 0 where it does not move.
+    """Phase of the deviation of a signal from its mean over time, radians in (-pi, pi]; 0 where it is constant.
 
     Args:
         signal: real, any shape.
@@ -53,10 +72,13 @@ def instantaneous_phase(signal: Array, axis: int = 0) -> Array:
 
 
 def phase_gradient(phases: Array) -> tuple[Array, Array]:
-    """Of phases (..., H, W, C) along H and W, radians a pixel: half the wrapped differences to both neighbours summed.
+    """Gradient of phases (..., H, W, C) along H and W, radians per pixel: mean of the differences to both neighbours.
 
-    At the border the one difference there is. Each difference is the shortest way around the circle, so that phases may
-    jump by full turns, and waves shorter than two pixels appear as longer ones.
+    At the border it is the difference to the only neighbour. Each difference is wrapped to the shortest way around the
+    circle, so that phases may jump by full turns, and waves shorter than two pixels appear as longer ones.
+
+    Raises:
+        ValueError: fewer than three axes, or fewer than 2 x 2 pixels.
     """
     if phases.ndim < 3 or phases.shape[-3] < 2 or phases.shape[-2] < 2:
         raise ValueError(f"phases must be (..., H, W, C) with at least 2 x 2 pixels, got {phases.shape}")
@@ -74,13 +96,13 @@ def _ends(size: int) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def wavelength(states: Array) -> Array:
-    """Local wavelength at every pixel and moment: 2 pi / |spatial gradient of the instantaneous phase|.
+    """Local wavelength at every pixel and step: 2 pi / |spatial gradient of the instantaneous phase|.
 
     Args:
         states: (T, ..., H, W, C).
 
     Returns:
-        Pixels, of the same shape; infinite where the phase is the same all around.
+        Pixels, of the same shape; infinite where the gradient is 0.
     """
     along_h, along_w = phase_gradient(instantaneous_phase(states))
     size = modulus(along_h, along_w)
@@ -96,8 +118,8 @@ def long_wave_share(states: Array, threshold: float = 1.5, axis: int | tuple[int
         axis: to average over; None: all.
 
     Returns:
-        In [0, 1]. The gradient of `phase_gradient` is at most pi along either axis, so that no wavelength is below
-        sqrt 2: thresholds below say nothing.
+        In [0, 1]. `phase_gradient` is at most pi along either axis, so that no wavelength is below sqrt 2: the share is
+        1 for every threshold below.
     """
     return (wavelength(states) > threshold).mean(axis)
 
@@ -111,8 +133,11 @@ def class_spectra(states: Array, labels: Array, num_classes: int) -> tuple[Array
         num_classes: K.
 
     Returns:
-        |rfft| over time averaged over the pixels of a class, (K, T // 2 + 1, C), 0 for a class without pixels; and how
-        many pixels each class has, (K,).
+        |rfft| over time averaged over the pixels of a class, (K, T // 2 + 1, C), 0 for a class without pixels; and the
+        number of pixels of each class, (K,).
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
     if states.ndim != 5 or labels.shape != states.shape[1:4]:
         raise ValueError(f"labels must be (B, H, W) for states (T, B, H, W, C), got {labels.shape} and {states.shape}")
@@ -124,14 +149,14 @@ def class_spectra(states: Array, labels: Array, num_classes: int) -> tuple[Array
 
 
 def receptive_field(fn: Callable[[Array], Array], image: Array) -> Array:
-    """How much each pixel of an image matters to one number.
+    """Absolute gradient of one number with respect to each pixel of an image.
 
     Args:
         fn: image -> scalar, for example a logit or a state at one pixel and time.
         image: (H, W, C).
 
     Returns:
-        (H, W): the gradient's absolute values summed over colours; 0 outside what `fn` sees.
+        (H, W): the absolute values of the gradient summed over colours; 0 where `fn` does not depend on the image.
 
     Raises:
         ValueError: an image of another rank.
@@ -142,8 +167,8 @@ def receptive_field(fn: Callable[[Array], Array], image: Array) -> Array:
     return jnp.abs(jax.grad(fn)(image)).sum(-1)
 
 
-def field_width(field: Array, share: float = 0.0) -> Array:
-    """Side of the square around its peak row and column that holds all of a receptive field above a share of its peak.
+def receptive_field_width(field: Array, share: float = 0.0) -> Array:
+    """Side of the square around the peak of a receptive field that contains all values above a share of the peak.
 
     Args:
         field: (H, W) >= 0.
@@ -152,6 +177,9 @@ def field_width(field: Array, share: float = 0.0) -> Array:
     Returns:
         Whole number of pixels, () int: 2 r + 1 with r the largest distance along either axis from the peak; 0 where the
         field is 0 everywhere.
+
+    Raises:
+        ValueError: a field of another rank.
     """
     if field.ndim != 2:
         raise ValueError(f"field must be (H, W), got shape {field.shape}")

@@ -1,7 +1,8 @@
 """Published PyTorch checkpoints as modules and variables; PyTorch itself is not needed.
 
-A kind of network is a `_Kind`: a table that says for every key of the published state dict what shape its array has and
-where it goes, and what the sizes found in it make of the module. Another kind is another entry of `_KINDS`.
+A kind of network is a `_Kind`: a table of the keys of the published state dict, with the shape of each array and its
+path among the variables, and a function from the sizes of the arrays to the attributes of the module. Another kind is
+another entry of `_KINDS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,11 +15,17 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
-from oscnets.models import CNN, ConvLSTM, KomplexNet, UNet, WaveMachine
-from oscnets.ops.readout import num_bins
+from oscnets.models import CNN, ConvLSTM, KomplexNet, NeuralWaveMachine, UNet
+from oscnets.ops import num_bins
+
+__all__ = ["from_torch"]
 
 Sizes = dict[str, int]
 Arrays = Mapping[str, np.ndarray]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tuple[nn.Module, dict[str, Any]]:
@@ -27,16 +34,16 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
     Kinds:
 
     - `komplexnet`: KomplexNet of Muzellec et al. (2025) on square images, with feedback from the layers whose
-      `kernel_kuramoto_l2`, `_l3`, `_l4` are there. The layer norm of the output layer (`classif2.norm.*`), which the
-      published code makes and never applies, is left out.
+      `kernel_kuramoto_l2`, `_l3`, `_l4` are present. The layer norm of the output layer (`classif2.norm.*`), which the
+      published code creates and never applies, is left out.
     - `wave_machine`, `conv_lstm`: the recurrent segmenters of Jacobs et al. (2025). `readout` comes by keyword, linear
-      if it does not; other readouts make no use of `classifier.fc_time.weight`, which may be missing then.
-    - `cnn`, `unet`: the feedforward ones.
+      by default; other readouts do not use `classifier.fc_time.weight`, which may be missing then.
+    - `cnn`, `unet`: the feedforward segmenters.
 
     Args:
-        kind: which network, see above.
-        state_dict: published key -> array or tensor, in PyTorch's layouts. It is only read.
-        **overrides: attributes of the module that the weights do not tell, for example `rate` and `epsilon`.
+        kind: of network, see above.
+        state_dict: published key -> array or tensor, in PyTorch's layouts; not changed.
+        **overrides: attributes of the module that cannot be inferred, for example `rate` and `epsilon`.
 
     Returns:
         The module, and its variables {"params": ...}, for `unet` with its running "batch_stats"; float32, or float64
@@ -44,7 +51,7 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
 
     Raises:
         ValueError: an unknown kind; missing or unexpected keys; an array whose shape does not fit the others; an
-            override that contradicts what the arrays tell.
+            override of an attribute that is inferred from the arrays with another value.
         TypeError: an override that is no attribute of the module.
     """
     if kind not in _KINDS:
@@ -54,26 +61,27 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
     entries = recipe.entries(arrays, overrides) if callable(recipe.entries) else recipe.entries
     _check_keys(kind, arrays, entries)
     sizes = _infer_sizes(arrays, entries)
-    told = recipe.attributes(sizes, arrays, overrides)
-    if clash := sorted(key for key in told.keys() & overrides if told[key] != overrides[key]):
-        raise ValueError(f"{', '.join(clash)} cannot be overridden: the arrays tell { ({k: told[k] for k in clash}) }")
-    module = recipe.module(**(told | overrides))
-    kept = {
+    inferred = recipe.attributes(sizes, arrays, overrides)
+    if clash := sorted(key for key in inferred.keys() & overrides if inferred[key] != overrides[key]):
+        expected = {key: inferred[key] for key in clash}
+        raise ValueError(f"{', '.join(clash)} cannot be overridden: the arrays have {expected}")
+    module = recipe.module(**(inferred | overrides))
+    variables = {
         f"{entry.collection}/{entry.path}": jnp.asarray(entry.convert(arrays[key], sizes))
         for key, entry in entries.items()
         if entry.path and key in arrays
     }
-    return module, unflatten_dict(kept, sep="/")
+    return module, unflatten_dict(variables, sep="/")
 
 
 class _Entry(NamedTuple):
     """An array of a state dict.
 
     Attributes:
-        path: where it goes among the variables of its collection; empty if nowhere.
+        path: its path among the variables of its collection; empty if it is not used.
         dims: names of its axes in PyTorch's order, equal names for equal sizes, digits for fixed ones.
         convert: (array, sizes) -> the parameter.
-        optional: whether a network may do without it.
+        optional: whether the key may be missing.
         collection: of the module's variables.
     """
 
@@ -89,9 +97,9 @@ class _Kind(NamedTuple):
 
     Attributes:
         entries: its arrays by key; a function of (arrays, overrides) where they depend on these.
-        module: what it becomes.
-        attributes: (sizes, arrays, overrides) -> the module's attributes that the arrays tell.
-        unused: ends of keys that have no use.
+        module: the Flax module.
+        attributes: (sizes, arrays, overrides) -> the attributes of the module that are inferred from the arrays.
+        unused: endings of keys that are ignored.
     """
 
     entries: dict[str, _Entry] | Callable[[Arrays, Mapping[str, Any]], dict[str, _Entry]]
@@ -114,7 +122,7 @@ def _check_keys(kind: str, arrays: Arrays, entries: Mapping[str, _Entry]) -> Non
 
 
 def _infer_sizes(arrays: Arrays, entries: Mapping[str, _Entry]) -> Sizes:
-    """The size of every name in the entries' dims: what its first array has, and all others must have too."""
+    """The size of every name in the entries' dims: that of the first array, which all others must have too."""
     sizes: Sizes = {}
     for key, entry in entries.items():
         if key not in arrays:
@@ -148,7 +156,9 @@ def _dense_of_image(array: np.ndarray, sizes: Sizes) -> np.ndarray:
     channels, features = sizes["channels"], sizes["features"]
     side = round((features / channels) ** 0.5)
     if channels * side * side != features:
-        raise ValueError(f"{features} inputs of a dense layer are no square image of {channels} channels")
+        raise ValueError(
+            f"inputs of a dense layer must be a square image of {channels} channels, got {features} features"
+        )
     return array.reshape(-1, channels, side, side).transpose(2, 3, 1, 0).reshape(features, -1)
 
 
@@ -158,11 +168,11 @@ def _komplexnet_attributes(sizes: Sizes, arrays: Arrays, _: Mapping[str, Any]) -
     return {**{name: sizes[name] for name in names if name in sizes}, "learn_kernel": True, "feedback": feedback}
 
 
-# Segmenters by waves and their peers
+# Segmenters
 
 
 def _chain(key: str, path: str, dims: list[str], convert: Callable) -> dict[str, _Entry]:
-    """Layers `KEY.0`, `KEY.2`, ... with an activation between them: kernels and biases; dims of each weight."""
+    """Layers `KEY.0`, `KEY.2`, ... with activations between them: kernels and biases; dims of each weight."""
     entries = {}
     for i, names in enumerate(dims):
         entries[f"{key}.{2 * i}.weight"] = _Entry(f"{path}kernel_{i}", names, convert)
@@ -176,7 +186,7 @@ def _encoder(key: str, path: str, depth: int) -> dict[str, _Entry]:
 
 
 def _count(arrays: Arrays, key: str) -> int:
-    """Layers of a chain."""
+    """Number of layers of a chain."""
     return sum(name.startswith(f"{key}.") and name.endswith(".weight") for name in arrays)
 
 
@@ -200,17 +210,17 @@ def _series(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, _Entry]:
 
 
 def _series_attributes(module: type[nn.Module], sizes: Sizes, _: Any, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    told = _hidden(sizes) | {"channels": sizes["channels"], "mid_channels": sizes["mid"]}
+    inferred = _hidden(sizes) | {"channels": sizes["channels"], "mid_channels": sizes["mid"]}
     how = overrides.get("readout", "linear")
     if "steps" in sizes and (how == "linear" or "num_steps" not in overrides):
-        told["num_steps"] = sizes["steps"]
-    length = told.get("num_steps", overrides.get("num_steps", module.num_steps))
+        inferred["num_steps"] = sizes["steps"]
+    length = inferred.get("num_steps", overrides.get("num_steps", module.num_steps))
     if (expected := num_bins(how, length) * sizes["channels"]) != sizes["features"]:
         raise ValueError(
-            f"readout {how!r} of {length} steps and {sizes['channels']} channels makes {expected} features, "
+            f"readout {how!r} of {length} steps and {sizes['channels']} channels gives {expected} features, "
             f"but the classifier takes {sizes['features']}"
         )
-    return told
+    return inferred
 
 
 def _wave_machine(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, _Entry]:
@@ -259,9 +269,9 @@ def _pointwise(array: np.ndarray, _: Sizes) -> np.ndarray:
 def _cnn_attributes(sizes: Sizes, arrays: Arrays, _: Mapping[str, Any]) -> dict[str, Any]:
     out_channels, features = sizes["out_channels"], sizes["features"]
     if features % out_channels:
-        raise ValueError(f"{features} features are no whole number of bins for {out_channels} channels")
-    told = {"depth": _count(arrays, "encoder") - 1, "out_channels": out_channels, "bins": features // out_channels}
-    return _hidden(sizes) | told | {name: sizes[name] for name in ("channels",) if name in sizes}
+        raise ValueError(f"features must be a multiple of the {out_channels} channels, got {features}")
+    inferred = {"depth": _count(arrays, "encoder") - 1, "out_channels": out_channels, "bins": features // out_channels}
+    return _hidden(sizes) | inferred | {name: sizes[name] for name in ("channels",) if name in sizes}
 
 
 def _double_conv(key: str, path: str, c_in: str, c_out: str) -> dict[str, _Entry]:
@@ -319,7 +329,7 @@ _KINDS = {
         attributes=_komplexnet_attributes,
         unused=("classif2.norm.weight", "classif2.norm.bias"),
     ),
-    "wave_machine": _Kind(_wave_machine, WaveMachine, partial(_series_attributes, WaveMachine)),
+    "wave_machine": _Kind(_wave_machine, NeuralWaveMachine, partial(_series_attributes, NeuralWaveMachine)),
     "conv_lstm": _Kind(_conv_lstm, ConvLSTM, partial(_series_attributes, ConvLSTM)),
     "cnn": _Kind(_cnn, CNN, _cnn_attributes),
     "unet": _Kind(

@@ -1,23 +1,36 @@
-"""Training objectives."""
+"""Training objectives, and sums of them over time or pixels whose gradients are taken in the same pass."""
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
 from jax import Array
 
 from oscnets.phase import modulus, sincos, unit
+
+__all__ = ["binary_cross_entropy", "cluster_synchrony", "mean_over_pixels", "mean_over_time", "streaming_sum"]
+
+PyTree = Any
+CLASSIFIER_CHUNK_PIXELS = 4096  # the hidden layers of so many pixels stay in a CPU core's cache
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def cluster_synchrony(
     phases: Array, masks: Array, amplitude: Array | None = None, silent: Literal["exclude", "zero"] = "exclude"
 ) -> Array:
-    """How far phases are from one tight cluster a group, the clusters spread evenly (KomplexNet, equation 2).
+    """Distance of phases from one tight cluster per group, the clusters evenly spread (KomplexNet, equation 2).
 
         [ mean_g V_g + sum_{m=1..G//2} |sum_g e^{i m <phase>_g}|^2 / (2 G m^2) ] / (1 + (G/2) sum_{m=1..G//2} 1/m^2)
 
-    V_g is a group's circular variance in a channel, averaged over channels; <phase>_g the angle of its sum over pixels
-    and channels (after Ricci et al. 2021).
+    V_g is the circular variance of group g in a channel, averaged over channels; <phase>_g is the angle of the sum of
+    e^{i phase} over its pixels and channels (after Ricci et al. 2021).
 
     Args:
         phases: (..., H, W, C) radians.
@@ -31,7 +44,7 @@ def cluster_synchrony(
         finite everywhere, and 0 in the phases of units that do not count.
 
     Raises:
-        ValueError: shapes that do not fit, or another word for `silent`.
+        ValueError: shapes that do not fit, or another value of `silent`.
     """
     phases, masks = jnp.asarray(phases), jnp.asarray(masks)
     if phases.ndim < 3 or masks.ndim < 3 or phases.shape[-3:-1] != masks.shape[-3:-1]:
@@ -58,7 +71,7 @@ def cluster_synchrony(
 
 
 def _direction(real: Array, imag: Array) -> tuple[Array, Array]:
-    """Unit vector of a group's mean phase; phase 0 for a group that has none."""
+    """Unit vector of a group's mean phase; that of phase 0 where the mean is undefined."""
     cosine, sine = unit(real, imag)
     return jnp.where((cosine == 0) & (sine == 0), 1, cosine), sine
 
@@ -80,3 +93,151 @@ def binary_cross_entropy(logits: Array, targets: Array) -> Array:
         targets: (..., K) in [0, 1].
     """
     return (jax.nn.softplus(logits) - logits * targets).mean(-1)
+
+
+def streaming_sum(
+    fn: Callable[[PyTree, PyTree, PyTree], tuple[Array, PyTree]], shared: PyTree, xs: PyTree, data: PyTree = ()
+) -> tuple[Array, PyTree]:
+    """The sum over t of a scalar `fn(shared, xs[t], data[t])`, without storing the intermediates of `fn`.
+
+    When it is differentiated, the gradient of each term is taken in the same pass as its value. Memory then does not
+    grow with the number of terms, except for the gradient in `xs` itself. It sums a loss over time, over chunks of
+    pixels or over slices of a batch.
+
+    Args:
+        fn: returns (scalar, auxiliary pytree); closes over no traced array.
+        shared: pytree of float arrays that every term uses; differentiated.
+        xs: pytree of float arrays, terms along the first axis; differentiated.
+        data: pytree of arrays of any dtype, terms along the first axis; not differentiated.
+
+    Returns:
+        The sum, and the auxiliary values stacked along a new first axis; these carry no gradient. Derivatives of any
+        order are right in reverse mode; forward mode is a TypeError.
+    """
+    return _streaming_sum(fn, shared, xs, data)
+
+
+def mean_over_time(
+    step_loss: Callable[[PyTree, PyTree, PyTree], Array], shared: PyTree, states: PyTree, targets: PyTree = ()
+) -> Array:
+    """Mean over time of a loss of each step, by `streaming_sum`: nothing inside `step_loss` is stored for gradients.
+
+    For a KomplexNet, with `run = network.apply(variables, images, method="synchronize")`:
+
+        def step_loss(shared, state, targets):
+            variables, context = shared
+            logits = network.apply(variables, state, context, method="classify_step")
+            return losses.binary_cross_entropy(logits, targets).mean()
+
+        loss = losses.mean_over_time(step_loss, (variables, run.context), run.states, targets)
+
+    Args:
+        step_loss: (shared, state of one step, targets) -> scalar; closes over no traced array.
+        shared: pytree of float arrays that every step uses; differentiated.
+        states: pytree of float arrays (T, B, ...); differentiated.
+        targets: pytree of arrays of any dtype, the same at every step; not differentiated.
+
+    Returns:
+        (), the mean over the T steps.
+    """
+    length = len(jax.tree.leaves(states)[0])
+    # Batch last, as the models compute: their transposition, this one and that of each step cancel in XLA.
+    batch_last = jax.tree.map(lambda x: rearrange(x, "t b ... -> t ... b"), states)
+    repeated = jax.tree.map(lambda x: jnp.broadcast_to(x, (length, *jnp.shape(x))), targets)
+
+    def of_step(shared: PyTree, state: PyTree, targets: PyTree) -> tuple[Array, tuple[()]]:
+        state = jax.tree.map(lambda x: rearrange(x, "... b -> b ..."), state)
+        return step_loss(shared, state, targets), ()
+
+    return streaming_sum(of_step, shared, batch_last, repeated)[0] / length
+
+
+def mean_over_pixels(
+    pixel_loss: Callable[[PyTree, Array, Array], Array],
+    shared: PyTree,
+    features: Array,
+    targets: Array,
+    *,
+    chunk: int = CLASSIFIER_CHUNK_PIXELS,
+) -> Array:
+    """Mean over pixels of a loss of each pixel, by `streaming_sum` over chunks: no hidden layer of a pixel is stored.
+
+    For a segmenter, with `features = network.apply(variables, images, method="features").pixels`:
+
+        def pixel_loss(variables, features, labels):
+            logits = network.apply(variables, features, method="classify_pixels")
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+        loss = losses.mean_over_pixels(pixel_loss, variables, features, labels)
+
+    Args:
+        pixel_loss: (shared, features (n, F), targets (n, ...)) -> (n,); closes over no traced array.
+        shared: pytree of float arrays that every pixel uses; differentiated.
+        features: (B, H, W, F); differentiated.
+        targets: (B, H, W, ...), of any dtype; not differentiated.
+        chunk: the largest number of pixels taken at a time; the largest divisor of B H W up to it is.
+
+    Returns:
+        (), the mean over the B H W pixels.
+
+    Raises:
+        ValueError: features of another rank, targets that do not fit them, chunk below 1.
+    """
+    targets = jnp.asarray(targets)
+    if features.ndim != 4 or targets.shape[:3] != features.shape[:3]:
+        raise ValueError(
+            f"features must be (B, H, W, F) and targets (B, H, W, ...), got {features.shape} and {targets.shape}"
+        )
+    if chunk < 1:
+        raise ValueError(f"chunk must be >= 1, got {chunk}")
+    pixels = features[..., 0].size
+    size = max(n for n in range(1, min(chunk, pixels) + 1) if pixels % n == 0)
+    # Pixels last, as the models compute: their transposition, this one and that of each chunk cancel in XLA.
+    flat = rearrange(features, "b h w f -> f (h w b)")
+    labels = rearrange(targets, "b h w ... -> (h w b) ...")
+
+    def of_chunk(shared: PyTree, features: Array, targets: Array) -> tuple[Array, tuple[()]]:
+        return pixel_loss(shared, features.T, targets).sum(), ()
+
+    chunks = rearrange(flat, "f (n p) -> n f p", p=size), rearrange(labels, "(n p) ... -> n p ...", p=size)
+    return streaming_sum(of_chunk, shared, *chunks)[0] / pixels
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _streaming_sum(fn, shared, xs, data):
+    def body(total, x):
+        value, aux = fn(shared, *x)
+        return total + value, aux
+
+    return jax.lax.scan(body, _zero(), (xs, data))
+
+
+def _zero() -> Array:
+    return jnp.zeros((), jnp.result_type(float))
+
+
+def _streaming_sum_forward(fn, shared, xs, data):
+    differentiate = jax.value_and_grad(fn, argnums=(0, 1), has_aux=True)
+
+    def body(state, x):
+        (value, aux), (of_shared, of_x) = differentiate(shared, *x)
+        total, gradient = state
+        return (total + value, jax.tree.map(jnp.add, gradient, of_shared)), (aux, of_x)
+
+    start = (_zero(), jax.tree.map(jnp.zeros_like, shared))
+    (total, of_shared), (aux, of_xs) = jax.lax.scan(body, start, (xs, data))
+    return (total, aux), (of_shared, of_xs, data)
+
+
+def _streaming_sum_backward(fn, residuals, cotangents):
+    of_shared, of_xs, data = residuals
+    ct_total, _ = cotangents
+    ct_shared, ct_xs = jax.tree.map(lambda gradient: ct_total.astype(gradient.dtype) * gradient, (of_shared, of_xs))
+    return ct_shared, ct_xs, jax.tree.map(_no_gradient, data)
+
+
+def _no_gradient(x: Array) -> Any:
+    return jnp.zeros_like(x) if jnp.issubdtype(x.dtype, jnp.floating) else np.zeros(x.shape, jax.dtypes.float0)
+
+
+_streaming_sum.defvjp(_streaming_sum_forward, _streaming_sum_backward)

@@ -1,20 +1,29 @@
-"""Scores of predictions, one value an example."""
+"""Scores of predictions, one value per example."""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+__all__ = ["foreground_scores", "multi_hot", "multi_label_scores", "segmentation_scores"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def multi_label_scores(logits: Array, targets: Array) -> dict[str, Array]:
-    """How many of an image's objects are among its highest logits.
+    """Share of an image's objects that are among its highest logits.
 
     Args:
         logits: (..., K).
-        targets: (..., K), 1 for the classes that are there and 0 elsewhere; n of them an image, n may differ.
+        targets: (..., K), 1 for the n classes that are present and 0 elsewhere; n may differ between images.
 
     Returns:
-        `accuracy`: share of the n true classes among the n highest logits (chance n / K); `exact`: 1 where all of them
-        are. Both (...,); an image without classes scores 1. Of equal logits the lower class ranks first.
+        `accuracy`: share of the n true classes among the n highest logits (chance n / K); `exact_match`: 1 where all of
+        them are. Both (...,); an image without classes scores 1. Of equal logits the lower class ranks first.
+
+    Raises:
+        ValueError: logits and targets with different numbers of classes.
     """
     if logits.shape[-1] != targets.shape[-1]:
         raise ValueError(
@@ -23,10 +32,10 @@ def multi_label_scores(logits: Array, targets: Array) -> dict[str, Array]:
     targets = jnp.asarray(targets, logits.dtype)
     count = targets.sum(-1, keepdims=True)
     rank = jnp.argsort(jnp.argsort(-logits, axis=-1, stable=True), axis=-1)
-    found = (targets * (rank < count)).sum(-1)
+    correct = (targets * (rank < count)).sum(-1)
     count = count[..., 0]
-    share = jnp.where(count > 0, found / jnp.where(count > 0, count, 1), 1)
-    return {"accuracy": share, "exact": (found == count).astype(share.dtype)}
+    share = jnp.where(count > 0, correct / jnp.where(count > 0, count, 1), 1)
+    return {"accuracy": share, "exact_match": (correct == count).astype(share.dtype)}
 
 
 def multi_hot(labels: Array, num_classes: int) -> Array:
@@ -35,7 +44,7 @@ def multi_hot(labels: Array, num_classes: int) -> Array:
 
 
 def segmentation_scores(logits: Array, labels: Array, mask: Array | None = None) -> dict[str, Array]:
-    """Scores of every pixel's class, an image each (Jacobs et al., 2025, equations 17 to 21).
+    """Scores of the predicted classes of all pixels, per image (Jacobs et al., 2025, equations 17 to 21).
 
     Args:
         logits: (B, H, W, K).
@@ -44,8 +53,8 @@ def segmentation_scores(logits: Array, labels: Array, mask: Array | None = None)
 
     Returns:
         Each (B,): `accuracy`, the share of pixels whose highest logit is their class; `iou`, correct / (2 pixels -
-        correct), that of the sets of (pixel, class) pairs; `loss`, the mean cross-entropy, nats. An image of which no
-        pixel counts scores 1, 1 and 0.
+        correct), which is that of the sets of (pixel, class) pairs; `loss`, the mean cross-entropy, nats. An image of
+        which no pixel counts scores 1, 1 and 0.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -60,8 +69,8 @@ def segmentation_scores(logits: Array, labels: Array, mask: Array | None = None)
     counted = mask.astype(logits.dtype)
     pixels = counted.sum((1, 2))
     correct = (counted * (logits.argmax(-1) == labels)).sum((1, 2))
-    own = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    loss = (counted * (jax.nn.logsumexp(logits, axis=-1) - own)).sum((1, 2))
+    true_logits = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    loss = (counted * (jax.nn.logsumexp(logits, axis=-1) - true_logits)).sum((1, 2))
     some = jnp.where(pixels > 0, pixels, 1)
     return {
         "accuracy": jnp.where(pixels > 0, correct / some, 1),

@@ -1,12 +1,19 @@
 """Phases: fast sines, NaN-free moduli and unit vectors, circular means, order parameters.
 
-Phases are real numbers in radians that the dynamics never wrap; a complex field is carried as its real and imaginary
+Phases are real numbers in radians that the dynamics never wrap; a complex field is a pair, its real and imaginary
 parts. Every function has finite gradients where a modulus is zero.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+__all__ = ["angle", "circular_mean", "modulus", "order_parameter", "sincos", "unit", "wrap"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 # pi as three float32 numbers of few bits, so that k * pi subtracts exactly (Cody and Waite).
 _PI_PARTS = (3.140625, 9.67502593994140625e-4, 1.509957990978376432e-7)
@@ -64,12 +71,12 @@ def modulus(real: Array, imag: Array) -> Array:
 def unit(real: Array, imag: Array) -> tuple[Array, Array]:
     """The unit vector (cos, sin) of the angle of real + i imag, elementwise; (0, 0) with zero gradient at the origin.
 
-    Layers carry phases in this form, so that no arctangent is ever taken inside a network.
+    Layers use phases in this form, so that no arctangent is taken inside a network.
     """
     size = modulus(real, imag)
-    seen = size > 0
-    safe = jnp.where(seen, size, 1)
-    return jnp.where(seen, real / safe, 0), jnp.where(seen, imag / safe, 0)
+    nonzero = size > 0
+    safe = jnp.where(nonzero, size, 1)
+    return jnp.where(nonzero, real / safe, 0), jnp.where(nonzero, imag / safe, 0)
 
 
 def angle(real: Array, imag: Array) -> Array:
@@ -88,7 +95,7 @@ def order_parameter(phases: Array, weights: Array | None = None, axis: int | tup
 
     Args:
         phases: radians, any shape.
-        weights: >= 0, broadcastable to `phases`; None weighs all alike.
+        weights: >= 0, broadcastable to `phases`; None is equal weights.
         axis: the oscillators' axis or axes.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Statistics over seeds: mean and interval, t-tests, false discovery rate. NaN means "not measured" and is left out."""
+"""Statistics over seeds: mean and interval, t-tests, false discovery rate. NaN means "not measured": it is left out."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as _scipy_stats
 
-# A spread below this share of the values is rounding, not variation: what is measured here comes from float32.
+__all__ = ["Summary", "TestResult", "benjamini_yekutieli", "independent_t_test", "paired_t_test", "summarize"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+# A spread below this share of the values is rounding, not variation: scores are computed in float32.
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 
 class Summary(NamedTuple):
-    """What the seeds say together: arrays of the input's shape without the seed axis. Undefined entries are NaN."""
+    """Summary over seeds: arrays of the input's shape without the seed axis. Undefined entries are NaN."""
 
     n: NDArray[np.int64]
     mean: NDArray[np.float64]
@@ -58,12 +65,12 @@ def summarize(values: ArrayLike, axis: int = 0, confidence: float = 0.95) -> Sum
     if np.isinf(array).any():
         raise ValueError("values must be finite or NaN, got an infinite one")
     array = np.moveaxis(array, axis, 0)
-    known = ~np.isnan(array)
-    count = known.sum(axis=0)
-    mean = _divide(np.where(known, array, 0.0).sum(axis=0), count, count >= 1)
-    squares = np.where(known, (array - mean) ** 2, 0.0).sum(axis=0)
+    measured = ~np.isnan(array)
+    count = measured.sum(axis=0)
+    mean = _divide(np.where(measured, array, 0.0).sum(axis=0), count, count >= 1)
+    squares = np.where(measured, (array - mean) ** 2, 0.0).sum(axis=0)
     std = np.sqrt(_divide(squares, count - 1, count >= 2))
-    # The quantile is asked for one degree of freedom where it is not defined; std is NaN there, and so is the product.
+    # Where the quantile is undefined, that of one degree of freedom is taken; std is NaN there, and so is the product.
     quantile = _scipy_stats.t.ppf(0.5 + confidence / 2, np.maximum(count - 1, 1))
     half = quantile * std / np.sqrt(np.maximum(count, 1))
     return Summary(np.asarray(count), mean, std, mean - half, mean + half)
@@ -76,9 +83,9 @@ def paired_t_test(first: ArrayLike, second: ArrayLike) -> TestResult:
         first, second: (n,) values, entry i of both from the same seed. A pair with a NaN is left out.
 
     Returns:
-        `TestResult` with difference = mean(first - second). With fewer than two pairs statistic and p are NaN. Without
-        any variation of the differences the t distribution says nothing: p = 1 and statistic 0 where they are all zero,
-        else p is NaN and the statistic infinite.
+        `TestResult` with difference = mean(first - second). With fewer than two pairs statistic and p are NaN. Where
+        the differences do not vary, the t statistic is undefined: p = 1 and statistic 0 where they are all zero, else p
+        is NaN and the statistic infinite.
 
     Raises:
         ValueError: the two are not vectors of one length, or hold an infinite value.
@@ -125,7 +132,7 @@ def independent_t_test(first: ArrayLike, second: ArrayLike, *, equal_variances: 
         return TestResult(1, difference, np.nan, np.nan)
     if max(np.ptp(x), np.ptp(y)) <= _ROUNDING * max(np.abs(x).max(), np.abs(y).max()):
         return _without_variation(n, difference, x, y)
-    # From moments, so that a group without variation beside one with it is no cause of a warning.
+    # From moments: scipy's test of the samples warns when one of the two groups does not vary.
     result = _scipy_stats.ttest_ind_from_stats(
         x.mean(), x.std(ddof=1), x.size, y.mean(), y.std(ddof=1), y.size, equal_var=equal_variances
     )
@@ -145,13 +152,13 @@ def benjamini_yekutieli(p_values: ArrayLike | Sequence[float]) -> NDArray[np.flo
         ValueError: a value outside [0, 1].
     """
     p = np.asarray(p_values, dtype=np.float64)
-    known = ~np.isnan(p)
-    wrong = p[known & ((p < 0) | (p > 1))]
+    measured = ~np.isnan(p)
+    wrong = p[measured & ((p < 0) | (p > 1))]
     if wrong.size:
         raise ValueError(f"p-values must lie in [0, 1], got {wrong[0]}")
     adjusted = np.full(p.shape, np.nan)
-    if known.any():
-        adjusted[known] = _scipy_stats.false_discovery_control(p[known], method="by")
+    if measured.any():
+        adjusted[measured] = _scipy_stats.false_discovery_control(p[measured], method="by")
     return adjusted
 
 

@@ -49,6 +49,29 @@ def assert_gradients(fn, *args, step=1e-5, tolerance=1e-7):
         np.testing.assert_allclose(np.sum(gradient * direction), slope, rtol=tolerance, atol=tolerance)
 
 
+def assert_adjoints(fn, *args):
+    """The gradients of a function that is linear in each argument, exactly: <ct, fn(..., d, ...)> = <d, ct of it>.
+
+    For random directions d and a random cotangent ct, in float64 and in one program. Returns `fn(*args)`.
+    """
+    rng = np.random.default_rng(0)
+    directions = [rng.normal(size=np.shape(x)) for x in args]
+
+    def run(ct, directions, *args):
+        value, pull = jax.vjp(fn, *args)
+        moved = [fn(*args[:i], d, *args[i + 1 :]) for i, d in enumerate(directions)]
+        return (
+            value,
+            [(ct * m).sum() for m in moved],
+            [(d * g).sum() for d, g in zip(directions, pull(ct), strict=True)],
+        )
+
+    ct = rng.normal(size=jax.eval_shape(fn, *args).shape)
+    value, along, by_gradient = in_float64(run, ct, directions, *args)
+    np.testing.assert_allclose(by_gradient, along, rtol=1e-10)
+    return value
+
+
 def slope(xs, ys):
     """Of log y over log x: the order of convergence."""
     return np.polyfit(np.log(xs), np.log(ys), 1)[0]

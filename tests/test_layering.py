@@ -19,14 +19,22 @@ class Rule(NamedTuple):
     inside: tuple[str, ...] | None  # of the project, besides itself
     outside: tuple[str, ...] | None  # of other people's packages
     deferred: tuple[str, ...] = ()  # of them inside functions only
+    faces: tuple[str, ...] = ()  # packages of which it may import the package itself, and no module below
 
 
-PURE = ("jax", "numpy")
-BELOW_MODELS = ("oscnets.phase", "oscnets.dynamics", "oscnets.ops")
+PURE = ("jax", "numpy", "einops")
+BELOW_MODELS = ("oscnets.phase", "oscnets._products", "oscnets.dynamics", "oscnets.ops")
+ROOMS = {
+    "process": (),
+    "run": ("experiments.engine.process",),
+    "record": ("experiments.engine.process", "experiments.engine.run", "oscnets.plotting", "oscnets.stats"),
+    "training": tuple(f"experiments.engine.{room}" for room in ("process", "run", "record")),
+}
 RULES = {
     "oscnets.phase": Rule((), PURE),
-    "oscnets.dynamics": Rule(("oscnets.phase",), PURE),
-    "oscnets.ops": Rule(("oscnets.phase",), PURE),
+    "oscnets._products": Rule(("oscnets.phase",), PURE),
+    "oscnets.dynamics": Rule(("oscnets.phase", "oscnets._products"), PURE),
+    "oscnets.ops": Rule(("oscnets.phase", "oscnets._products"), PURE),
     "oscnets.models": Rule(BELOW_MODELS, (*PURE, "flax")),
     "oscnets.losses": Rule(("oscnets.phase",), PURE),
     "oscnets.metrics": Rule(("oscnets.phase",), PURE),
@@ -36,8 +44,9 @@ RULES = {
     "oscnets.plotting": Rule(("oscnets.phase", "oscnets.stats"), PURE, deferred=("matplotlib",)),
     "oscnets.stats": Rule((), ("numpy", "scipy")),  # jax brings scipy along
     "data_gen": Rule((), None),
-    "experiments.engine": Rule(("oscnets.phase", "oscnets.plotting", "oscnets.stats", "experiments.hugepages"), None),
-    "experiments": Rule(None, None),
+    **{f"experiments.engine.{room}": Rule(inside, None) for room, inside in ROOMS.items()},
+    "experiments.engine": Rule((), None),  # its public face imports the rooms
+    "experiments": Rule(None, None, faces=("experiments.engine",)),
 }
 PUBLIC = Rule(("oscnets",), ())  # oscnets/__init__.py itself, not the modules below it
 
@@ -93,11 +102,20 @@ def part_of(module: str) -> tuple[str, Rule] | None:
 
 def is_allowed(item: Import, part: str, rule: Rule) -> bool:
     top = item.target.split(".")[0]
+    if any(is_within(item.target, face) and item.target != face for face in rule.faces):
+        return False
     if top in PACKAGES:
         return rule.inside is None or any(is_within(item.target, name) for name in (part, *rule.inside))
     if top in sys.stdlib_module_names or rule.outside is None:
         return True
     return top in rule.outside or (item.deferred and top in rule.deferred)
+
+
+def respects_privacy(target: str, module: str) -> bool:
+    """Whether a module with an underscore in front stays within its package, or goes to the benchmarks."""
+    parts = target.split(".")
+    private = parts[0] in PACKAGES and any(part.startswith("_") and not part.endswith("__") for part in parts)
+    return not private or is_within(module, parts[0]) or is_within(module, "experiments.bench")
 
 
 def breaches(path: str, source: str, module: str, modules: frozenset[str]) -> Iterator[str]:
@@ -106,7 +124,7 @@ def breaches(path: str, source: str, module: str, modules: frozenset[str]) -> It
         yield f"{path} belongs to no part that has a rule: {', '.join(RULES)}"
         return
     for item in imports(source, module, path.endswith("__init__.py"), modules):
-        if not is_allowed(item, *owner):
+        if not is_allowed(item, *owner) or not respects_privacy(item.target, module):
             yield f"{path}:{item.line} imports {item.target}, which {owner[0]} may not"
 
 
@@ -136,11 +154,15 @@ TREE = dict.fromkeys(
         "oscnets/models/__init__.py",
         "oscnets/models/komplexnet.py",
         "oscnets/dynamics/__init__.py",
+        "oscnets/dynamics/_unroll.py",
         "oscnets/dynamics/kuramoto.py",
         "oscnets/stats.py",
         "data_gen/__init__.py",
         "experiments/__init__.py",
         "experiments/engine/__init__.py",
+        "experiments/engine/run/__init__.py",
+        "experiments/engine/run/config.py",
+        "experiments/engine/record/__init__.py",
         "experiments/komplexnet.py",
     ],
     "",
@@ -156,6 +178,10 @@ TREE = dict.fromkeys(
         ("oscnets/dynamics/__init__.py", "from .. import models", "oscnets.models"),
         ("oscnets/dynamics/kuramoto.py", "import flax.linen as nn", "flax.linen"),
         ("oscnets/ops/complex.py", "from oscnets import phase, dynamics", "oscnets.dynamics"),
+        ("oscnets/ops/complex.py", "from oscnets.dynamics._unroll import unroll", "oscnets.dynamics._unroll"),
+        ("oscnets/_products/conv.py", "from oscnets.ops import norm", "oscnets.ops"),
+        ("experiments/komplexnet.py", "from oscnets.dynamics import _unroll", "oscnets.dynamics._unroll"),
+        ("experiments/export.py", "import oscnets._products.conv", "oscnets._products.conv"),
         ("oscnets/losses.py", "if True:\n    from oscnets.models import komplexnet", "oscnets.models.komplexnet"),
         ("oscnets/models/komplexnet.py", "import oscnets", "oscnets"),
         ("oscnets/models/komplexnet.py", "import optax", "optax"),
@@ -163,9 +189,13 @@ TREE = dict.fromkeys(
         ("oscnets/plotting.py", "import matplotlib.pyplot as plt", "matplotlib.pyplot"),
         ("oscnets/__init__.py", "from experiments import engine", "experiments.engine"),
         ("data_gen/sources.py", "from oscnets import phase", "oscnets.phase"),
-        ("experiments/engine/train.py", "def f():\n    from oscnets.models import KomplexNet", "oscnets.models"),
-        ("experiments/engine/train.py", "from experiments.komplexnet import main", "experiments.komplexnet"),
-        ("experiments/engine/train.py", "from .. import komplexnet", "experiments.komplexnet"),
+        ("experiments/engine/training/a.py", "def f():\n    from oscnets.models import KomplexNet", "oscnets.models"),
+        ("experiments/engine/training/a.py", "from experiments.komplexnet import specs", "experiments.komplexnet"),
+        ("experiments/engine/training/a.py", "from ... import komplexnet", "experiments.komplexnet"),
+        ("experiments/engine/training/a.py", "from experiments import engine", "experiments.engine"),
+        ("experiments/engine/run/config.py", "from ..record import results", "experiments.engine.record"),
+        ("experiments/komplexnet.py", "from experiments.engine.run import config", "experiments.engine.run.config"),
+        ("experiments/komplexnet.py", "from experiments.engine import run", "experiments.engine.run"),
     ],
 )
 def test_an_import_against_the_rules_is_found(path, source, target):
@@ -178,10 +208,13 @@ def test_an_import_against_the_rules_is_found(path, source, target):
     [
         ("oscnets/dynamics/kuramoto.py", "import math\nimport jax.numpy as jnp\nfrom oscnets import phase"),
         ("oscnets/models/komplexnet.py", "import flax.linen as nn\nfrom ..dynamics import kuramoto"),
+        ("oscnets/models/komplexnet.py", "from oscnets.dynamics._unroll import unroll\nfrom einops import rearrange"),
+        ("experiments/bench/waves.py", "from oscnets.dynamics._unroll import unroll"),
         ("oscnets/plotting.py", "def draw():\n    import matplotlib.pyplot as plt"),
         ("oscnets/plotting.py", "import typing\nif typing.TYPE_CHECKING:\n    from matplotlib.figure import Figure"),
         ("oscnets/__init__.py", "from oscnets import phase\nfrom .models import komplexnet"),
-        ("experiments/engine/train.py", "import optax\nfrom oscnets import stats\nfrom . import state"),
+        ("experiments/engine/record/a.py", "import optax\nfrom oscnets import stats\nfrom ..run import config"),
+        ("experiments/engine/__init__.py", "from experiments.engine.run import config"),
         ("experiments/komplexnet.py", "import data_gen\nimport oscnets.models\nfrom experiments import engine"),
     ],
 )

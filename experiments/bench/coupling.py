@@ -1,6 +1,6 @@
-"""The neighbourhood sum by each method over image size, kernel size and batch: what `method="auto"` is chosen from.
+"""Times of the neighbourhood sum by each method, over sizes of image, kernel and batch: the basis of `method="auto"`.
 
-Timed is what a training step asks of it: a complex field (real and imaginary parts stacked along the batch) through
+Timed is the sum as in a training step: a complex field (real and imaginary parts stacked along the batch) through
 `num_steps` sums with one prepared kernel, with the gradients in field and kernel. Methods take turns within a case.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, get_args
 import jax
 import jax.numpy as jnp
 
+from experiments import engine
 from oscnets.dynamics import coupling, unroll
 
 CHANNELS = 8
@@ -28,7 +29,7 @@ def build(method: str, size: int, kernel_size: int, batch_size: int, num_steps: 
 
     @partial(jax.grad, argnums=(0, 1))
     def gradients(field, kernel):
-        prepared = coupling.prepare(kernel, (size, size), uniform=-0.2 / field[..., 0].size, method=method)
+        prepared = coupling.prepare_kernel(kernel, (size, size), uniform=-0.2 / field[..., 0].size, method=method)
         last, _ = unroll(lambda x: coupling.neighbourhood_sum(x, prepared), field, num_steps)
         return jnp.square(last).sum()
 
@@ -45,10 +46,10 @@ def measure(
     num_steps: int = 3,
     limit: float = 5.0,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row a case: sizes, and milliseconds a step of the dynamics by method, the median over rounds.
+    """Yield one row per case: sizes, and milliseconds per step of the dynamics by method, the median over rounds.
 
     A method whose first run takes over `limit` seconds is not run again in that case: that run is its figure. It is
-    left out (None) of every case that is at least as large in all three sizes. Kernels larger than the image are left
+    skipped (None) in every case that is at least as large in all three sizes. Kernels larger than the image are left
     out altogether.
     """
     methods = [method for method in get_args(coupling.Method) if method != "auto"]
@@ -57,15 +58,15 @@ def measure(
         size, kernel_size, batch_size = case
         if kernel_size > size:
             continue
-        hopeless = {method for method, smaller in slow if all(a <= b for a, b in zip(smaller, case, strict=True))}
-        runs = {method: build(method, *case, num_steps) for method in methods if method not in hopeless}
+        too_slow = {method for method, smaller in slow if all(a <= b for a, b in zip(smaller, case, strict=True))}
+        runs = {method: build(method, *case, num_steps) for method in methods if method not in too_slow}
         taken = {method: [_seconds(run)] for method, run in runs.items()}
         slow += [(method, case) for method, (first,) in taken.items() if first > limit]
         for _, (method, run) in itertools.product(range(rounds), runs.items()):
             if (method, case) not in slow:
                 taken[method].append(_seconds(run))
         figures = {method: 1e3 * statistics.median(taken[method][-rounds:]) / num_steps for method in runs}
-        chosen = coupling.choose((size, size))
+        chosen = coupling.choose_method((size, size))
         row = {"size": size, "kernel_size": kernel_size, "batch_size": batch_size, "auto": chosen}
         yield row | dict.fromkeys(methods) | figures
 
@@ -79,12 +80,12 @@ def _seconds(run: Callable[[], Any]) -> float:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows in Markdown; the fastest method of a row in bold."""
     names = [name for name in rows[0] if name not in ("size", "kernel_size", "batch_size", "auto")]
-    lines = ["| " + " | ".join(["image", "kernel", "batch", *names, "auto"]) + " |", "|" + " --- |" * (len(names) + 4)]
+    lines = []
     for row in rows:
         best = min(row[name] for name in names if row[name] is not None)
         figures = [_cell(row[name], row[name] == best) for name in names]
-        lines.append("| " + " | ".join([*map(str, _case(row)), *figures, row["auto"]]) + " |")
-    return "\n".join(lines)
+        lines.append([*_case(row), *figures, row["auto"]])
+    return engine.markdown.table(["image", "kernel", "batch", *names, "auto"], lines)
 
 
 def _case(row: dict[str, Any]) -> tuple[int, int, int]:
@@ -99,6 +100,6 @@ def _cell(milliseconds: float | None, best: bool) -> str:
 
 
 def facts() -> dict[str, Any]:
-    """Where the figures were measured, and how busy the machine was."""
+    """Device and load of the machine."""
     device = jax.local_devices()[0]
     return {"jax": jax.__version__, "device": device.device_kind, "threads": os.cpu_count(), "load": os.getloadavg()[0]}

@@ -12,10 +12,10 @@ PLAIN_SIDE = "experiments.bench.torch_gaspnet_plain"
 
 
 def scenes(batch_size: int) -> dict[str, np.ndarray]:
-    """Two disks a scene: images (B, 32, 32, 1), masks (B, 16, 16, 3) of background and disks, labels (B, 2)."""
-    found = komplexnet.scenes(batch_size)
-    disks = found["masks"].reshape(batch_size, 16, 2, 16, 2, 2).any((2, 4))
-    return found | {"masks": np.concatenate([~disks.any(-1, keepdims=True), disks], axis=-1)}
+    """Two disks per scene: images (B, 32, 32, 1), masks (B, 16, 16, 3) of background and disks, labels (B, 2)."""
+    scenes = komplexnet.scenes(batch_size)
+    disks = scenes["masks"].reshape(batch_size, 16, 2, 16, 2, 2).any((2, 4))
+    return scenes | {"masks": np.concatenate([~disks.any(-1, keepdims=True), disks], axis=-1)}
 
 
 def compare(*, rounds: int, peer: bool, **sizes: int) -> dict[str, dict[str, Any]]:

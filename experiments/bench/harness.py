@@ -1,8 +1,8 @@
-"""Sides of a comparison, each in a process of its own, that take turns.
+"""Sides of a comparison that take turns, each in its own process.
 
 A side is a function from its options to `(run, facts)`: `run()` does the work once and blocks until it is done, `facts`
-is a dict to report. Compilation, threads and peak memory of a side thus are its own. Questions and answers are lines on
-its standard input and output.
+is a dict to report. Compilation, threads and peak memory of the sides are thus separate. Questions and answers are
+lines on its standard input and output.
 """
 
 import importlib
@@ -16,8 +16,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
-
-from experiments import hugepages
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[[], Any]
@@ -37,6 +35,8 @@ class Worker:
     """
 
     def __init__(self, side: str, options: Mapping[str, Any]):
+        from experiments.engine import hugepages  # not in the side's process, which imports no more than it needs
+
         self.side = side
         command = [sys.executable, "-m", "experiments.bench.worker", side, json.dumps(dict(options))]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -53,7 +53,7 @@ class Worker:
         answer = self._process.stdout.readline()
         if not answer:
             code = self._process.wait()
-            raise SideError(f"{self.side} ended with status {code}; what it said stands above")
+            raise SideError(f"{self.side} ended with status {code}; see its output above")
         return json.loads(answer)
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ def peak_rss_mb() -> float:
 
 
 def alternate(workers: Mapping[str, Worker], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every run that counts, by name: `rounds` times everybody in turn.
+    """Seconds of every run that is timed, by name: `rounds` turns of every worker.
 
     A turn is two runs, of which the second counts: a system takes back the memory of a process that waits, so that the
     first run after the others' turns is slower than any run of a program that works without a pause.
@@ -114,9 +114,9 @@ def case(
     """One entry of a report.
 
     Args:
-        mine, peer: seconds of every round; None for a peer that did not run, whose figures then are None.
-        sizes: what was run; `batch_size` images a round.
-        facts, peer_facts: what the sides say of themselves; `compile_seconds` and `peak_rss_mb` of the first.
+        mine, peer: seconds of every round; None where no peer ran; its figures then are None.
+        sizes: options of the sides; `batch_size` images per run.
+        facts, peer_facts: reports of the sides; `compile_seconds` and `peak_rss_mb` of the first.
     """
     speed, other = (sizes["batch_size"] / statistics.median(s) if s else None for s in (mine, peer))
     return {

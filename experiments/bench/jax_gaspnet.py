@@ -11,7 +11,8 @@ from experiments.bench import gaspnet as comparison
 from experiments.bench import jax_komplexnet
 from experiments.configs import gaspnet as configs
 from experiments.engine import Task
-from experiments.gaspnet import tasks
+from experiments.gaspnet import specs
+from experiments.gaspnet import task as tasks
 from oscnets import losses
 
 
@@ -21,7 +22,7 @@ def train(*, batch_size: int, num_steps: int, all_devices: bool) -> tuple[Callab
     def make_task() -> Task:
         config = configs.get_config("multi_mnist")
         config.model.num_steps = num_steps
-        return tasks.make_task(config, "gaspnet")
+        return jax_komplexnet.model_of(specs.FAMILY, config, "gaspnet").task()
 
     return jax_komplexnet.train_step(make_task, _batch(batch_size), all_devices=all_devices)
 
@@ -36,20 +37,21 @@ def differences(*, path: str, batch_size: int, **_: int) -> tuple[Callable[[], N
     state, reference = (from_torch(arrays, prefix) for prefix in ("state/", "gradient/"))
     config = configs.get_config("multi_mnist")
     config.model.num_steps = int(arrays["num_steps"])
-    network, batch = tasks.make_network(config, "gaspnet"), _batch(batch_size)
+    model, batch = jax_komplexnet.model_of(specs.FAMILY, config, "gaspnet"), _batch(batch_size)
+    network = tasks.make_network(model.config, model.table)
 
     def loss(params):
         out = network.apply(params, batch["images"], phases0=arrays["phases"])
-        entropy = tasks.cross_entropy(out.logits[-1], batch["targets"]).mean()
+        entropy = tasks.cross_entropy("multi_hot", out.logits[-1], batch["targets"]).mean()
         synchrony = losses.cluster_synchrony(out.first_phases[-1][..., None], batch["masks"]).mean()
         return entropy + config.train.synchrony_weight * synchrony
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(state)
-    found = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
     for name, leaf in gradient["params"].items():
         other = reference["params"][name]
-        found[f"gradient of {name}"] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
-    return lambda: None, {"differences": found}
+        relative[f"gradient of {name}"] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    return lambda: None, {"differences": relative}
 
 
 def from_torch(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, dict[str, np.ndarray]]:

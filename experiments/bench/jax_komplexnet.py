@@ -8,33 +8,47 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
+from experiments import engine
 from experiments.bench import komplexnet as comparison
 from experiments.configs import komplexnet as configs
-from experiments.engine import Task, mesh, seeds, steps
-from experiments.komplexnet import tasks
+from experiments.engine import devices as mesh
+from experiments.engine import seeds, steps
+from experiments.komplexnet import specs
+from experiments.komplexnet import task as tasks
 from oscnets import interop
+
+
+def model_of(family: engine.Family, config: ConfigDict, text: str) -> engine.Model:
+    """A model of a family, from its shorthand."""
+    name, table = family.models.parse(text, family.model)
+    with config.unlocked():
+        config.models = {name: table}
+    engine.complete(config, family)
+    (model,) = family.experiment(config, engine.tables(config, "tests")).models.values()
+    return model
 
 
 def train(
     *, batch_size: int, num_steps: int, kernel_size: int, all_devices: bool, feedback: bool = False
 ) -> tuple[Callable[[], None], dict[str, Any]]:
-    """The side of a comparison: the experiment's own step."""
+    """The side of a comparison: the step of the experiment."""
 
-    def make_task() -> Task:
+    def make_task() -> engine.Task:
         config = configs.get_config("paper")
         config.model.update(num_steps=num_steps, kernel_size=kernel_size)
         config.train.batch_size = batch_size
-        return tasks.make_task(config, "feedback" if feedback else "komplexnet")
+        return model_of(specs.FAMILY, config, "feedback" if feedback else "komplexnet").task()
 
     return train_step(make_task, _batch(batch_size), all_devices=all_devices)
 
 
 def train_step(
-    make_task: Callable[[], Task], batch: dict[str, np.ndarray], *, all_devices: bool
+    make_task: Callable[[], engine.Task], batch: dict[str, np.ndarray], *, all_devices: bool
 ) -> tuple[Callable[[], None], dict[str, Any]]:
     """The engine's step on a task, one seed, on one device or on all, again and again on one batch."""
-    mesh.configure_cpu_devices(0 if all_devices else 1)
+    mesh.configure_cpu_devices(None if all_devices else 1)
     devices = jax.local_devices()[: None if all_devices else 1]
     batch_size = len(batch["images"])
     task, plan = make_task(), seeds.make_plan(0, 1, batch_size, "loop", devices)
@@ -70,17 +84,17 @@ def differences(
     rates = configs.get_config("paper").feedback.all.to_dict() if feedback else {}
     network, params = interop.from_torch("komplexnet", state, num_steps=length, **rates)
     batch = _batch(batch_size) | {"phases": np.moveaxis(arrays["phases"], 1, -1)}
-    loss = partial(tasks.complex_loss, network, lambda batch, *_: batch["phases"], 1.0)
+    loss = partial(tasks.complex_loss, network, 1.0, phases=lambda network, batch, keys: batch["phases"])
     sliced = partial(tasks.in_slices, loss, max(1, batch_size // 2))
     keys = jax.random.split(jax.random.key(0), batch_size)
     (value, _), gradient = jax.jit(jax.value_and_grad(sliced, has_aux=True))(params, batch, keys)
     # Gradients have the layouts of their weights, so that they are read by the same table.
     _, expected = interop.from_torch("komplexnet", reference)
-    found = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
     for (keys, leaf), other in zip(jax.tree.leaves_with_path(gradient), jax.tree.leaves(expected), strict=True):
         name = f"gradient of {jax.tree_util.keystr(keys[1:], simple=True, separator='/')}"
-        found[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
-    return lambda: None, {"differences": found}
+        relative[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    return lambda: None, {"differences": relative}
 
 
 def _batch(batch_size: int) -> dict[str, np.ndarray]:

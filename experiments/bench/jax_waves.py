@@ -8,21 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import linen as nn
 
 from experiments.bench import waves as comparison
 from experiments.bench.jax_komplexnet import train_step
 from experiments.engine import Task
+from experiments.waves import task as tasks
 from oscnets import interop, metrics, models
 
-MODULES = {"wave_machine": models.WaveMachine, "conv_lstm": models.ConvLSTM}
-
-
-def pixel_loss(module: nn.Module, params: Any, batch: dict[str, Any], _: Any) -> tuple[Any, dict[str, Any]]:
-    """Mean cross-entropy of the batch's pixels, as the engine wants it."""
-    entropy = optax.softmax_cross_entropy_with_integer_labels
-    out = module.apply(params, batch["images"], pixel_loss=entropy, targets=batch["labels"])
-    return out.loss, {}
+MODULES = {"wave_machine": models.NeuralWaveMachine, "conv_lstm": models.ConvLSTM}
 
 
 def train(
@@ -37,7 +30,7 @@ def train(
         def evaluate(params: Any, batch: dict[str, Any], _: Any) -> dict[str, Any]:
             return metrics.foreground_scores(module.apply(params, batch["images"]).logits, batch["labels"])
 
-        return Task(init, partial(pixel_loss, module), evaluate, optax.adam(1e-3), score="accuracy")
+        return Task(init, partial(tasks.loss, module), evaluate, optax.adam(1e-3), score="accuracy")
 
     return train_step(make_task, comparison.scenes(batch_size, size), all_devices=all_devices)
 
@@ -51,12 +44,12 @@ def differences(*, path: str, kind: str, size: int, batch_size: int, **_: Any) -
         arrays = dict(stored)
     under = lambda prefix: {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}  # noqa: E731
     module, params = interop.from_torch(kind, under("state/"))
-    loss = jax.jit(jax.value_and_grad(partial(pixel_loss, module), has_aux=True))
+    loss = jax.jit(jax.value_and_grad(partial(tasks.loss, module), has_aux=True))
     (value, _), gradient = loss(params, comparison.scenes(batch_size, size), None)
     # Gradients have the layouts of their weights, so that they are read by the same table.
     _, expected = interop.from_torch(kind, under("gradient/"))
-    found = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
     for (keys, leaf), other in zip(jax.tree.leaves_with_path(gradient), jax.tree.leaves(expected), strict=True):
         name = f"gradient of {jax.tree_util.keystr(keys[1:], simple=True, separator='/')}"
-        found[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
-    return lambda: None, {"differences": found}
+        relative[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    return lambda: None, {"differences": relative}

@@ -1,6 +1,6 @@
 """One training step of KomplexNet in JAX against the same step in eager PyTorch.
 
-This is the parent's part: it starts the sides, checks that they compute the same, lets them take turns, reports.
+The parent's part: it starts the sides, checks that their results agree, lets them take turns, and reports.
 """
 
 import importlib.util
@@ -20,17 +20,17 @@ from experiments.bench import harness
 JAX_SIDE = "experiments.bench.jax_komplexnet"
 TORCH_SIDE = "experiments.bench.torch_komplexnet"
 PLAIN_SIDE = "experiments.bench.torch_komplexnet_plain"
-EVERYWHERE, PEER, PLAIN = "_all_devices", "_peer", "_plain"  # what the workers' names end with
+EVERYWHERE, PEER, PLAIN = "_all_devices", "_peer", "_plain"  # suffixes of the workers' names
 TOLERANCE = 1e-3
 SIZE = 32  # pixels
 
 
 class MismatchError(RuntimeError):
-    """The two sides do not compute the same."""
+    """The results of the two sides differ."""
 
 
 def scenes(batch_size: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Two disks a scene: images (B, 32, 32, 1), masks (B, 32, 32, 2), labels (B, 2)."""
+    """Two disks per scene: images (B, 32, 32, 1), masks (B, 32, 32, 2), labels (B, 2)."""
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE), indexing="ij"), -1)[None, :, :, None, :]
     centres = rng.uniform((7, 7), (SIZE - 7, 9), (batch_size, 1, 1, 2, 2))
@@ -60,16 +60,16 @@ def measure(
     """Time the sides of all models in turns.
 
     Args:
-        models: what to call the cases of each model, and the options that are its own.
+        models: options of each model, by the name of its cases.
         jax_side, torch_side: modules with the sides.
         plain_side: a second peer, PyTorch as the equations read where `torch_side` is written for speed; its figures
             are a case's `plain`, with `images_per_second`, `ratio`, `milliseconds`.
         rounds: turns of each side, see `harness.alternate`.
-        peer: whether to run PyTorch too; without it what would compare is None.
+        peer: whether to run PyTorch too; without it the figures of the comparison are None.
         **sizes: the options that all sides take, batch_size among them.
 
     Returns:
-        An entry a case: MODEL on one device, MODEL_all_devices where there are several.
+        One entry per case: MODEL on one device, MODEL_all_devices where there are several.
 
     Raises:
         MismatchError: losses or gradients of the sides differ by more than 1e-3 on the same weights and inputs.
@@ -84,7 +84,7 @@ def measure(
     workers = {}
     with ExitStack() as stack:
         for name, (side, options) in _sides(models, jax_side, torch_side, plain_side, peer).items():
-            # One after the other, so that nothing else runs while a side compiles.
+            # In sequence, so that nothing else runs while a side compiles.
             worker = stack.enter_context(harness.Worker(side, sizes | options))
             if worker.ask("facts").get("devices") != 1 or not name.endswith(EVERYWHERE):
                 workers[name] = worker
@@ -122,15 +122,15 @@ def _sides(
 
 
 def check(reference: str, differences: str, **sizes: int) -> None:
-    """Hold the losses and gradients of two sides against each other on a few scenes.
+    """Compare the losses and gradients of two sides on a few scenes.
 
     Args:
-        reference: the side that writes what it computes to a `path`.
-        differences: the side that compares this with its own, and reports the `differences` by name.
+        reference: the side that writes its results to a `path`.
+        differences: the side that compares them with its results, and reports the `differences` by name.
         **sizes: as for `compare`.
 
     Raises:
-        MismatchError: names what differs by more than 1e-3.
+        MismatchError: names the arrays that differ by more than 1e-3.
     """
     with tempfile.TemporaryDirectory() as folder:
         options = sizes | {"batch_size": min(8, sizes["batch_size"]), "path": str(Path(folder) / "reference.npz")}
@@ -143,7 +143,7 @@ def check(reference: str, differences: str, **sizes: int) -> None:
 
 
 def require_torch() -> None:
-    """Raise a ModuleNotFoundError that says what to install where PyTorch is missing."""
+    """Raise ModuleNotFoundError with the remedy where PyTorch is missing."""
     if importlib.util.find_spec("torch") is None:
         raise ModuleNotFoundError(
             "the comparison needs PyTorch, which is not installed: pip install 'oscnets[bench]', "

@@ -1,4 +1,4 @@
-"""GASPnet in eager PyTorch: what the JAX training step is timed against.
+"""GASPnet in eager PyTorch: the reference of the timings of the JAX training step.
 
 Written from the equations of Alamia et al., 2025, as one would write it for speed in plain PyTorch: the three
 convolutions of a modulated one share a call, the pull of the phases is taken through sines and cosines and not pair by
@@ -29,7 +29,7 @@ class Output(NamedTuple):
 
 
 class GASPnet(nn.Module):
-    """The network for grey 32x32 images, with the multi-MNIST constants unless told otherwise.
+    """The network for grey 32x32 images, with the multi-MNIST constants by default.
 
     Args:
         dim: D of queries and keys.
@@ -75,8 +75,8 @@ class GASPnet(nn.Module):
         queries, keys = both.chunk(2, dim=-1)
         r = (queries @ keys.mT * self.neighbours - self.offset) * self.gains
         cos, sin = phases.cos(), phases.sin()
-        heard = r @ torch.stack([cos, sin], dim=-1)
-        pull = cos * heard[..., 1] - sin * heard[..., 0]
+        coupled = r @ torch.stack([cos, sin], dim=-1)
+        pull = cos * coupled[..., 1] - sin * coupled[..., 0]
         return phases + self.rate * pull / (r.abs().sum(-1) + 1e-6)
 
     def layers(self, first: Tensor, phases: Tensor | None = None) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""KomplexNet in eager PyTorch: what the JAX training step is timed against.
+"""KomplexNet in eager PyTorch: the reference of the timings of the JAX training step.
 
 Written from the equations of Muzellec et al., TMLR 2025, as one would write it for speed in plain PyTorch: real and
 imaginary parts share a call, phases travel as unit vectors, nothing is compiled. Layout (N, C, H, W) and the names of

@@ -1,6 +1,6 @@
 """KomplexNet in eager PyTorch as its equations read: complex tensors, a call of a layer for each part it acts on.
 
-What a researcher would write first, and what published code looks like; `torch_komplexnet` is the same network written
+As a first implementation and published code are written; `torch_komplexnet` is the same network written
 for speed. Parameters and their names are the same.
 """
 

@@ -1,4 +1,4 @@
-"""Neural Wave Machine and ConvLSTM in eager PyTorch: what the JAX training step is timed against.
+"""Neural Wave Machine and ConvLSTM in eager PyTorch: the reference of the timings of the JAX training step.
 
 Written from the equations of Jacobs et al. (2025), as one would write it in plain PyTorch; nothing is compiled. Layout
 (N, C, H, W) and the names of the parameters are those of the published checkpoints, so that a published state dict

@@ -12,7 +12,7 @@ from experiments.bench import komplexnet
 
 JAX_SIDE = "experiments.bench.jax_waves"
 TORCH_SIDE = "experiments.bench.torch_waves"
-# The published models on MNIST and on Multi-MNIST, at batches that a step of some seconds allows.
+# The published models on MNIST and on Multi-MNIST, at batch sizes for which a step takes some seconds.
 SMALL = {"size": 56, "channels": 2, "hidden": [256] * 3, "batch_size": 16}
 LARGE = {"size": 128, "channels": 16, "hidden": [32] * 5, "batch_size": 4}
 CASES = {
@@ -24,7 +24,7 @@ NUM_CLASSES = 11
 
 
 def scenes(batch_size: int, size: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """A disk a scene: images (B, size, size, 1) of 0 and 1, labels (B, size, size), 0 outside the disk."""
+    """One disk per scene: images (B, size, size, 1) of 0 and 1, labels (B, size, size), 0 outside the disk."""
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1)
     centres = rng.uniform(size / 3, 2 * size / 3, (batch_size, 1, 1, 2))
@@ -39,10 +39,10 @@ def compare(*, rounds: int, peer: bool, cases: Sequence[str] = tuple(CASES), **s
     Args:
         rounds, peer: as there.
         cases: names in `CASES`.
-        **sizes: what to change in each: size, batch_size, num_steps.
+        **sizes: replace those of each case: size, batch_size, num_steps.
     """
-    found = {}
+    results = {}
     for name in cases:
         options = CASES[name] | sizes
-        found |= komplexnet.measure({name: {}}, JAX_SIDE, TORCH_SIDE, rounds=rounds, peer=peer, **options)
-    return found
+        results |= komplexnet.measure({name: {}}, JAX_SIDE, TORCH_SIDE, rounds=rounds, peer=peer, **options)
+    return results

@@ -1,18 +1,34 @@
 """GASPnet's experiments: an experiment and a scale, `ablations,digits`; either may be left out."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from experiments import engine
+from experiments.gaspnet import specs
 
-_NOISE = (
+Tables = dict[str, dict[str, Any]]
+
+
+def models(*texts: str) -> Tables:
+    """Tables of models, from their shorthand."""
+    return dict(specs.MODELS.parse(text, specs.MODEL) for text in texts)
+
+
+def tests(*texts: str) -> Tables:
+    """Tables of test sets, from their shorthand."""
+    return dict(specs.TESTS.parse(text, specs.TEST) for text in texts)
+
+
+_NOISE = tests(
     *(f"gaussian{std}" for std in (0.15, 0.25, 0.35, 0.45, 0.6)),
     *(f"salt_pepper{share}" for share in (0.01, 0.03, 0.06, 0.1, 0.2)),
 )
-_SIZES = tuple(f"item{size}" for size in (24, 20, 17, 14))
+_SIZES = tests(*(f"item{size}" for size in (24, 20, 17, 14)))
 
 # The second and third line of the paper's table of constants.
 _OVERLAY = {
-    "tests": ("test", *_SIZES),
+    "tests": tests("test") | _SIZES,
     "data.scenes": "overlay",
     "model.strength": 0.8,
     "model.dim": 16,
@@ -29,9 +45,11 @@ EXPERIMENTS = {
     "cifar_mnist": _OVERLAY,
     "cifar_fashion": _OVERLAY | {"data.source": "fashion_mnist"},
     # alpha = 0 in the test is the metric plain_accuracy of every model: the pass that nothing modulates.
-    "ablations": {"models": ("gaspnet", "gaspnet+no_synchrony", "gaspnet+no_location", "baseline")},
-    # What the paper's formulas say of offset and gain of the dense nodes, and what its words do.
-    "readings": {"models": ("gaspnet", "gaspnet+weaken", "gaspnet+amplify", "gaspnet+weaken+amplify", "baseline")},
+    "ablations": {"models": models("gaspnet", "gaspnet+no_synchrony", "gaspnet+no_location", "baseline")},
+    # Offset and gain of the dense nodes as in the paper's formulas, and as in its words.
+    "readings": {
+        "models": models("gaspnet", "gaspnet+weaken", "gaspnet+amplify", "gaspnet+weaken+amplify", "baseline")
+    },
 }
 
 SCALES = {
@@ -77,46 +95,10 @@ VARIANTS = {**EXPERIMENTS, **SCALES}
 
 
 def get_config(variant: str = "digits") -> ConfigDict:
-    """The config of a variant; see `engine.base_config` for the entries that every experiment has."""
-    config = engine.base_config()
-    config.update(
-        ConfigDict({
-            "seeds": 10,
-            "models": ("gaspnet", "baseline"),
-            "tests": ("test", *_NOISE),
-            "data": {
-                "scenes": "digits",  # two of them; or "overlay": an item over a picture
-                "source": "mnist",  # of digits and items
-                "pictures": "cifar10",
-                "dir": "",  # folder prepared by TFDS; "" is TFDS's own default
-                "item_size": 28,
-                "validation_examples": 10_000,
-                "test_examples": 10_000,
-            },
-            # The first line of the paper's table of constants; names as of `oscnets.models.GASPnet`.
-            "model": {
-                "channels": (26, 30, 32),
-                "hidden": 16,
-                "norm": "last",
-                "dim": 32,
-                "strength": 1.0,
-                "rate": 1.0,
-                "neighbour_gain": 5.0,
-                "offset": -0.9,
-                "dense_gain": 0.01,
-                "dense_maps": "layer",
-                "start": "normal",
-                "input_phases": False,
-                "num_steps": 6,
-            },
-            "train": {
-                "epochs": 25,
-                "num_examples": 60_000,
-                "batch_size": 32,
-                "learning_rate": 5e-4,
-                "weight_decay": 1e-5,
-                "synchrony_weight": 0.5,
-            },
-        })
-    )  # fmt: skip
+    """The config of a variant; `specs.ENTRIES` has all entries."""
+    config = engine.base_config(specs.ENTRIES)
+    config.seeds = 10
+    config.train.update(epochs=25, num_examples=60_000, batch_size=32, learning_rate=5e-4)
+    config.models = models("gaspnet", "baseline")
+    config.tests = tests("test") | _NOISE
     return engine.variant(config, VARIANTS, variant)

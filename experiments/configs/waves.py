@@ -1,8 +1,19 @@
 """The waves' experiments: a set and a scale, `mnist,cpu`; either may be left out."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from experiments import engine
+from experiments.waves import specs
+
+Tables = dict[str, dict[str, Any]]
+
+
+def models(*texts: str) -> Tables:
+    """Tables of models, from their shorthand."""
+    return dict(specs.MODELS.parse(text, specs.MODEL) for text in texts)
+
 
 _READOUTS = ("linear", "fft", "last", "mean", "max")
 _RECURRENT = (*(f"nwm_{how}" for how in _READOUTS), *(f"lstm_{how}" for how in _READOUTS))
@@ -19,22 +30,22 @@ EXPERIMENTS = {
     },
     "multi_mnist": {
         "seeds": 12,
-        "models": ("nwm_linear", "unet_2", "unet_3", "unet_4", "unet_5"),
+        "models": models("nwm_linear", "unet_2", "unet_3", "unet_4", "unet_5"),
         "data.set": "multi_mnist",
         "data.size": 128,
         "data.num_objects": (1, 4),
         "model.channels": 16,
         "model.hidden": (32,) * 5,
     },
-    # Its waves were analysed over 5 seeds.
+    # Its waves were analysed over 5 seeds in the paper.
     "polygons": {
         "seeds": 5,
-        "models": ("nwm_fft",),
+        "models": models("nwm_fft"),
         "data.set": "polygons",
         "data.size": 75,
         "data.num_objects": (1, 2),
         "model.num_steps": 500,
-        "model.memory": "checkpoint",
+        "model.gradient": "checkpoint",
     },
 }
 
@@ -58,7 +69,7 @@ SCALES = {
     # Minutes on two CPU cores, without any download.
     "tetrominoes_smoke": _SMALL
     | {
-        "models": ("nwm_linear", "lstm_linear", "cnn_8", "unet_3"),
+        "models": models("nwm_linear", "lstm_linear", "cnn_8", "unet_3"),
         "seeds": 2,
         "data.validation_examples": 64,
         "data.test_examples": 200,
@@ -98,39 +109,10 @@ VARIANTS = {**EXPERIMENTS, **SCALES}
 
 
 def get_config(variant: str = "tetrominoes_smoke") -> ConfigDict:
-    """The config of a variant; see `engine.base_config` for the entries that every experiment has."""
-    config = engine.base_config()
-    config.update(
-        ConfigDict({
-            "seeds": 10,
-            "models": (*_RECURRENT, *_CNNS),
-            "data": {
-                "set": "tetrominoes",
-                "source": "mnist",  # of the sets of digits
-                "dir": "",  # folder prepared by TFDS; "" is TFDS's own default
-                "size": 64,  # side of the pictures; the objects' sizes below
-                "num_objects": (1, 5),  # fewest and most a picture
-                "square": 7,  # of tetrominoes
-                "digit_size": 42,  # of multi-MNIST
-                "radius": (15, 20),  # of polygons
-                "validation_examples": 1000,
-                "test_examples": 1000,
-                "watched": 64,  # validation pictures whose wavelengths are measured every epoch
-            },
-            # Names as of `oscnets.models.WaveMachine`; num_steps, dt and what follows are of it alone.
-            "model": {
-                "channels": 2,
-                "hidden": (256, 256, 256),
-                "mid_channels": 16,
-                "lstm_steps": 20,
-                "cnn_bins": 49,
-                "num_steps": 100,
-                "dt": 0.1,
-                "omega_start": "default",
-                "implicit_damping": False,
-                "memory": "store",
-            },
-            "train": {"epochs": 300, "num_examples": 10_000, "batch_size": 64, "learning_rate": 1e-3},
-        })
-    )  # fmt: skip
+    """The config of a variant; `specs.ENTRIES` has all entries."""
+    config = engine.base_config(specs.ENTRIES)
+    config.seeds = 10
+    config.train.update(epochs=300, num_examples=10_000, batch_size=64, learning_rate=1e-3)
+    config.models = models(*_RECURRENT, *_CNNS)
+    config.tests = {"test": {"kind": "test"}}
     return engine.variant(config, VARIANTS, variant)

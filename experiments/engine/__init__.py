@@ -1,10 +1,153 @@
-"""Trains, checkpoints, logs and reports any model that is given as a `Task`; knows none by name."""
+"""The public face of the engine, which trains, checkpoints, logs and reports any model; it knows none by name.
 
-from experiments.engine.cli import main
-from experiments.engine.config import base as base_config
-from experiments.engine.config import variant
-from experiments.engine.errors import RunError, UsageError
-from experiments.engine.runner import Trained, run
-from experiments.engine.task import Task
+A family of experiments gives a `Family` to `main`; `Family.experiment` makes an `Experiment` for `run`. Four rooms
+stand behind it, each of which imports only those before it: process, run, record, training.
+"""
 
-__all__ = ["RunError", "Task", "Trained", "UsageError", "base_config", "main", "run", "variant"]
+from experiments.engine.process import devices, hosts, hugepages
+from experiments.engine.process.arguments import Parser
+from experiments.engine.process.errors import CheckpointError, Interrupted, NonFiniteError, RunError, UsageError
+from experiments.engine.process.profile import Profile
+from experiments.engine.process.signals import Stop
+from experiments.engine.record import markdown
+from experiments.engine.record.metrics_log import progress_bar, skip
+from experiments.engine.record.results import (
+    TRAINING_SPLITS,
+    Metrics,
+    history,
+    in_order,
+    last_values,
+    load_config,
+    load_metrics,
+)
+from experiments.engine.record.summary import Statistics, Summary, expected_models, header, summarize
+from experiments.engine.record.summary_text import render as summary_text
+from experiments.engine.run.command_line import Flag, Request, parse
+from experiments.engine.run.command_line import load_config as load_config_file
+from experiments.engine.run.command_line import main as command
+from experiments.engine.run.config import (
+    MAY_CHANGE,
+    WHERE,
+    check,
+    complete,
+    from_json,
+    label,
+    leaves,
+    nearest,
+    of_model,
+    tables,
+    to_json,
+    variant,
+)
+from experiments.engine.run.entries import (
+    ENTRIES,
+    FINITE,
+    NON_NEGATIVE,
+    ODD,
+    POSITIVE,
+    Check,
+    Entries,
+    Entry,
+    Table,
+    at_least,
+    base_config,
+    between,
+    each,
+    flat_entries,
+    one_of,
+    span,
+)
+from experiments.engine.run.family import Family
+from experiments.engine.run.shorthand import Shorthand
+from experiments.engine.run.workdir import differences, write_atomically
+from experiments.engine.run.workdir import record as record_facts
+from experiments.engine.training import evaluate, seeds, steps
+from experiments.engine.training.experiment import Experiment, Model, Test, Trained
+from experiments.engine.training.program import experiment_of, main
+from experiments.engine.training.runner import load_trained, report, run
+from experiments.engine.training.splits import Splits, num_examples
+from experiments.engine.training.task import PyTree, Task
+
+__all__ = [
+    "ENTRIES",
+    "FINITE",
+    "MAY_CHANGE",
+    "NON_NEGATIVE",
+    "ODD",
+    "POSITIVE",
+    "TRAINING_SPLITS",
+    "WHERE",
+    "Check",
+    "CheckpointError",
+    "Entries",
+    "Entry",
+    "Experiment",
+    "Family",
+    "Flag",
+    "Interrupted",
+    "Metrics",
+    "Model",
+    "NonFiniteError",
+    "Parser",
+    "Profile",
+    "PyTree",
+    "Request",
+    "RunError",
+    "Shorthand",
+    "Splits",
+    "Statistics",
+    "Stop",
+    "Summary",
+    "Table",
+    "Task",
+    "Test",
+    "Trained",
+    "UsageError",
+    "at_least",
+    "base_config",
+    "between",
+    "check",
+    "command",
+    "complete",
+    "devices",
+    "differences",
+    "each",
+    "evaluate",
+    "expected_models",
+    "experiment_of",
+    "flat_entries",
+    "from_json",
+    "header",
+    "history",
+    "hosts",
+    "hugepages",
+    "in_order",
+    "label",
+    "last_values",
+    "leaves",
+    "load_config",
+    "load_config_file",
+    "load_metrics",
+    "load_trained",
+    "main",
+    "markdown",
+    "nearest",
+    "num_examples",
+    "of_model",
+    "one_of",
+    "parse",
+    "progress_bar",
+    "record_facts",
+    "report",
+    "run",
+    "seeds",
+    "skip",
+    "span",
+    "steps",
+    "summarize",
+    "summary_text",
+    "tables",
+    "to_json",
+    "variant",
+    "write_atomically",
+]

@@ -2,6 +2,6 @@
 
 python -m experiments.gaspnet --config=experiments/configs/gaspnet.py:digits
 
-`names` says what models and test sets are called, `data` makes the scenes, `tasks` trains and judges, `steps` compares
-the models at every step, `pictures` draws.
+`specs` describes configs, models and test sets, `data` makes the scenes, `task` trains and evaluates, `figures` draws
+and compares the models at every step.
 """

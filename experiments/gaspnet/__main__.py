@@ -1,10 +1,9 @@
-"""The command line: python -m experiments.gaspnet --config=experiments/configs/gaspnet.py:digits."""
+"""The command line of the family gaspnet; --help lists its entries."""
 
 import sys
 
 from experiments import engine
-from experiments.gaspnet.main import run
-from experiments.gaspnet.settings import validate
+from experiments.gaspnet.specs import FAMILY
 
 if __name__ == "__main__":
-    sys.exit(engine.main(run, name="gaspnet", validate=validate))
+    sys.exit(engine.main(FAMILY))

@@ -1,75 +1,70 @@
-"""The scenes that models train on, and the test sets."""
+"""The scenes that models are trained on, and the test sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import corruptions, multi_mnist, overlay, sources
-from experiments.engine.splits import TRAINING
-from experiments.gaspnet import names
 
 Arrays = dict[str, np.ndarray]
+Table = Mapping[str, Any]
 
-VALIDATION = 5  # every fifth image of a base is for validation
+SIZE = 32  # side of a scene in pixels
+HOLD_OUT = 5  # every fifth training image is for validation
+TARGETS = {"digits": "multi_hot", "overlay": "classes"}  # by config.data.scenes: what the targets are
+KINDS = ("test", "gaussian", "salt_pepper", "item")
+
+_SEEDS = {"train": 0, "validation": 1, "test": 2}
+_GAUSSIAN_SEED, _SALT_PEPPER_SEED = 3, 4
 
 
 class Data:
-    """Arrays of every split, made when they are first asked for and kept for the models that share them.
+    """Arrays of every split, made when they are first requested and kept for the models that share them.
 
     Training and validation scenes are made of disjoint four and one fifth of the training images, test scenes of the
-    test images. A split holds images (N, 32, 32, C); masks bool (N, 16, 16, G), of the background and of each object,
-    at the resolution of the first block; targets, two-hot (N, 10) of digits, or (N, 2) classes of item and picture.
+    test images. A split has images (N, 32, 32, C); masks bool (N, 16, 16, 1 + G), of the background and of each object,
+    at the resolution of the first block; targets, of scenes of digits multi-hot (N, 10), of overlays the classes (N, 2)
+    of item and picture.
     """
 
     def __init__(self, config: ConfigDict) -> None:
         self.config = config
-        self._load = cache(partial(sources.load, data_dir=config.data.dir or None))
+        self._load = cache(partial(sources.load_split, every=HOLD_OUT, data_dir=config.data.dir))
         self._scenes = cache(self._make)
 
-    def splits(self, tests: Sequence[str]) -> dict[str, Callable[[], Arrays]]:
-        """Split -> function that gives its arrays, for training and for the named test sets."""
-        data = self.config.data
-        of_training = {split: partial(self._scenes, split, data.item_size) for split in TRAINING}
-        return of_training | {split: partial(self._test, split) for split in tests}
+    def of_model(self, model: Table, tests: Mapping[str, Table]) -> dict[str, Callable[[], Arrays]]:
+        """Split -> function that returns its arrays, for a model's table and the table of each test set, by label."""
+        data, count = self.config.data, model["train"]["num_examples"] or self.config.train.num_examples
+        numbers = {"train": count, "validation": data.validation_examples}
+        train = {split: partial(self._scenes, split, number, data.item_size) for split, number in numbers.items()}
+        return train | {label: partial(self._test, test) for label, test in tests.items()}
 
-    def _test(self, name: str) -> Arrays:
-        kind, level = names.test_set(name)
-        if kind == "item":
-            return self._scenes("test", level)
-        clean = self._scenes("test", self.config.data.item_size)
-        if kind == "gaussian":
-            return {**clean, "images": corruptions.gaussian_noise(clean["images"], std=level, seed=3)}
-        if kind == "salt_pepper":
-            return {**clean, "images": corruptions.salt_and_pepper(clean["images"], share=level, seed=4)}
-        return clean
+    def _test(self, test: Table) -> Arrays:
+        size = test["size"] if test["kind"] == "item" else self.config.data.item_size
+        clean = self._scenes("test", self.config.data.test_examples, size)
+        if test["kind"] in ("test", "item"):
+            return clean
+        images = clean["images"]
+        if test["kind"] == "gaussian":
+            return clean | {"images": corruptions.gaussian_noise(images, std=test["std"], seed=_GAUSSIAN_SEED)}
+        return clean | {"images": corruptions.salt_and_pepper(images, share=test["share"], seed=_SALT_PEPPER_SEED)}
 
-    def _make(self, split: str, item_size: int) -> Arrays:
+    def _make(self, split: str, num_examples: int, item_size: int) -> Arrays:
         data = self.config.data
-        number = {"train": self.config.train.num_examples, "validation": data.validation_examples}
-        settings = {
-            "seed": ("train", "validation", "test").index(split),
-            "num_examples": number.get(split, data.test_examples),
-        }
-        objects = self._base(data.source, split)
+        settings = {"seed": _SEEDS[split], "num_examples": num_examples}
+        objects = self._load(data.source, split)
         if data.scenes == "digits":
             scenes = multi_mnist.generate(objects, **settings)
             return {"images": scenes.images, "masks": _pooled(scenes.masks), "targets": scenes.multi_hot()}
-        scenes = overlay.generate(objects, self._base(data.pictures, split), item_size=item_size, **settings)
+        scenes = overlay.generate(objects, self._load(data.pictures, split), item_size=item_size, **settings)
         return {"images": scenes.images, "masks": _pooled(scenes.masks[..., :1]), "targets": scenes.labels}
-
-    def _base(self, source: str, split: str) -> sources.Base:
-        if split not in TRAINING:
-            return self._load(source, "test")
-        base = self._load(source, "train")
-        held_out = np.arange(len(base.labels)) % VALIDATION == VALIDATION - 1
-        chosen = held_out if split == "validation" else ~held_out
-        return sources.Base(base.images[chosen], base.labels[chosen])
 
 
 def _pooled(objects: np.ndarray) -> np.ndarray:
-    """(N, H, W, n) masks of objects -> (N, H / 2, W / 2, 1 + n): what no object touches, and what each touches."""
+    """Masks (N, H, W, G) of objects -> (N, H / 2, W / 2, 1 + G): the pixels of no object, and those of each."""
     count, height, width, number = objects.shape
     touched = objects.reshape(count, height // 2, 2, width // 2, 2, number).any((2, 4))
     return np.concatenate([~touched.any(-1, keepdims=True), touched], axis=-1)

@@ -2,5 +2,5 @@
 
 python -m experiments.komplexnet --config=experiments/configs/komplexnet.py:digits
 
-`names` says what models and test sets are called, `data` makes the scenes, `tasks` trains and judges, `pictures` draws.
+`specs` describes configs, models and test sets, `data` makes the scenes, `task` trains and evaluates, `figures` draws.
 """

@@ -1,10 +1,9 @@
-"""The command line: python -m experiments.komplexnet --config=experiments/configs/komplexnet.py:digits."""
+"""The command line of the family komplexnet; --help lists its entries."""
 
 import sys
 
 from experiments import engine
-from experiments.komplexnet.main import run
-from experiments.komplexnet.settings import validate
+from experiments.komplexnet.specs import FAMILY
 
 if __name__ == "__main__":
-    sys.exit(engine.main(run, name="komplexnet", validate=validate))
+    sys.exit(engine.main(FAMILY))

@@ -1,102 +1,123 @@
-"""The scenes of every model's training, and the test sets."""
+"""The scenes that models are trained on, and the test sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import backgrounds, corruptions, moving_digits, multi_mnist, sources
-from experiments.engine.splits import TRAINING
-from experiments.komplexnet import names
 
 Arrays = dict[str, np.ndarray]
+Table = Mapping[str, Any]
 
 CLASSES = 10
-VALIDATION = 5  # every fifth digit and scene is for validation
+HOLD_OUT = 5  # every fifth training digit and picture, and a fifth of the scenes, are for validation
+
+STILL = ("test", "overlap", "noise")
+# Videos of two digits: one step of the dynamics per frame, forwards and backwards in time, and every frame on its own.
+VIDEOS = ("moving", "moving_backwards", "frames")
+
+_SEEDS = {"train": 0, "validation": 1, "test": 2, "overlap": 3}
+_NOISE_SEED, _VIDEO_SEED = 4, 5
+
+
+class Scenes(NamedTuple):
+    """What a split's scenes show: how many digits, and whether pictures lie behind them."""
+
+    num_digits: int
+    background: bool
+
+
+def of_training(config: ConfigDict, model: Table) -> Scenes:
+    """The scenes that a model is trained on."""
+    return Scenes(model["num_digits"] or config.data.num_digits, model["background"])
+
+
+def of_test(config: ConfigDict, model: Table, test: Table) -> Scenes:
+    """The scenes of a test set; those of the model's training where its table has no other."""
+    if test["kind"] in VIDEOS:
+        return Scenes(2, False)
+    trained = of_training(config, model)
+    background = trained.background if test["background"] is None else test["background"]
+    return Scenes(test["num_digits"] or trained.num_digits, background)
 
 
 class Data:
-    """What `load` gives, made when it is first asked for and kept for the models that share it.
+    """Arrays of every split, made when they are first requested and kept for the models that share them.
 
     Training and validation scenes are made of disjoint four and one fifth of the source's training digits, test scenes
-    of its test digits; pictures behind them come from the same splits of their own source.
+    of its test digits; pictures behind them are drawn from the same splits of their own source.
+
+    A split of still scenes has images (N, H, W, C), masks of each digit, bool (N, H, W, G), overlap, bool (N, H, W),
+    and multi-hot targets (N, 10); one of videos has a frame axis after N in all but the targets.
     """
 
     def __init__(self, config: ConfigDict) -> None:
         self.config = config
-        self._load = cache(partial(sources.load, data_dir=config.data.dir or None))
+        self._load = cache(partial(sources.load_split, every=HOLD_OUT, data_dir=config.data.dir))
         self._scenes = cache(self._make_scenes)
         self._videos = cache(self._make_videos)
 
-    def of_model(self, name: str, tests: Sequence[str]) -> dict[str, Callable[[], Arrays]]:
-        """Split -> function that gives its arrays, for a model that is to be measured on the named test sets."""
-        model = names.model(name)
-        model = model._replace(num_digits=model.num_digits or self.config.data.num_digits)
-        coloured = model.background and self.config.data.colour
-        train = {
-            split: partial(self._scenes, split, model.num_digits, model.background, coloured) for split in TRAINING
-        }
-        return train | {split: partial(self._test, names.test_set(split), model) for split in tests}
+    def of_model(self, model: Table, tests: Mapping[str, Table]) -> dict[str, Callable[[], Arrays]]:
+        """Split -> function that returns its arrays, for a model's table and the table of each test set, by label."""
+        training = of_training(self.config, model)
+        colour = training.background and self.config.data.colour
+        total = model["train"]["num_examples"] or self.config.train.num_examples
+        held_out = total // HOLD_OUT
+        numbers = {"train": total - held_out, "validation": held_out}
+        train = {split: partial(self._scenes, split, count, training, colour) for split, count in numbers.items()}
+        return train | {label: partial(self._test, model, test) for label, test in tests.items()}
 
-    def _test(self, test: names.TestSet, model: names.Model) -> Arrays:
-        """The scenes of a test set as a model sees them: in colour, if it was trained so."""
-        coloured, pictures = model.background and self.config.data.colour, False
-        if test.kind in names.VIDEOS:
-            scenes = self._videos(test.kind == "moving_backwards")
+    def _test(self, model: Table, test: Table) -> Arrays:
+        """The scenes of a test set, in colour if the model was trained on colour."""
+        colour = model["background"] and self.config.data.colour
+        shown = of_test(self.config, model, test)
+        if test["kind"] in VIDEOS:
+            scenes = self._videos(test["kind"] == "moving_backwards", test["max_overlap"])
         else:
-            pictures = model.background if test.background is None else test.background
-            split, overlap = ("overlap", test.level) if test.kind == "overlap" else ("test", None)
-            scenes = self._scenes(split, test.num_digits or model.num_digits, pictures, coloured and pictures, overlap)
+            split, overlap = ("overlap", test["max_overlap"]) if test["kind"] == "overlap" else ("test", None)
+            scenes = self._scenes(split, self.config.data.test_examples, shown, colour and shown.background, overlap)
         images = scenes["images"]
-        if coloured and not pictures:
+        if colour and not shown.background:
             images = np.repeat(images, 3, axis=-1)
-        if test.kind == "noise":
-            variance = self.config.data.noise_variance if test.level is None else test.level
-            images = corruptions.gaussian_noise(images, std=variance**0.5, seed=4)
+        if test["kind"] == "noise":
+            images = corruptions.gaussian_noise(images, std=test["variance"] ** 0.5, seed=_NOISE_SEED)
         return {**scenes, "images": images}
 
-    def _make_scenes(
-        self, split: str, count: int, background: bool, colour: bool, overlap: float | None = None
-    ) -> Arrays:
-        data, total = self.config.data, self.config.train.num_examples
-        if overlap is None:
-            overlap = data.test_overlap if split == "overlap" else data.max_overlap
-        held_out = total // VALIDATION
-        number = {"train": total - held_out, "validation": held_out}.get(split, data.test_examples)
-        seed = ("train", "validation", "test", "overlap").index(split)
-        settings = {"num_digits": count, "max_overlap": overlap, "size": data.size}
-        settings |= {"seed": seed, "num_examples": number}
-        digits = self._base(data.source, split)
-        if background:
-            pictures = self._base(data.background, split)
+    def _make_scenes(self, split: str, count: int, shown: Scenes, colour: bool, overlap: float | None = None) -> Arrays:
+        data = self.config.data
+        settings = {
+            "num_digits": shown.num_digits,
+            "max_overlap": data.max_overlap if overlap is None else overlap,
+            "size": data.size,
+            "seed": _SEEDS[split],
+            "num_examples": count,
+        }
+        base_split = "test" if split == "overlap" else split
+        digits = self._load(data.source, base_split)
+        if shown.background:
+            pictures = self._load(data.background, base_split)
             return _arrays(backgrounds.generate(digits, pictures, colour=colour, **settings))
         return _arrays(multi_mnist.generate(digits, **settings))
 
-    def _make_videos(self, backwards: bool) -> Arrays:
+    def _make_videos(self, backwards: bool, max_overlap: float) -> Arrays:
         data = self.config.data
         videos = moving_digits.generate(
             self._load(data.source, "test"),
-            seed=5,
+            seed=_VIDEO_SEED,
             num_examples=data.test_videos,
-            max_overlap=data.test_overlap,
+            max_overlap=max_overlap,
             size=data.size,
         )
-        # As many frames before the middle one as after it, so that it is the same from either end.
+        # As many frames before the middle one as after it, so that forwards and backwards show the same frames.
         reach = min(videos.middle, videos.frames.shape[1] - 1 - videos.middle)
         order = np.arange(videos.middle - reach, videos.middle + reach + 1)[:: -1 if backwards else 1]
         targets = np.zeros((len(videos), CLASSES), np.float32)
         np.put_along_axis(targets, videos.labels, 1, axis=1)
-        films = {"images": videos.frames, "masks": videos.masks, "overlap": videos.overlap}
-        return {name: array[:, order] for name, array in films.items()} | {"targets": targets}
-
-    def _base(self, source: str, split: str) -> sources.Base:
-        if split not in TRAINING:
-            return self._load(source, "test")
-        base = self._load(source, "train")
-        held_out = np.arange(len(base.labels)) % VALIDATION == VALIDATION - 1
-        chosen = held_out if split == "validation" else ~held_out
-        return sources.Base(base.images[chosen], base.labels[chosen])
+        by_frame = {"images": videos.frames, "masks": videos.masks, "overlap": videos.overlap}
+        return {name: array[:, order] for name, array in by_frame.items()} | {"targets": targets}
 
 
 def _arrays(scenes: multi_mnist.Scenes) -> Arrays:

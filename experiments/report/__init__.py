@@ -1,8 +1,8 @@
-"""One self-contained HTML page of one or more runs: claims, scenes that play, curves, tables.
+"""One self-contained HTML page of one or more runs: scenes that play, claims, figures, tables.
 
 python -m experiments.report DIR [DIR ...]
 
-`runs` reads a folder, `claims` its verdicts, `scenes` packs what the viewer shows, `page` writes the file.
+`runs` reads a folder, `claims` its claims, `scenes` packs the samples for the viewer, `page` writes the file.
 """
 
 from experiments.report.page import LIMIT, write

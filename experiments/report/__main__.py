@@ -5,28 +5,31 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.engine import RunError, UsageError
+from experiments import engine
 from experiments.report import page
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the page and say where it lies; the exit status: 0 done, 1 a damaged run, 2 an unusable folder."""
-    parser = argparse.ArgumentParser(
+    """Write the page and print its place; the exit status: 0 done, 1 a damaged run, 2 an unusable folder."""
+    parser = engine.Parser(
         prog="python -m experiments.report",
-        description="One self-contained HTML page of runs: claims, scenes that play, curves, tables.",
-        allow_abbrev=False,
+        description="One self-contained HTML page of runs: scenes that play, claims, figures, tables.",
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="of a run, or of results")
-    parser.add_argument("--out", type=Path, help="the page (default: report.html in the first folder)")
-    arguments = parser.parse_args(argv)
-    out = arguments.out or arguments.folders[0] / "report.html"
-    try:
-        size = page.write(arguments.folders, out)
-    except (RunError, UsageError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, RunError) else 2
+    parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="of a run, or of results")
+    parser.add_argument("--workdir", action="append", default=[], type=Path, metavar="DIR", help="one more such folder")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the first folder)")
+    return parser.run(_run, argv)
+
+
+def _run(options: argparse.Namespace) -> None:
+    folders = [*options.folders, *options.workdir]
+    if not folders:
+        raise engine.UsageError("expected the folder of a run, as DIR or --workdir=DIR")
+    out = options.out or folders[0] / "report.html"
+    if not out.parent.is_dir() and options.out:
+        raise engine.UsageError(f"--out={out}: there is no folder {out.parent}")
+    size = page.write(folders, out)
     print(f"{out}: {size / 1e6:.1f} MB")
-    return 0
 
 
 if __name__ == "__main__":

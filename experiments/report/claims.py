@@ -1,23 +1,19 @@
-"""Verdicts on claims, from the Markdown tables of a results folder."""
+"""Claims of the papers and whether they reproduced, from the Markdown tables of a results folder."""
 
-import html
-import re
 from pathlib import Path
 from typing import NamedTuple
 
-_LINK = re.compile(r"\[([^\]]+)\]\((https?://[^)\s]+)\)")
-_PLACE = re.compile(r"\[([^\]]+)\]\([^)]+\)")  # a link that a page elsewhere could not follow
-_BOLD = re.compile(r"\*\*(.+?)\*\*")
-_CODE = re.compile(r"`([^`]+)`")
-_CELL_END = re.compile(r"(?<!\\)\|")
+from experiments.report.markup import cells, inline, is_rule
+
+_COLUMNS = ("claim", "status", "verdict")
 
 
 class Claim(NamedTuple):
-    """A row of a table with the columns "claim" and "verdict"; texts are HTML."""
+    """A row of a table with these columns; `claim` and `verdict` are HTML."""
 
     claim: str
+    status: str  # as it stands there: "reproduced", "in part", "not reproduced" or "not run"
     verdict: str
-    kind: str  # "yes", "part", "no" or "open"
 
 
 def read(folder: Path) -> list[Claim]:
@@ -27,38 +23,17 @@ def read(folder: Path) -> list[Claim]:
 
 
 def parse(text: str) -> list[Claim]:
-    """The claims of a Markdown text: tables whose head has a cell "claim" and a cell "verdict", in any case."""
-    found: list[Claim] = []
-    columns: tuple[int, int] | None = None
+    """The claims of a Markdown text: rows of the tables that have the columns claim, status and verdict."""
+    claims: list[Claim] = []
+    head: list[str] | None = None
     for line in text.splitlines():
         if not line.lstrip().startswith("|"):
-            columns = None
+            head = None
             continue
-        cells = [cell.strip() for cell in _CELL_END.split(line.strip().strip("|"))]
-        lower = [cell.lower() for cell in cells]
-        if columns is None:
-            columns = (lower.index("claim"), lower.index("verdict")) if {"claim", "verdict"} <= set(lower) else (-1, -1)
-        elif columns[0] >= 0 and len(cells) > max(columns) and not set(cells[0]) <= set(":- "):
-            claim, verdict = (cells[column] for column in columns)
-            found.append(Claim(inline(claim), inline(verdict), kind(verdict)))
-    return found
-
-
-def kind(verdict: str) -> str:
-    """What a verdict begins with: "reproduced" alone is yes, "not run" open, "not" is no, all else is in part."""
-    said = re.sub(r"[*_`]", "", verdict).strip().lower()
-    bold = _BOLD.match(verdict.strip())
-    qualified = re.search(r"\b(in part|partly|where|only|direction|but|not)\b", bold[1].lower()) if bold else None
-    if said.startswith("reproduced") and not qualified:
-        return "yes"
-    if re.match(r"not (yet )?(run|tested|measured)\b", said):
-        return "open"
-    return "no" if said.startswith(("not ", "no ", "failed", "the contrary")) else "part"
-
-
-def inline(text: str) -> str:
-    """Bold, code and links of one line of Markdown as HTML; all else escaped."""
-    text = html.escape(text.replace("\\|", "|"), quote=False)
-    text = _LINK.sub(r'<a href="\2">\1</a>', text)
-    text = _PLACE.sub(r"\1", text)
-    return _CODE.sub(r"<code>\1</code>", _BOLD.sub(r"<strong>\1</strong>", text))
+        row = cells(line)
+        if head is None:
+            head = [cell.lower() for cell in row]
+        elif set(_COLUMNS) <= set(head) and len(row) == len(head) and not is_rule(row):
+            claim, status, verdict = (row[head.index(name)] for name in _COLUMNS)
+            claims.append(Claim(inline(claim), status, inline(verdict)))
+    return claims

@@ -10,15 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from experiments.engine import RunError
-from experiments.engine.results import in_order
-from experiments.engine.workdir import write_atomically
-from experiments.report import runs, scenes
+from experiments import engine
+from experiments.report import markup, runs, scenes
+from experiments.report.runs import Page
 from oscnets.plotting import CLASS_COLOURS, phase_colours
 
 LIMIT = 10_000_000  # bytes of the page
-SCRIPTS = ("data.js", "pictures.js", "viewer.js", "curves.js", "main.js")
+FIGURES = 0.5  # share of them for the figures of all runs
+SCRIPTS = ("data.js", "pictures.js", "viewer.js", "main.js")
 _SLOT = re.compile(r"<!-- (\w+) -->")
+# Status of a claim -> its class and mark; any other text is shown without a colour.
+_STATUS = {
+    "reproduced": ("yes", "✓"),
+    "in part": ("part", "◐"),
+    "not reproduced": ("no", "✗"),
+    "not run": ("open", "○"),
+}
+
+Samples = dict[str, dict[str, Any]]  # packed, by model
 
 
 def write(folders: Sequence[Path], out: Path, limit: int = LIMIT) -> int:
@@ -26,26 +35,31 @@ def write(folders: Sequence[Path], out: Path, limit: int = LIMIT) -> int:
 
     Raises:
         UsageError: a folder holds nothing to show.
-        RunError: what a folder holds is damaged, or the page would be too large with the fewest samples.
+        RunError: the content of a folder is damaged, or the page is too large with the fewest samples.
     """
     pages = [runs.read(folder) for folder in folders]
     samples = [scenes.read(folder) for folder in folders]
+    budget = int(FIGURES * limit / len(pages))
+    sections = [_section(number, pages[number], bool(samples[number]), budget) for number in range(len(pages))]
     for reduction in scenes.REDUCTIONS:
-        for page, arrays in zip(pages, samples, strict=True):
-            packed = {name: scenes.pack(entry, reduction) for name, entry in arrays.items()}
-            page["samples"] = {name: packed[name] for name in in_order(packed, page["models"])}
-        content = render(pages).encode()
+        packed = [_packed(page, arrays, reduction) for page, arrays in zip(pages, samples, strict=True)]
+        content = render(pages, sections, packed).encode()
         if len(content) <= limit:
-            write_atomically(Path(out), content)
+            engine.write_atomically(Path(out), content)
             return len(content)
-    raise RunError(f"the page would have {len(content)} bytes, expected at most {limit}: give fewer folders")
+    raise engine.RunError(f"the page would have {len(content)} bytes, expected at most {limit}: give fewer folders")
 
 
-def render(pages: Sequence[dict[str, Any]]) -> str:
-    """The page's HTML."""
+def _packed(page: Page, arrays: dict[str, scenes.Sample], reduction: scenes.Reduction) -> Samples:
+    packed = {name: scenes.pack(sample, reduction) for name, sample in arrays.items()}
+    return {name: packed[name] for name in engine.in_order(packed, page.models)}
+
+
+def render(pages: Sequence[Page], sections: Sequence[str], samples: Sequence[Samples]) -> str:
+    """The page's HTML, from the runs, their sections and their packed samples."""
     style, template = _asset("page.css"), _asset("page.html")
     data = {
-        "runs": [{"title": page["title"], "curves": page["curves"], "samples": page["samples"]} for page in pages],
+        "runs": [{"title": page.title, "samples": packed} for page, packed in zip(pages, samples, strict=True)],
         "wheel": _hex(phase_colours(np.arange(256) / 256 * 2 * np.pi)),
         "classes": list(CLASS_COLOURS),
     }
@@ -53,70 +67,68 @@ def render(pages: Sequence[dict[str, Any]]) -> str:
     encoded = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     slots = {
         "style": f"<style>\n{style}</style>",
-        "title": html.escape(" · ".join(page["title"] for page in pages)),
+        "title": html.escape(" · ".join(page.title for page in pages)),
         "contents": _contents(pages) if len(pages) > 1 else "",
-        "runs": "\n".join(_run(number, page) for number, page in enumerate(pages)),
+        "runs": "\n".join(sections),
         "data": f'<script type="application/json" id="data">{encoded}</script>',
         "scripts": "<script>\n'use strict';\n(() => {\n" + "".join(map(_asset, SCRIPTS)) + "})();\n</script>",
     }
     return _SLOT.sub(lambda match: slots[match[1]], template)
 
 
-def _contents(pages) -> str:
-    links = (f'<a href="#run{number}">{html.escape(page["title"])}</a>' for number, page in enumerate(pages))
+def _contents(pages: Sequence[Page]) -> str:
+    links = (f'<a href="#run{number}">{html.escape(page.title)}</a>' for number, page in enumerate(pages))
     return f'<nav aria-label="Runs">{"".join(links)}</nav>'
 
 
-def _run(number: int, page: dict[str, Any]) -> str:
-    """A section a run; the viewer and the curves are filled in by the scripts."""
-    parts = [f'<h2 id="run{number}-title">{html.escape(page["title"])}</h2>']
-    if page["missing"]:
-        parts.append(f'<p class="missing">{html.escape(" ".join(page["missing"]))}</p>')
-    if page["samples"]:
+def _section(number: int, page: Page, with_viewer: bool, budget: int) -> str:
+    """The section of a run; the scripts fill its viewer in."""
+    parts = [f'<h2 id="run{number}-title">{html.escape(page.title)}</h2>']
+    if page.missing:
+        parts.append(f'<p class="missing">{html.escape(" ".join(page.missing))}</p>')
+    if with_viewer:
         parts.append(f'<div class="viewer" data-run="{number}"></div>')
-    if page["claims"]:
-        parts.append(_claims(page["claims"]))
-    if page["curves"]:
-        parts.append(f'<div class="curves" data-run="{number}"></div>')
-    if page["tables"]:
-        parts.append("<h3>Scores</h3><p>Mean ± standard deviation over seeds.</p>")
-        parts.extend(_scores(table, opened=not i) for i, table in enumerate(page["tables"]))
-    if page["facts"]:
-        rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in page["facts"])
+    if page.claims:
+        parts.append(_claims(page))
+    if page.figures:
+        parts.append(_figures(page, budget))
+    if page.tables:
+        parts.append("<h3>Scores</h3>")
+        parts += (f"<details><summary>{html.escape(name)}</summary>{body}</details>" for name, body in page.tables)
+    if page.facts:
+        rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{text}</dd>" for name, text in page.facts)
         parts.append(f"<details><summary>How it was run</summary><dl>{rows}</dl></details>")
     return f'<section id="run{number}" aria-labelledby="run{number}-title">{"".join(parts)}</section>'
 
 
-_VERDICTS = {"yes": "✓ holds", "part": "◐ in part", "no": "✗ does not hold", "open": "○ open"}
-
-
-def _claims(claims) -> str:
+def _claims(page: Page) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{claim["claim"]}</th><td><span class="verdict {claim["kind"]}">'
-        f"{_VERDICTS[claim['kind']]}</span></td><td>{claim['verdict']}</td></tr>"
-        for claim in claims
+        f'<tr><th scope="row">{claim.claim}</th><td>{_status(claim.status)}</td><td>{claim.verdict}</td></tr>'
+        for claim in page.claims
     )
-    head = '<tr><th scope="col">claim</th><th scope="col">verdict</th><th scope="col">what was measured</th></tr>'
-    return _wide(f'<table class="claims"><thead>{head}</thead><tbody>{rows}</tbody></table>', "What reproduced", "h3")
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("claim", "status", "verdict"))
+    table = f'<table class="claims"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f"<h3>Claims of the paper</h3>{markup.wide(table, 'Claims of the paper')}"
 
 
-def _scores(table, opened: bool) -> str:
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table["head"])
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(row[0])}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in table["rows"]
+def _status(status: str) -> str:
+    kind, mark = _STATUS.get(status, ("open", ""))
+    return f'<span class="status {kind}">{f"{mark} {html.escape(status)}".strip()}</span>'
+
+
+def _figures(page: Page, budget: int) -> str:
+    shown = dict(runs.embedded(page.figures, budget))
+    pictures = "".join(
+        f'<figure><img src="{uri}" alt="{_words(path)}"><figcaption>{_words(path)}</figcaption></figure>'
+        for path, uri in shown.items()
     )
-    inner = f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    title = html.escape(table["metric"])
-    return f"<details{' open' if opened else ''}><summary>{title}</summary>{_wide(inner, title)}</details>"
+    left_out = [path.name for path in page.figures if path not in shown]
+    note = f"<p>Not shown, for the size of the page: {html.escape(', '.join(left_out))}.</p>" if left_out else ""
+    return f'<h3>Figures</h3><div class="figures">{pictures}</div>{note}'
 
 
-def _wide(table: str, label: str, heading: str = "") -> str:
-    """A table that scrolls by itself where the window is narrow, by keyboard too."""
-    title = f"<{heading}>{label}</{heading}>" if heading else ""
-    return f'{title}<div class="wide" role="region" tabindex="0" aria-label="{label}">{table}</div>'
+def _words(path: Path) -> str:
+    return html.escape(path.stem.replace("_", " "))
 
 
 def _hex(colours) -> list[str]:

@@ -1,10 +1,9 @@
-"""The command line: python -m experiments.waves --config=experiments/configs/waves.py:tetrominoes."""
+"""The command line of the family waves; --help lists its entries."""
 
 import sys
 
 from experiments import engine
-from experiments.waves.main import run
-from experiments.waves.settings import validate
+from experiments.waves.specs import FAMILY
 
 if __name__ == "__main__":
-    sys.exit(engine.main(run, name="waves", validate=validate))
+    sys.exit(engine.main(FAMILY))

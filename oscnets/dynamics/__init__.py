@@ -1,6 +1,20 @@
 """Pure dynamics, (state, drive) -> state: no parameters, no framework beyond JAX."""
 
 from oscnets.dynamics import agreement, coupling, kuramoto, waves
-from oscnets.dynamics.unroll import sum_over, unroll
+from oscnets.dynamics._unroll import Checkpoint, Reduction, Reverse, Store, unroll
 
-__all__ = ["agreement", "coupling", "kuramoto", "sum_over", "unroll", "waves"]
+__all__ = [
+    "Checkpoint",
+    "Reduction",
+    "Reverse",
+    "Store",
+    "agreement",
+    "coupling",
+    "kuramoto",
+    "unroll",
+    "waves",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

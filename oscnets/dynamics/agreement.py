@@ -3,8 +3,8 @@
 Equation numbers are those of Alamia, Muzellec, Serre and VanRullen (2025). What the paper leaves open is explicit here:
 the sign of the offset, whether the dense layers are amplified or divided, and which couplings they share.
 
-Oscillators come layer after layer. `layers` says which: (H, W) is a map of positions, row by row, (n,) are the nodes of
-a dense layer.
+Oscillators are ordered layer after layer. `layers` gives the shapes: (H, W) is a map of positions, row by row, (n,) are
+the nodes of a dense layer.
 """
 
 import math
@@ -20,11 +20,18 @@ from jax import Array
 from oscnets.dynamics.coupling import rowwise
 from oscnets.phase import sincos
 
+__all__ = ["Gains", "Layers", "attention_step", "coupling", "strength"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Layers = Sequence[tuple[int, ...]]
 
 
 class Gains(NamedTuple):
-    """What equations 4 to 6 do to the agreement of queries and keys.
+    """Constants of equations 4 to 6, from the agreement of queries and keys to couplings.
 
     neighbour: tau, for positions of one layer at most one row and one column apart; a position is its own neighbour.
     offset: epsilon, subtracted; a positive one lets unrelated oscillators repel, a negative one lets them attract.
@@ -55,8 +62,8 @@ def coupling(queries: Array, keys: Array, layers: Layers, gains: Gains) -> Array
         ValueError: shapes that do not fit together.
     """
     queries, keys = _check(queries, keys, layers)
-    places = _places(layers)
-    return _couple(queries, keys, places, places, gains)
+    oscillators = _oscillators(layers)
+    return _couple(queries, keys, oscillators, oscillators, gains)
 
 
 def attention_step(
@@ -68,12 +75,13 @@ def attention_step(
     *,
     rate: Array | float,
     floor: float = 1e-6,
-    still: Array | None = None,
+    cached_strength: Array | None = None,
     max_couplings: int = 2**24,
 ) -> Array:
     """One step towards the agreement of queries and keys: `kuramoto.agreement_step` of `coupling` (equations 3 to 6).
 
-    The pull factors through the D dimensions, so that only its normalization, sum_j |r_ij|, goes through all pairs.
+    The input received factors through the D dimensions, so that only its normalization, sum_j |r_ij|, goes through all
+    pairs.
 
     Args:
         phases: (..., N) radians.
@@ -81,10 +89,10 @@ def attention_step(
         layers: of the N oscillators.
         gains: tau, epsilon and kappa.
         rate: lambda; no phase moves by more than `rate` radians.
-        floor: keeps an oscillator that hears nothing where it is, with finite gradients.
-        still: `strength` among the first oscillators alone, (..., n), where it is known because their queries and keys
-            are the same as in the step before.
-        max_couplings: of `strength`.
+        floor: added to the denominator: without input the phase is unchanged, with finite gradients.
+        cached_strength: `strength` of the first n oscillators among themselves, (..., n); None computes it. Where their
+            queries and keys are constant in time, it is computed once.
+        max_couplings: as for `strength`.
 
     Returns:
         Phases after the step, (..., N).
@@ -97,15 +105,15 @@ def attention_step(
     if phases.shape != queries.shape[:-1]:
         raise ValueError(f"phases must be {queries.shape[:-1]} for queries {queries.shape}, got {phases.shape}")
     sine, cosine = sincos(phases)
-    total = _total(queries, keys, layers, gains, still, max_couplings)
-    heard = _pull(queries, keys, jnp.stack([sine, cosine], axis=-1), layers, gains)
-    return phases + rate * (cosine * heard[..., 0] - sine * heard[..., 1]) / (total + floor)
+    total = _total(queries, keys, layers, gains, cached_strength, max_couplings)
+    received = _input(queries, keys, jnp.stack([sine, cosine], axis=-1), layers, gains)
+    return phases + rate * (cosine * received[..., 0] - sine * received[..., 1]) / (total + floor)
 
 
 def strength(queries: Array, keys: Array, layers: Layers, gains: Gains, *, max_couplings: int = 2**24) -> Array:
-    """How much each oscillator hears in all: sum_j |r_ij|, (..., N); arguments as for `coupling`.
+    """Total absolute coupling received by each oscillator: sum_j |r_ij|, (..., N); arguments as for `coupling`.
 
-    Couplings are made again for the gradients instead of stored, and beyond `max_couplings` of them (over all leading
+    Couplings are recomputed for gradients instead of stored, and beyond `max_couplings` of them (over all leading
     axes) a block of receiving oscillators at a time, so that memory grows with N and not with its square.
 
     Raises:
@@ -115,53 +123,57 @@ def strength(queries: Array, keys: Array, layers: Layers, gains: Gains, *, max_c
     return _total(queries, keys, layers, gains, None, max_couplings)
 
 
-class _Places(NamedTuple):
-    """Of each oscillator, (n,)."""
+class _Oscillators(NamedTuple):
+    """Layer, row, column and kind of each oscillator, (n,)."""
 
     layer: Array | np.ndarray
-    row: Array | np.ndarray  # of no account for a dense node
+    row: Array | np.ndarray  # meaningless for a dense node
     column: Array | np.ndarray
     dense: Array | np.ndarray  # bool
 
-    def part(self, chosen: slice) -> "_Places":
-        return _Places(*(x[chosen] for x in self))
+    def part(self, chosen: slice) -> "_Oscillators":
+        return _Oscillators(*(x[chosen] for x in self))
 
 
-def _places(layers: Layers) -> _Places:
+def _oscillators(layers: Layers) -> _Oscillators:
     each = [np.indices(layer if len(layer) == 2 else (*layer, 1)).reshape(2, -1) for layer in layers]
     sizes = [math.prod(layer) for layer in layers]
     number, dense = (np.repeat(x, sizes) for x in (range(len(layers)), [len(layer) == 1 for layer in layers]))
-    return _Places(number, *np.concatenate(each, axis=1), dense)
+    return _Oscillators(number, *np.concatenate(each, axis=1), dense)
 
 
-def _couple(queries: Array, keys: Array, receivers: _Places, senders: _Places, gains: Gains) -> Array:
+def _couple(queries: Array, keys: Array, receivers: _Oscillators, senders: _Oscillators, gains: Gains) -> Array:
     near = (receivers.layer[:, None] == senders.layer) & ~receivers.dense[:, None]
     near &= jnp.abs(receivers.row[:, None] - senders.row) <= 1
     near &= jnp.abs(receivers.column[:, None] - senders.column) <= 1
     gain = jnp.where(receivers.dense[:, None] | senders.dense, gains.dense, 1)
-    # Stored, because XLA would make both anew for every image.
+    # Stored, because XLA would recompute both for every image.
     scale, shift = jax.lax.optimization_barrier((gain * jnp.where(near, gains.neighbour, 1), gain * gains.offset))
     return jnp.einsum("...id,...jd->...ij", queries, keys, precision="highest") * scale - shift
 
 
-def _total(queries: Array, keys: Array, layers: Layers, gains: Gains, still: Array | None, limit: int) -> Array:
+def _total(
+    queries: Array, keys: Array, layers: Layers, gains: Gains, cached_strength: Array | None, limit: int
+) -> Array:
     if limit < 1:
         raise ValueError(f"max_couplings must be >= 1, got {limit}")
-    places = _places(layers)
-    if still is None:
-        return _strength(queries, keys, places, places, gains, limit)
-    known = still.shape[-1]
-    first, rest = slice(None, known), slice(known, None)
+    oscillators = _oscillators(layers)
+    if cached_strength is None:
+        return _strength(queries, keys, oscillators, oscillators, gains, limit)
+    num_cached = cached_strength.shape[-1]
+    first, rest = slice(None, num_cached), slice(num_cached, None)
     each = [
-        _strength(queries[..., to, :], keys[..., start, :], places.part(to), places.part(start), gains, limit)
+        _strength(queries[..., to, :], keys[..., start, :], oscillators.part(to), oscillators.part(start), gains, limit)
         for to, start in ((first, rest), (rest, slice(None)))
     ]
-    return jnp.concatenate([still + each[0], each[1]], axis=-1)
+    return jnp.concatenate([cached_strength + each[0], each[1]], axis=-1)
 
 
-def _strength(queries: Array, keys: Array, receivers: _Places, senders: _Places, gains: Gains, limit: int) -> Array:
+def _strength(
+    queries: Array, keys: Array, receivers: _Oscillators, senders: _Oscillators, gains: Gains, limit: int
+) -> Array:
     @partial(jax.checkpoint, prevent_cse=False)
-    def of_some(piece: tuple[Array, _Places]) -> Array:
+    def of_some(piece: tuple[Array, _Oscillators]) -> Array:
         return jnp.abs(_couple(piece[0], keys, piece[1], senders, gains)).sum(-1)
 
     size, axis = queries.shape[-2], queries.ndim - 2
@@ -175,38 +187,38 @@ def _strength(queries: Array, keys: Array, receivers: _Places, senders: _Places,
         x = jnp.pad(x, padding).reshape(*x.shape[:axis], blocks, rows, *x.shape[axis + 1 :])
         return jnp.moveaxis(x, axis, 0)
 
-    found = jax.lax.map(of_some, (cut(queries, axis), _Places(*(cut(jnp.asarray(x), 0) for x in receivers))))
-    found = jnp.moveaxis(found, 0, axis)
-    return found.reshape(*found.shape[:axis], blocks * rows)[..., :size]
+    strengths = jax.lax.map(of_some, (cut(queries, axis), _Oscillators(*(cut(jnp.asarray(x), 0) for x in receivers))))
+    strengths = jnp.moveaxis(strengths, 0, axis)
+    return strengths.reshape(*strengths.shape[:axis], blocks * rows)[..., :size]
 
 
-def _pull(queries: Array, keys: Array, field: Array, layers: Layers, gains: Gains) -> Array:
-    """sum_j r_ij field_j for each part of the field (..., N, 2), without making the couplings r."""
-    dense = _places(layers).dense[:, None]
-    # Positions hear dense nodes by their gain and other positions as they are, dense nodes everybody by that gain.
-    by_positions, by_nodes = jnp.where(dense, gains.dense, 1) * field, gains.dense * field
-    heard = jnp.where(dense, *(_hear(queries, keys, sent, gains.offset) for sent in (by_nodes, by_positions)))
+def _input(queries: Array, keys: Array, field: Array, layers: Layers, gains: Gains) -> Array:
+    """sum_j r_ij field_j for each part of the field (..., N, 2), without the couplings r as an array."""
+    dense = _oscillators(layers).dense[:, None]
+    # The gain applies to what positions receive from dense nodes, and to all that dense nodes receive.
+    to_positions, to_nodes = jnp.where(dense, gains.dense, 1) * field, gains.dense * field
+    received = jnp.where(dense, *(_input_from(queries, keys, sent, gains.offset) for sent in (to_nodes, to_positions)))
     if isinstance(gains.neighbour, int | float) and gains.neighbour == 1:
-        return heard
+        return received
     near, start = [], 0
     for layer in layers:
-        own = slice(start, start + math.prod(layer))
-        parts = (x[..., own, :] for x in (queries, keys, field))
-        near.append(_hear_neighbours(*parts, layer) if len(layer) == 2 else jnp.zeros_like(field[..., own, :]))
-        start = own.stop
-    return heard + (gains.neighbour - 1) * jnp.concatenate(near, axis=-2)
+        end = start + math.prod(layer)
+        parts = [x[..., start:end, :] for x in (queries, keys, field)]
+        near.append(_input_from_neighbours(*parts, layer) if len(layer) == 2 else jnp.zeros_like(parts[2]))
+        start = end
+    return received + (gains.neighbour - 1) * jnp.concatenate(near, axis=-2)
 
 
-def _hear(queries: Array, keys: Array, sent: Array, offset: Array | float) -> Array:
+def _input_from(queries: Array, keys: Array, sent: Array, offset: Array | float) -> Array:
     """sum_j (<query_i, key_j> - offset) sent_j, (..., N, 2)."""
     summed = jnp.einsum("...jd,...jc->...dc", keys, sent, precision="highest")
     return jnp.einsum("...id,...dc->...ic", queries, summed, precision="highest") - offset * sent.sum(-2, keepdims=True)
 
 
-def _hear_neighbours(queries: Array, keys: Array, field: Array, size: tuple[int, int]) -> Array:
-    """sum_j <query_i, key_j> field_j over the nine positions around each of a layer, (..., H W, 2)."""
+def _input_from_neighbours(queries: Array, keys: Array, field: Array, size: tuple[int, int]) -> Array:
+    """sum_j <query_i, key_j> field_j over the nine positions around each position of a layer, (..., H W, 2)."""
     around = jnp.concatenate([keys * field[..., :1], keys * field[..., 1:]], axis=-1)
-    # Sums over three rows, then over three columns, as products: shifted copies would be moved many times.
+    # Sums over three rows, then over three columns, as products: shifted copies would move more memory.
     near = (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 1 for n in size)
     over_rows, over_columns = (jnp.asarray(x, keys.dtype) for x in near)
     around = rowwise(over_rows, around.reshape(-1, size[0], size[1] * 2 * keys.shape[-1]))

@@ -1,4 +1,4 @@
-"""The neighbourhood sum: every unit receives its neighbours' field through one learned kernel.
+"""Neighbourhood sum: every unit receives the field of its neighbours through one learned kernel.
 
     out[y, o] = sum_{d, i} kernel[d, i, o] field[y + d, i]  +  uniform * sum_{x, i} field[x, i]
 
@@ -9,10 +9,10 @@ zero padded, same size, no flip (a cross-correlation). Three methods compute the
 - `transform`: the same transform written as products with small constant matrices. Along an axis of n pixels and a
   kernel of radius r, cosines and sines of period n + r suffice, since wrapped values fall outside the image only. A
   kernel is diagonal in frequency up to a rotation of each (cos, sin) pair, so that between the two transforms stands
-  one product a frequency pair, over channels and the four combinations of cos and sin. Forward, backward and the
+  one product per frequency pair, over channels and the four combinations of cos and sin. Forward, backward and the
   kernel's gradient are matrix products.
 
-The kernel's own transform does not depend on the field: `prepare` does it once, outside a loop over time.
+The kernel's own transform does not depend on the field: `prepare_kernel` does it once, outside a loop over time.
 """
 
 from functools import lru_cache, partial
@@ -21,7 +21,15 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jax import Array, lax
+
+__all__ = ["Method", "PreparedKernel", "choose_method", "neighbourhood_sum", "prepare_kernel"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 Method = Literal["auto", "direct", "fft", "transform"]
 
@@ -29,7 +37,7 @@ _HIGHEST = lax.Precision.HIGHEST
 
 
 class _Plan(NamedTuple):
-    """What is static of a prepared kernel; hashable, so that it can be pytree metadata."""
+    """Static part of a prepared kernel; hashable, so that it can be pytree metadata."""
 
     method: str
     image: tuple[int, int]
@@ -38,8 +46,8 @@ class _Plan(NamedTuple):
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["weights", "transposed", "uniform"], meta_fields=["plan"])
-class Prepared:
-    """A kernel made ready for images of one size by `prepare`; a pytree."""
+class PreparedKernel:
+    """Transform of a kernel for images of one size, made by `prepare_kernel`; a pytree."""
 
     weights: Array
     transposed: Array | None
@@ -50,7 +58,7 @@ class Prepared:
         self.weights, self.transposed, self.uniform, self.plan = weights, transposed, uniform, plan
 
 
-def choose(image: tuple[int, int]) -> str:
+def choose_method(image: tuple[int, int]) -> str:
     """The method that `auto` stands for, given the image's size.
 
     Measured on a CPU (experiments/results/bench/coupling_cpu.md; images of 16 to 128 pixels, kernels of 3 to 25,
@@ -61,16 +69,16 @@ def choose(image: tuple[int, int]) -> str:
     return "transform" if max(image) <= 128 else "fft"
 
 
-def prepare(
+def prepare_kernel(
     kernel: Array, image: tuple[int, int], *, uniform: Array | float = 0.0, method: Method = "auto"
-) -> Prepared:
+) -> PreparedKernel:
     """Transform a kernel once, to be used at every step of a dynamics.
 
     Args:
         kernel: (kh, kw, C_in, C_out), odd sizes.
-        image: (H, W) of the fields to come.
-        uniform: coupling of everything to everything, added to the kernel's: scalar.
-        method: `direct`, `fft`, `transform`, or `auto`, which picks one by size (`choose`).
+        image: (H, W) of the fields that it will be applied to.
+        uniform: scalar, coupling of every unit to every unit, added to the kernel's.
+        method: `direct`, `fft`, `transform`, or `auto`, which picks one by size (`choose_method`).
 
     Raises:
         ValueError: a kernel that is not 4-D or of even size, or an unknown method.
@@ -84,7 +92,7 @@ def prepare(
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
     if method == "auto":
-        method = choose(tuple(image))
+        method = choose_method(tuple(image))
     uniform = jnp.asarray(uniform, kernel.dtype)
     plan = _Plan(method, tuple(image), size, kernel.shape[2])
     transposed = None
@@ -93,27 +101,30 @@ def prepare(
         transposed = lax.optimization_barrier(kernel.swapaxes(1, 2))
     elif method == "fft":
         kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, _periods(plan)), axes=(0, 1)))
-    return Prepared(kernel, transposed, uniform, plan)
+    return PreparedKernel(kernel, transposed, uniform, plan)
 
 
-def neighbourhood_sum(field: Array, prepared: Prepared) -> Array:
-    """Apply a prepared kernel to a real field in the inner layout.
+def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
+    """Apply a prepared kernel to a real field in the layout (H, W, C, B).
 
     Args:
-        field: (H, W, C_in, N), batch last: products with the constant matrices then are wide.
-        prepared: what `prepare` gave for these sizes.
+        field: (H, W, C_in, B); batch last makes products with the constant matrices wide.
+        prepared: by `prepare_kernel`, for these sizes.
 
     Returns:
-        (H, W, C_out, N).
+        (H, W, C_out, B). By the method "transform" the gradient rule has reverse mode and first derivatives only.
+
+    Raises:
+        ValueError: a field of another size than the kernel was prepared for.
     """
     field, plan, weights = jnp.asarray(field), prepared.plan, prepared.weights
     expected = (*plan.image, plan.channels)
     if field.ndim != 4 or field.shape[:3] != expected:
-        raise ValueError(f"prepared for fields (H, W, C_in, N) = {(*expected, 'N')}, got shape {field.shape}")
+        raise ValueError(f"prepared for fields (H, W, C_in, B) = {(*expected, 'B')}, got shape {field.shape}")
     if plan.method == "transform":
-        # The gradient's product wants the transpose; made here it is hoisted out of a loop over time.
+        # The gradient's product needs the transpose; made by `prepare_kernel`, it stays outside a loop over time.
         return _transformed_sum(plan, field, weights, lax.stop_gradient(prepared.transposed))
-    everything = prepared.uniform * field.sum((0, 1, 2))
+    from_all = prepared.uniform * field.sum((0, 1, 2))
     if plan.method == "direct":
         near = lax.conv_general_dilated(
             field, weights, (1, 1), "SAME", dimension_numbers=("HWCN", "HWIO", "HWCN"), precision=_HIGHEST
@@ -123,7 +134,7 @@ def neighbourhood_sum(field: Array, prepared: Prepared) -> Array:
         spectrum = jnp.fft.rfft2(field, periods, axes=(0, 1))
         mixed = jnp.einsum("uvin,uvio->uvon", spectrum, weights, precision=_HIGHEST)
         near = jnp.fft.irfft2(mixed, periods, axes=(0, 1))[: plan.image[0], : plan.image[1]]
-    return near + everything
+    return near + from_all
 
 
 def _periods(plan: _Plan) -> tuple[int, int]:
@@ -132,14 +143,14 @@ def _periods(plan: _Plan) -> tuple[int, int]:
 
 
 def _centred(kernel: Array, periods: tuple[int, int]) -> Array:
-    """The kernel on the full period with its centre at the origin; taps that wrap do no harm there."""
+    """The kernel on the full period with its centre at the origin; wrapped taps stay outside the image."""
     rows, columns = ((np.arange(k) - k // 2) % p for k, p in zip(kernel.shape[:2], periods, strict=True))
     return jnp.zeros((*periods, *kernel.shape[2:]), kernel.dtype).at[np.ix_(rows, columns)].add(kernel)
 
 
 @lru_cache(maxsize=64)
 def _basis(n: int, period: int) -> tuple[np.ndarray, np.ndarray]:
-    """Analysis (2F, n) and synthesis (n, 2F) by cosines and sines, rows in pairs a frequency; F = (period + 1) / 2."""
+    """Analysis (2F, n), a (cos, sin) pair of rows per frequency, and synthesis (n, 2F); F = (period + 1) / 2."""
     angles = 2 * np.pi / period * np.outer(np.arange((period + 1) // 2), np.arange(n))
     analysis = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     weight = np.full(len(angles), 2 / period)
@@ -150,7 +161,7 @@ def _basis(n: int, period: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=64)
 def _rotations(size: int, period: int) -> np.ndarray:
-    """(F, 2, 2, size): what a shift by d - radius does to a frequency's (cos, sin) pair: row out, column in."""
+    """(F, 2, 2, size): rotation of a frequency's (cos, sin) pair by a shift of d - radius: row out, column in."""
     shifts = np.arange(size) - size // 2
     angles = 2 * np.pi / period * np.outer(np.arange((period + 1) // 2), shifts)
     cosine, sine = np.cos(angles), np.sin(angles)
@@ -163,7 +174,7 @@ def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
     of_h, of_w = (jnp.asarray(_rotations(k, p), kernel.dtype) for k, p in zip(plan.kernel, periods, strict=True))
     product = jnp.einsum("uabx,xyio->uabyio", of_h, kernel, precision=_HIGHEST)
     product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=_HIGHEST)
-    # Coupling to everything is a coupling of the mean: frequency zero, the cosines alone.
+    # Coupling of all units to all is a coupling of the mean: frequency zero, the cosines alone.
     product = product.at[0, 0, 0, 0, :, 0, 0, :].add(uniform * periods[0] * periods[1])
     frequencies = product.shape[0] * product.shape[1]
     return product.reshape(frequencies, 4 * kernel.shape[3], 4 * kernel.shape[2])
@@ -176,23 +187,22 @@ def rowwise(matrix: Array, x: Array) -> Array:
 
 
 def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
-    """(H, W, C, N) -> (F_h F_w, 4 C, N) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W)."""
+    """(H, W, C, B) -> (F_h F_w, 4 C, B) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W)."""
     height, width, channels, batch = x.shape
-    frequencies = len(of_h) // 2
     x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, -1), precision=_HIGHEST)
     # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
-    x = lax.optimization_barrier(x.reshape(frequencies, 2, width, channels * batch).transpose(0, 2, 1, 3))
-    x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, width, -1))
+    x = lax.optimization_barrier(rearrange(x, "(f pair) (w cb) -> f w (pair cb)", pair=2, w=width))
+    x = rowwise(jnp.asarray(of_w, x.dtype), x)
     return x.reshape(-1, 4 * channels, batch)
 
 
 def _from_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
-    """(F_h F_w, 4 C, N) -> (H, W, C, N) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
+    """(F_h F_w, 4 C, B) -> (H, W, C, B) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
     channels, batch = x.shape[1] // 4, x.shape[2]
     frequencies, width = of_h.shape[1] // 2, len(of_w)
     x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], -1))
-    x = lax.optimization_barrier(x.reshape(frequencies, width, 2, channels * batch).transpose(0, 2, 1, 3))
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(2 * frequencies, -1), precision=_HIGHEST)
+    x = lax.optimization_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
+    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x, precision=_HIGHEST)
     return x.reshape(len(of_h), width, channels, batch)
 
 
@@ -213,14 +223,14 @@ def _transformed_sum_forward(plan, field, weights, transposed):
     return _from_pairs(mixed, *synthesis), (pairs, transposed)
 
 
-def _transformed_sum_backward(plan, residuals, cotangent):
-    """The transposes of the same products, in the same order of axes, which autodiff alone would not choose."""
+def _transformed_sum_backward(plan, residuals, ct_out):
+    """Transposes of the same products in the same order of axes; automatic differentiation would not keep it."""
     pairs, transposed = residuals
     analysis, synthesis = _bases(plan)
-    mixed = _to_pairs(cotangent, *(matrix.T for matrix in synthesis))
-    of_weights = lax.dot_general(mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=_HIGHEST)
-    back = lax.dot_general(transposed, mixed, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
-    return _from_pairs(back, *(matrix.T for matrix in analysis)), of_weights, jnp.zeros_like(transposed)
+    ct_mixed = _to_pairs(ct_out, *(matrix.T for matrix in synthesis))
+    ct_weights = lax.dot_general(ct_mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=_HIGHEST)
+    ct_pairs = lax.dot_general(transposed, ct_mixed, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    return _from_pairs(ct_pairs, *(matrix.T for matrix in analysis)), ct_weights, jnp.zeros_like(transposed)
 
 
 _transformed_sum.defvjp(_transformed_sum_forward, _transformed_sum_backward)

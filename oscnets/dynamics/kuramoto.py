@@ -1,4 +1,4 @@
-"""Kuramoto synchronization: phases that pull each other through kernels, graphs, or signed agreement.
+"""Kuramoto synchronization: phases coupled through kernels, graphs, or signed agreement.
 
 State is the phase alone, in radians, never wrapped. Equation numbers are those of Muzellec, Alamia, Serre and VanRullen
 (2025) for the kernel, of Alamia, Muzellec, Serre and VanRullen (2025) for the agreement.
@@ -10,9 +10,25 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling as couplings
-from oscnets.dynamics.unroll import unroll
+from oscnets.dynamics._unroll import unroll
 from oscnets.phase import sincos
+
+__all__ = [
+    "agreement_step",
+    "conv_step",
+    "conv_step_hwcb",
+    "conv_trajectory",
+    "conv_trajectory_hwcb",
+    "coupling_force",
+    "energy",
+    "graph_step",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def conv_step(
@@ -31,10 +47,10 @@ def conv_step(
 
     Args:
         phases: (..., H, W, C) radians.
-        amplitude: (..., H, W, C) >= 0; a unit of amplitude 0 moves but pulls nobody. Its leading axes
+        amplitude: (..., H, W, C) >= 0; a unit of amplitude 0 moves but does not act on others. Its leading axes
             broadcast against those of `phases`.
         kernel: (kh, kw, C_in, C_out) with odd sizes, C_in = C_out = C; cross-correlated, zero padded.
-        rate: step size times gain, radians a step.
+        rate: step size times gain, radians per step.
         epsilon: strength of the global desynchronization.
         method: how the neighbourhood sum is computed, see `oscnets.dynamics.coupling`; the result is the same.
 
@@ -66,31 +82,41 @@ def conv_trajectory(
     """
     phases, amplitude = _check_conv(phases, amplitude, kernel)
     lead, image = phases.shape[:-3], phases.shape[-3:]
-    inner = [jnp.moveaxis(x.reshape(-1, *image), 0, -1) for x in (phases, amplitude)]
-    prepared = couplings.prepare(jnp.asarray(kernel, phases.dtype), image[:2], uniform=-epsilon, method=method)
-    stacked = inner_trajectory(inner[0], jnp.tanh(inner[1]), prepared, rate=rate, num_steps=num_steps)
-    return jnp.moveaxis(stacked, -1, 1).reshape(num_steps, *lead, *image)
+    prepared = couplings.prepare_kernel(jnp.asarray(kernel, phases.dtype), image[:2], uniform=-epsilon, method=method)
+    drive = jnp.tanh(to_hwcb(amplitude))
+    stacked = conv_trajectory_hwcb(to_hwcb(phases), drive, prepared, rate=rate, num_steps=num_steps)
+    return from_hwcb(stacked, lead)
 
 
-def inner_step(
+def conv_step_hwcb(
     phases: Array,
     drive: Array,
-    prepared: couplings.Prepared,
+    prepared: couplings.PreparedKernel,
     *,
     rate: Array | float,
     external: Array | None = None,
 ) -> Array:
-    """Equation 1 in the inner layout (H, W, C, B), given the drive b and a prepared kernel that includes -epsilon.
+    """Equation 1 in the layout (H, W, C, B), and equation 6 with an external field.
 
-    With the field z = b e^{i phase} both sums are one linear map L of z: phase += rate * Im(e^{-i phase} L z). An
-    external field (H, W, C, 2 B), real parts before imaginary ones, pulls the same old phases besides (equation 6).
+    With the field z = b e^{i phase} both sums are one linear map L of z: phase += rate * Im(e^{-i phase} L z).
+
+    Args:
+        phases: (H, W, C, B) radians.
+        drive: b, of the same shape.
+        prepared: by `coupling.prepare_kernel`, with -epsilon as its uniform coupling.
+        rate: as for `conv_step`.
+        external: (H, W, C, 2 B), real parts before imaginary ones: a field that acts on the same phases, before the
+            step, as well. Its rates are in it.
+
+    Returns:
+        Phases after the step.
     """
-    near = couplings.neighbourhood_sum(_field(phases, drive), prepared)
+    received = couplings.neighbourhood_sum(_field(phases, drive), prepared)
     if external is None:
-        return phases + rate * field_pull(phases, *jnp.split(near, 2, axis=-1))
+        return phases + rate * coupling_force(phases, *jnp.split(received, 2, axis=-1))
     # The barrier lets the gradient of the whole field be computed once, for both of its parts.
-    whole = lax.optimization_barrier(rate * near + external)
-    return phases + field_pull(phases, *jnp.split(whole, 2, axis=-1))
+    whole = lax.optimization_barrier(rate * received + external)
+    return phases + coupling_force(phases, *jnp.split(whole, 2, axis=-1))
 
 
 # Recomputed for gradients: sines cost less than the memory that would hold them for every step of a trajectory.
@@ -101,22 +127,25 @@ def _field(phases: Array, drive: Array) -> Array:
 
 
 @partial(jax.checkpoint, prevent_cse=False)
-def field_pull(phases: Array, real: Array, imag: Array) -> Array:
-    """What a complex field F does to each phase: Im(e^{-i phase} F), towards the angle of F (equation 6).
+def coupling_force(phases: Array, real: Array, imag: Array) -> Array:
+    """Force of a complex field F on each phase, towards the angle of F: Im(e^{-i phase} F) (equation 6).
 
     Args:
         phases: (...) radians.
         real, imag: the two parts of F, broadcastable to the phases.
+
+    Returns:
+        Change of the phases, radians per unit of rate.
     """
     sine, cosine = sincos(phases)
     return cosine * imag - sine * real
 
 
-def inner_trajectory(
-    phases: Array, drive: Array, prepared: couplings.Prepared, *, rate: Array | float, num_steps: int
+def conv_trajectory_hwcb(
+    phases: Array, drive: Array, prepared: couplings.PreparedKernel, *, rate: Array | float, num_steps: int
 ) -> Array:
-    """(num_steps, H, W, C, B): the phases after every `inner_step`."""
-    step = lambda phases: inner_step(phases, drive, prepared, rate=rate)  # noqa: E731
+    """(num_steps, H, W, C, B): the phases after every `conv_step_hwcb`, with arguments as there."""
+    step = lambda phases: conv_step_hwcb(phases, drive, prepared, rate=rate)  # noqa: E731
     return unroll(step, phases, num_steps, collect=lambda phases: phases)[1]
 
 
@@ -129,17 +158,17 @@ def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_f
         phases: (..., N) radians.
         coupling: (..., N, N), row i receives; any sign.
         rate: step size.
-        natural_frequency: radians a unit of time, scalar or (..., N).
+        natural_frequency: radians per unit of time, scalar or (..., N).
 
     Raises:
         ValueError: a coupling that is not square or does not fit the phases.
     """
     phases, coupling = _check_graph(phases, coupling)
-    return phases + rate * (natural_frequency + _pull(phases, coupling))
+    return phases + rate * (natural_frequency + _graph_force(phases, coupling))
 
 
 def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor: float = 1e-6) -> Array:
-    """One step towards agreement, normalized by the total strength of what each oscillator hears (GASPnet, equation 3).
+    """One step towards agreement, normalized by the total absolute coupling received (GASPnet, equation 3).
 
         phase_i += rate * sum_j r_ij sin(phase_j - phase_i) / (sum_j |r_ij| + floor)
 
@@ -147,13 +176,13 @@ def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor
         phases: (..., N) radians.
         coupling: r, (..., N, N), any sign; negative entries repel.
         rate: bounds the step: no phase moves by more than `rate` radians.
-        floor: keeps an oscillator that hears nothing where it is, with finite gradients.
+        floor: added to the denominator: without input the phase is unchanged, with finite gradients.
 
     Raises:
         ValueError: a coupling that is not square or does not fit the phases.
     """
     phases, coupling = _check_graph(phases, coupling)
-    return phases + rate * _pull(phases, coupling) / (jnp.abs(coupling).sum(-1) + floor)
+    return phases + rate * _graph_force(phases, coupling) / (jnp.abs(coupling).sum(-1) + floor)
 
 
 def energy(phases: Array, coupling: Array) -> Array:
@@ -177,8 +206,8 @@ def _matvec(matrix: Array, vector: Array) -> Array:
     return jnp.einsum("...ij,...j->...i", matrix, vector, precision="highest")
 
 
-def _pull(phases: Array, coupling: Array) -> Array:
-    """sum_j coupling_ij sin(phase_j - phase_i), by the field: no (N, N) array of differences."""
+def _graph_force(phases: Array, coupling: Array) -> Array:
+    """sum_j coupling_ij sin(phase_j - phase_i), through the field: no (N, N) array of differences."""
     sine, cosine = sincos(phases)
     return cosine * _matvec(coupling, sine) - sine * _matvec(coupling, cosine)
 

@@ -1,27 +1,34 @@
 """Flax modules: thin, over the pure functions of `oscnets.ops` and `oscnets.dynamics`."""
 
 from oscnets.models.baselines import RealNet, VisionTransformer, larger_real_net
+from oscnets.models.cnn import CNN
 from oscnets.models.conv_lstm import ConvLSTM
 from oscnets.models.gaspnet import FeedforwardNet, GASPnet
-from oscnets.models.komplexnet import KomplexNet, gaussian_kernel, ideal_phases, random_phases
-from oscnets.models.segmentation import Segmentation
-from oscnets.models.segmenters import CNN, UNet
-from oscnets.models.wave_machine import WaveMachine, laplace_kernel
+from oscnets.models.init import gaussian_kernel, ground_truth_phases, laplace_kernel, random_phases
+from oscnets.models.komplexnet import KomplexNet
+from oscnets.models.pixel_head import Features, Segmentation
+from oscnets.models.unet import UNet
+from oscnets.models.wave_machine import NeuralWaveMachine
 
 __all__ = [
     "CNN",
     "ConvLSTM",
+    "Features",
     "FeedforwardNet",
     "GASPnet",
     "KomplexNet",
+    "NeuralWaveMachine",
     "RealNet",
     "Segmentation",
     "UNet",
     "VisionTransformer",
-    "WaveMachine",
     "gaussian_kernel",
-    "ideal_phases",
+    "ground_truth_phases",
     "laplace_kernel",
     "larger_real_net",
     "random_phases",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,12 +1,14 @@
 """Real-valued networks that KomplexNet is compared with."""
 
 import jax.numpy as jnp
+from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.conv import conv_hwcb
+from oscnets._products.layout import to_hwcb
 from oscnets.models.init import torch_bias, torch_uniform
-from oscnets.ops.complex import normalize
-from oscnets.ops.conv import inner_conv
+from oscnets.ops.norm import normalize
 
 
 class RealNet(nn.Module):
@@ -31,11 +33,11 @@ class RealNet(nn.Module):
         """(B, H, W, C_in) images with even H and W -> (B, K) logits."""
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
             raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
-        x = jnp.moveaxis(images, 0, -1)
-        x = nn.relu(inner_conv(x, self.param("encoder_kernel", torch_uniform, (3, 3, x.shape[2], self.channels))))
+        x = to_hwcb(images)
+        x = nn.relu(conv_hwcb(x, self.param("encoder_kernel", torch_uniform, (3, 3, x.shape[2], self.channels))))
         kernel, bias = self._affine("conv", (3, 3, self.channels, self.conv_channels))
-        x = self._rectify("conv", inner_conv(x, kernel, strides=2) + bias, (0, 1))
-        x = x.reshape(-1, x.shape[-1])
+        x = self._rectify("conv", conv_hwcb(x, kernel, strides=2) + bias, (0, 1))
+        x = rearrange(x, "h w c b -> (h w c) b")
         kernel, bias = self._affine("hidden", (len(x), self.hidden))
         x = self._rectify("hidden", jnp.matmul(kernel.T, x, precision="highest") + bias, 0)
         kernel, bias = self._affine("output", (self.hidden, self.num_classes))
@@ -61,10 +63,10 @@ class VisionTransformer(nn.Module):
 
     Attributes:
         patch: side of a patch, pixels.
-        width: of a token.
+        width: features of a token.
         heads: of the self-attention.
-        mlp: hidden units of a block's perceptron.
-        blocks: number of them.
+        mlp: hidden units of the perceptron of a block.
+        blocks: their number.
         num_classes: K.
     """
 
@@ -92,6 +94,4 @@ class VisionTransformer(nn.Module):
 
 def _patches(images: Array, side: int) -> Array:
     """(B, H, W, C) -> (B, patches, side side C)."""
-    batch, height, width, channels = images.shape
-    x = images.reshape(batch, height // side, side, width // side, side, channels).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(batch, -1, side * side * channels)
+    return rearrange(images, "b (h i) (w j) c -> b (h w) (i j c)", i=side, j=side)

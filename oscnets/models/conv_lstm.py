@@ -4,27 +4,27 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics import unroll
-from oscnets.dynamics.stencil import from_inner, to_inner
-from oscnets.models.segmentation import (
+from oscnets.models.pixel_head import (
     Encoder,
-    PixelLoss,
+    Features,
     Segmentation,
     SeriesClassifier,
     affine,
     check_images,
-    classify,
+    classify_pixels,
     conv,
     dense,
     encode,
 )
-from oscnets.ops.readout import How
+from oscnets.ops._readout import How
 
 State = tuple[Array, Array, Array]  # u, s, c
 
 
 def lstm_step(params: tuple[tuple[Array, Array], ...], state: State) -> State:
-    """One step in the inner layout (C, H, W, N), circular at the edges.
+    """One step in the layout (C, H, W, B), circular at the edges (equations 10 to 15).
 
         i, f, g, o = W * (u, s) + b,   c = sig(f) c + sig(i) tanh(g),   s = sig(o) tanh(c),   u = M2 relu(M1 s)
 
@@ -46,9 +46,9 @@ class ConvLSTM(nn.Module):
         channels: C of output, hidden state and cell.
         num_classes: K, with the background.
         num_steps: T.
-        readout, hidden, mid_channels: as for `WaveMachine`.
-        checkpoint_every: of `oscnets.dynamics.unroll`. To compute a step again takes less time than to store and read
-            what it leaves behind (1); None does the latter.
+        readout, hidden, mid_channels: as for `NeuralWaveMachine`.
+        checkpoint_every: of `oscnets.dynamics.unroll`. To recompute every step (1) takes less time than to store and
+            read its intermediates (None).
     """
 
     channels: int = 2
@@ -59,30 +59,38 @@ class ConvLSTM(nn.Module):
     mid_channels: int = 16
     checkpoint_every: int | None = 1
 
+    def setup(self) -> None:
+        """Create the readout and the classifier."""
+        self.head: SeriesClassifier = SeriesClassifier(
+            self.readout, self.channels, self.num_steps, self.hidden, self.num_classes
+        )
+
+    def __call__(self, images: Array) -> Segmentation:
+        """Run the steps and classify every pixel; arguments, output and errors as for `NeuralWaveMachine`."""
+        pixels, *rest = self.features(images)
+        return Segmentation(self.classify_pixels(pixels), *rest)
+
     @nn.compact
-    def __call__(
-        self, images: Array, *, pixel_loss: PixelLoss | None = None, targets: Array | None = None
-    ) -> Segmentation:
-        """Run the steps and classify every pixel; arguments and errors as for `WaveMachine`."""
-        check_images(images, pixel_loss, targets)
-        x = to_inner(images)
-        mid, channels = self.mid_channels, self.channels
+    def features(self, images: Array) -> Features:
+        """Run the steps and read them; arguments and errors as for a call."""
+        check_images(images)
+        mid, channels, lead = self.mid_channels, self.channels, (len(images),)
         encoders = (
             Encoder((mid, mid, mid, channels), "tanh", name="output_encoder"),
             Encoder((mid, mid, channels), "none", name="hidden_encoder"),
             Encoder((mid, mid, channels), "none", name="cell_encoder"),
         )
-        state = encode(encoders, x)
+        state = encode(encoders, to_chwb(images))
         shapes = {
             "gates": (3, 3, 2 * channels, 4 * channels),
             "first": (channels, 2 * channels),
             "second": (2 * channels, channels),
         }
         params = tuple(affine(self, name, shape) for name, shape in shapes.items())
-        head = SeriesClassifier(self.readout, channels, self.num_steps, self.hidden, self.num_classes, name="head")
-        if self.is_initializing():  # What follows takes seconds to compile.
-            head.declare()
-            return Segmentation(None)
+        if self.is_initializing():  # All parameters exist by now, and to run the steps takes seconds.
+            zeros = lambda *shape: jnp.zeros(shape, state[0].dtype)  # noqa: E731
+            size = images.shape[:3]
+            return Features(zeros(*size, self.head.num_features()), zeros(self.num_steps, *size, channels))
         _, outputs = unroll(
             lambda state: lstm_step(params, state),
             state,
@@ -90,6 +98,8 @@ class ConvLSTM(nn.Module):
             collect=lambda state: state[0],
             checkpoint_every=self.checkpoint_every,
         )
-        prepared = head.prepare(outputs)
-        logits, loss = classify(head, prepared, method="classify", pixel_loss=pixel_loss, targets=targets)
-        return Segmentation(logits, from_inner(outputs, (len(images),)), loss)
+        return Features(from_chwb(self.head.read(outputs), lead), from_chwb(outputs, lead))
+
+    def classify_pixels(self, features: Array) -> Array:
+        """Logits (n, ..., K) of `Features.pixels`, all of them (B, H, W, F) or some (n, F)."""
+        return classify_pixels(self.head, features)

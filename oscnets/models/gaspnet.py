@@ -1,8 +1,8 @@
 """GASPnet: a convolutional network whose layers synchronize by agreement (Alamia, Muzellec, Serre and VanRullen, 2025).
 
-No code of it is public. What the paper leaves open is an attribute here. Beyond that: the dense layer of 16 is
-rectified; convolutions and dense layers have a bias, query and key maps have none; instance norm has no scale and
-shift; what queries and keys read of the last layer is its logits.
+The authors' code is not public. Choices that the paper leaves open are attributes here. Besides: the dense layer of 16
+is rectified; convolutions and dense layers have a bias, query and key maps have none; instance norm has no scale and
+shift; queries and keys of the last layer are maps of its logits.
 """
 
 import itertools
@@ -11,25 +11,27 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange, repeat
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.conv import conv_hwcb
+from oscnets._products.layout import to_chwb
 from oscnets.dynamics import agreement, unroll
 from oscnets.models.init import torch_bias, torch_uniform
-from oscnets.ops.complex import normalize
-from oscnets.ops.conv import inner_conv
-from oscnets.ops.phase_conv import inner_phase_dense, modulate, tap_responses
+from oscnets.ops._phase_conv import modulate, phase_dense_cnb, tap_responses
+from oscnets.ops.norm import normalize
 
 Norm = Literal["last", "first"]
 KERNEL = (3, 3)
-_WORDS = {"norm": ("last", "first"), "dense_maps": ("layer", "node"), "start": ("normal", "learned")}
+_CHOICES = {"norm": ("last", "first"), "dense_maps": ("layer", "node"), "start": ("normal", "learned")}
 
 
 class Output(NamedTuple):
-    """What GASPnet gives, time first: entry 0 is the plain pass, entry t the pass after t steps of the phases."""
+    """Output of GASPnet, time first: entry 0 is the plain pass, entry t the pass after t steps of the phases."""
 
-    logits: Array | None  # (T + 1, B, K), or (T + 1, B, heads, K) with several heads; None while initialized
-    phases: Array  # (T + 1, B, N) radians, layer after layer; entry 0 is where they start
+    logits: Array  # (T + 1, B, K), or (T + 1, B, heads, K) with several heads
+    phases: Array  # (T + 1, B, N) radians, layer after layer; entry 0 is the start
     first_phases: Array  # (T + 1, B, H / 2, W / 2) radians, of the first block's positions
 
 
@@ -50,7 +52,7 @@ class FeedforwardNet(nn.Module):
         channels: of the convolutions.
         hidden: units of the dense layer.
         num_classes: K.
-        num_heads: classifications, each with a last layer of its own.
+        num_heads: number of classifications, each with its last layer.
         norm: "last", after relu and pooling, or "first", before them and the bias, which it would cancel.
     """
 
@@ -65,17 +67,17 @@ class FeedforwardNet(nn.Module):
         """(B, H, W, C) images, H and W divisible by 8 -> logits (B, K), or (B, heads, K) with several heads."""
         _check(self, images)
         weights = _weights(self, images)
-        first = _first_block(jnp.transpose(images, (3, 1, 2, 0)), *weights.blocks[0], self.norm)
+        first = _first_block(to_chwb(images), *weights.blocks[0], self.norm)
         weights = weights._replace(blocks=weights.blocks[1:])
-        activities = _pass(weights, tap_responses(first, weights.blocks[0][0]), self.norm)
+        activities = _forward(weights, tap_responses(first, weights.blocks[0][0]), self.norm)
         return _logits(activities[-1], self.num_heads)
 
 
 class GASPnet(nn.Module):
-    """Classifier with one phase a position of its blocks and a node of its dense layers.
+    """Classifier with one phase per position of its blocks and per node of its dense layers.
 
-    A plain pass gives activities; then, `num_steps` times, activities give couplings, the phases take one step, and a
-    pass modulated by the phases gives new activities.
+    A plain pass computes the activities. Then, `num_steps` times, couplings are computed from the activities, the
+    phases take one step, and a pass modulated by the phases computes new activities.
 
     Attributes:
         channels, hidden, num_classes, num_heads, norm: as for `FeedforwardNet`.
@@ -83,13 +85,13 @@ class GASPnet(nn.Module):
         strength: alpha in [0, 1], of the modulation of every layer with phases at both ends.
         rate: lambda, of `agreement.attention_step`.
         neighbour_gain, offset, dense_gain: tau, epsilon and the gain of pairs with a dense node, see `agreement.Gains`.
-            By default as the paper prints its formulas: an offset of -0.9, though it says that the term weakens distant
-            pairs (0.9 would), and a division by kappa = 100, though it says that this amplifies the dense nodes.
-        dense_maps: "layer": a dense layer has one query and one key vector, which the activity of each node scales;
-            "node": each node has its own.
-        start: "normal": the phases start at standard normal numbers, another draw each call; "learned": at learned
-            ones, the same for every image.
-        input_phases: the pixels have phases too, and modulate the first block.
+            The defaults are the formulas as printed: an offset of -0.9, although the text says that the term weakens
+            distant pairs (0.9 would), and a division by kappa = 100, although it says that this amplifies dense nodes.
+        dense_maps: "layer": one query and one key vector per dense layer, scaled by the activity of each node; "node":
+            one per node.
+        start: "normal": the phases start at standard normal numbers, drawn at each call; "learned": at parameters, the
+            same for every image.
+        input_phases: whether the pixels have phases too, which modulate the first block.
         num_steps: T.
     """
 
@@ -124,39 +126,51 @@ class GASPnet(nn.Module):
             phases0: (B, N) radians, in the order of `layers`; None draws them with the PRNG stream `phases`, or takes
                 the learned ones.
 
+        Returns:
+            `Output`. While a module is initialized all of it is 0, in its shapes and types: running takes seconds.
+
         Raises:
-            ValueError: images or phases of another shape, an unknown word for `norm`, `dense_maps` or `start`.
+            ValueError: images or phases of another shape, an unknown value of `norm`, `dense_maps` or `start`.
         """
         _check(self, images)
-        weights, x = _weights(self, images), jnp.transpose(images, (3, 1, 2, 0))
+        weights, x = _weights(self, images), to_chwb(images)
         shapes = self.layers(images.shape[1:3])
         phases0 = self._start(phases0, (len(images), sum(map(math.prod, shapes)))).astype(x.dtype)
         maps = self._maps(images.shape[-1])
-        if self.is_initializing():  # All parameters exist by now, and what follows takes seconds to compile.
-            return self._output(None, phases0[None], shapes)
+        if self.is_initializing():  # All parameters exist by now.
+            return self._zeros(phases0, shapes)
         if not self.input_phases:
             x = _first_block(x, *weights.blocks[0], self.norm)
             weights = weights._replace(blocks=weights.blocks[1:])
-        # What is below the modulated layers is constant in time: taps, queries and keys, how much it hears of itself.
+        # Taps, queries and keys of the activities below the modulated layers are constant in time, and so is their
+        # strength: computed once.
         responses, read = tap_responses(x, weights.blocks[0][0]), _project(x, maps[0])
         gains = agreement.Gains(self.neighbour_gain, self.offset, self.dense_gain)
-        still = agreement.strength(*read, shapes[:1], gains)
+        cached_strength = agreement.strength(*read, shapes[:1], gains)
 
         def step(state: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
             phases, activities = state
             each = [read, *map(_project, activities, maps[1:])]
             queries, keys = (jnp.concatenate(parts, axis=1) for parts in zip(*each, strict=True))
-            phases = agreement.attention_step(phases, queries, keys, shapes, gains, rate=self.rate, still=still)
-            return phases, _pass(weights, responses, self.norm, _by_layer(phases, shapes), self.strength)
+            phases = agreement.attention_step(
+                phases, queries, keys, shapes, gains, rate=self.rate, cached_strength=cached_strength
+            )
+            return phases, _forward(weights, responses, self.norm, _by_layer(phases, shapes), self.strength)
 
-        state = (phases0, _pass(weights, responses, self.norm))
+        state = (phases0, _forward(weights, responses, self.norm))
         collect = lambda state: (_logits(state[1][-1], self.num_heads), state[0])  # noqa: E731
-        # To store what a step's gradient needs takes longer than to compute it again.
+        # Storing the intermediates of a step takes longer than computing them again.
         stacked = unroll(step, state, self.num_steps, collect=collect, checkpoint_every=1)[1]
         whole = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), collect(state), stacked)
         return self._output(*whole, shapes)
 
-    def _output(self, logits: Array | None, phases: Array, shapes: tuple[tuple[int, ...], ...]) -> Output:
+    def _zeros(self, phases0: Array, shapes: tuple[tuple[int, ...], ...]) -> Output:
+        """An output of zeros, in the shapes and types of one with these phases (B, N)."""
+        batch, heads = len(phases0), () if self.num_heads == 1 else (self.num_heads,)
+        logits = jnp.zeros((self.num_steps + 1, batch, *heads, self.num_classes), phases0.dtype)
+        return self._output(logits, jnp.zeros((self.num_steps + 1, *phases0.shape), phases0.dtype), shapes)
+
+    def _output(self, logits: Array, phases: Array, shapes: tuple[tuple[int, ...], ...]) -> Output:
         first = shapes[int(self.input_phases)]
         before = math.prod(shapes[0]) if self.input_phases else 0
         of_first = phases[..., before : before + math.prod(first)]
@@ -169,7 +183,7 @@ class GASPnet(nn.Module):
         elif phases0 is None:
             phases0 = jax.random.normal(self.make_rng("phases"), shape)
         if phases0.shape != shape:
-            raise ValueError(f"phases0 must be {shape}, one phase an oscillator, got {phases0.shape}")
+            raise ValueError(f"phases0 must be {shape}, one phase per oscillator, got {phases0.shape}")
         return phases0
 
     def _maps(self, channels: int) -> list[tuple[Array, Array]]:
@@ -178,9 +192,9 @@ class GASPnet(nn.Module):
         sizes = (channels, *self.channels)[first:]
         pairs = [self._pair(f"block{i}", torch_uniform, size) for i, size in enumerate(sizes, start=first)]
         for name, layers, nodes in (("hidden", 1, self.hidden), ("output", self.num_heads, self.num_classes)):
-            alike = nodes if self.dense_maps == "layer" else 1
-            pair = self._pair(name, _unit_uniform, layers * nodes // alike)
-            pairs.append(tuple(jnp.repeat(x, alike, axis=0) for x in pair))
+            sharing = nodes if self.dense_maps == "layer" else 1
+            pair = self._pair(name, _unit_uniform, layers * nodes // sharing)
+            pairs.append(tuple(repeat(x, "n d -> (n sharing) d", sharing=sharing) for x in pair))
         return pairs
 
     def _pair(self, name: str, init: nn.initializers.Initializer, size: int) -> tuple[Array, Array]:
@@ -188,7 +202,7 @@ class GASPnet(nn.Module):
 
 
 def _unit_uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = float) -> Array:
-    """`torch_uniform` of maps of a single number, the activity of a node."""
+    """`torch_uniform` for maps of a single number, the activity of a node (fan-in 1)."""
     return jax.random.uniform(key, shape, dtype, -1, 1)
 
 
@@ -208,26 +222,26 @@ def _weights(module: FeedforwardNet | GASPnet, images: Array) -> Weights:
 
 def _first_block(images: Array, kernel: Array, bias: Array, norm: Norm) -> Array:
     """A block without phases below it, (C_in, H, W, B) -> (C, H / 2, W / 2, B)."""
-    y = jnp.moveaxis(inner_conv(jnp.moveaxis(images, 0, 2), kernel), 2, 0)
-    return _rest_of_block(y, bias, norm)
+    y = conv_hwcb(rearrange(images, "c h w b -> h w c b"), kernel)
+    return _activate_and_pool(rearrange(y, "h w c b -> c h w b"), bias, norm)
 
 
-def _pass(
+def _forward(
     weights: Weights, responses: Array, norm: Norm, phases: list[Array] | None = None, strength: float = 0.0
 ) -> list[Array]:
-    """A pass through the layers above the lowest that has phases.
+    """One pass through the layers above the lowest one with phases.
 
     Args:
         weights: of these layers.
         responses: of the taps of the first of them.
         norm: of `FeedforwardNet`.
-        phases: of every layer from the lowest, (H, W, B) or (n, B); None is a plain pass.
+        phases: of every layer from the lowest up, (H, W, B) or (n, B); None is a plain pass.
         strength: alpha.
 
     Returns:
         Activities (C, H, W, B) of the blocks, (n, B) of the two dense layers.
     """
-    activities, batch = [], responses.shape[-1]
+    activities = []
     for level, (kernel, bias) in enumerate(weights.blocks):
         responses = tap_responses(activities[-1], kernel) if level else responses
         if phases is None:
@@ -235,17 +249,18 @@ def _pass(
         else:
             ends = phases[level], _upsample(phases[level + 1])
             y = modulate(responses, *ends, kernel_size=KERNEL, strength=strength)
-        activities.append(_rest_of_block(y, bias, norm))
+        activities.append(_activate_and_pool(y, bias, norm))
     of_positions, of_hidden, of_output = (None, None, None) if phases is None else phases[-3:]
-    flat = activities[-1].reshape(len(activities[-1]), -1, batch)
-    of_flat = None if phases is None else of_positions.reshape(-1, batch)
-    hidden = nn.relu(inner_phase_dense(flat, *weights.hidden, of_flat, of_hidden, strength))
-    return [*activities, hidden, inner_phase_dense(hidden[None], *weights.output, of_hidden, of_output, strength)]
+    flat = rearrange(activities[-1], "c h w b -> c (h w) b")
+    of_flat = None if phases is None else rearrange(of_positions, "h w b -> (h w) b")
+    hidden = nn.relu(phase_dense_cnb(flat, *weights.hidden, of_flat, of_hidden, strength))
+    return [*activities, hidden, phase_dense_cnb(hidden[None], *weights.output, of_hidden, of_output, strength)]
 
 
-def _rest_of_block(y: Array, bias: Array, norm: Norm) -> Array:
+def _activate_and_pool(y: Array, bias: Array, norm: Norm) -> Array:
     """Bias, relu, max-pool and norm: (C, H, W, B) -> (C, H / 2, W / 2, B)."""
-    # Stored before four strided reads, and again for its many readers; pairwise maxima, because reductions are slow.
+    # The barriers store it before four strided reads, and again for its many readers. Pairwise maxima: reductions are
+    # slow.
     y = jax.lax.optimization_barrier(y)
     if norm == "first":
         y = normalize(y, (1, 2))
@@ -256,6 +271,7 @@ def _rest_of_block(y: Array, bias: Array, norm: Norm) -> Array:
 
 def _upsample(phases: Array) -> Array:
     """(H, W, B) -> (2 H, 2 W, B), nearest."""
+    # One axis at a time: the gradient of both at once is a slower reduction.
     return jnp.repeat(jnp.repeat(phases, 2, axis=0), 2, axis=1)
 
 
@@ -263,7 +279,7 @@ def _project(activity: Array, maps: tuple[Array, Array]) -> tuple[Array, Array]:
     """Queries and keys of a layer, (B, n, D) each."""
     if activity.ndim == 2:
         return tuple(jnp.einsum("nb,nd->bnd", activity, x, precision="highest") for x in maps)
-    flat = activity.reshape(len(activity), -1, activity.shape[-1])
+    flat = rearrange(activity, "c h w b -> c (h w) b")
     both = jnp.einsum("cnb,cd->bnd", flat, jnp.concatenate(maps, axis=1), precision="highest")
     return tuple(jnp.split(both, 2, axis=-1))
 
@@ -277,13 +293,13 @@ def _by_layer(phases: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]
 
 def _logits(output: Array, num_heads: int) -> Array:
     """(heads K, B) -> (B, K), or (B, heads, K)."""
-    return output.T if num_heads == 1 else output.T.reshape(output.shape[-1], num_heads, -1)
+    return output.T if num_heads == 1 else rearrange(output, "(heads k) b -> b heads k", heads=num_heads)
 
 
 def _check(module: FeedforwardNet | GASPnet, images: Array) -> None:
     factor = 2 ** len(module.channels)
     if images.ndim != 4 or images.shape[1] % factor or images.shape[2] % factor:
         raise ValueError(f"images must be (B, H, W, C) with H and W divisible by {factor}, got shape {images.shape}")
-    for name, words in _WORDS.items():
-        if getattr(module, name, words[0]) not in words:
-            raise ValueError(f"{name} must be {words[0]!r} or {words[1]!r}, got {getattr(module, name)!r}")
+    for name, choices in _CHOICES.items():
+        if getattr(module, name, choices[0]) not in choices:
+            raise ValueError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {getattr(module, name)!r}")

@@ -6,121 +6,106 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
-from oscnets.dynamics import coupling, kuramoto, sum_over, unroll
-from oscnets.models.init import torch_bias, torch_uniform
+from oscnets._products.conv import conv_hwcb, conv_transpose_hwcb
+from oscnets._products.layout import from_hwcb, to_hwcb
+from oscnets.dynamics import coupling, kuramoto, unroll
+from oscnets.models.init import gaussian_kernel, ground_truth_phases, random_phases, torch_bias, torch_uniform
 from oscnets.ops import complex as polar
-from oscnets.ops.conv import inner_conv, inner_conv_transpose
 from oscnets.phase import sincos
 
 PHASES = ("kuramoto", "random", "ideal")
 LAYERS = ("l2", "l3", "l4")
 
-Step = Callable[[Array, Array | None], Array]
-Layers = dict[str, polar.Polar]  # what every layer above the first computes, by name
+Layers = dict[str, polar.Polar]  # activations of every layer above the first, by name
+Step = Callable[[Array, Array | None], Array]  # (phases, external field) -> phases
+Context = tuple[Array, Array]  # amplitude (H, W, C, B) and the head's `precompute` of it, constant in time
 
 
-class Output(NamedTuple):
-    """What KomplexNet gives, time first: T = num_steps with the Kuramoto dynamics, 1 without."""
+class Trajectory(NamedTuple):
+    """A run of KomplexNet's first layer: T = num_steps with the Kuramoto dynamics, 1 without."""
 
-    logits: Array | None  # (T, B, K); None while a module is initialized
+    states: Array  # for `classify_step`, time first: `trajectory`; with feedback the logits (T, B, K) that it computed
+    context: Context | None  # for `classify_step`, constant in time; None with feedback
     phases: Array  # (B, H, W, C) radians, after the last step
     trajectory: Array  # (T, B, H, W, C) radians, after every step
     amplitude: Array  # (B, H, W, C) >= 0, constant in time
-    loss: Array | None  # mean over time of `step_loss`, where one was given
-    layers: Layers | None  # of the last step: l2 (B, H/2, W/2, C), l3 (B, hidden), l4 (B, K) before the threshold
 
 
-def gaussian_kernel(size: int, channels: int, std: float = 3.0) -> Array:
-    """A Gaussian of the distance from the centre, coordinates -1 to 1, (size, size, channels, channels), all alike."""
-    axis = jnp.linspace(-1.0, 1.0, size) if size > 1 else jnp.zeros(1)
-    square = axis[:, None] ** 2 + axis[None, :] ** 2
-    return jnp.broadcast_to(jnp.exp(-square / (2 * std**2))[..., None, None], (size, size, channels, channels))
+class Output(NamedTuple):
+    """Output of KomplexNet, time first: T = num_steps with the Kuramoto dynamics, 1 without."""
+
+    logits: Array  # (T, B, K)
+    phases: Array  # (B, H, W, C) radians, after the last step
+    trajectory: Array  # (T, B, H, W, C) radians, after every step
+    amplitude: Array  # (B, H, W, C) >= 0, constant in time
+    layers: Layers  # of the last step: l2 (B, H/2, W/2, C), l3 (B, hidden), l4 (B, K) before the threshold
 
 
-def random_phases(key: Array, shape: tuple[int, ...]) -> Array:
-    """Uniform in (-pi, pi)."""
-    return jax.random.uniform(key, shape, minval=-jnp.pi, maxval=jnp.pi)
+class _Run(NamedTuple):
+    """A run of the first layer in the layout hwcb; logits (T, B, K) and last layers with feedback only."""
 
-
-def ideal_phases(key: Array, masks: Array, overlap: Array, channels: int) -> Array:
-    """Phases as ground truth would set them: one an object, equidistant from an offset random an image.
-
-    Args:
-        key: one PRNG key an image, shape (...).
-        masks: (..., H, W, G), one mask an object.
-        overlap: (..., H, W): where two objects are; these pixels get the phase halfway between the first two objects
-            (the circular mean of opposite phases, where it is undefined, read as the middle of the arc). With more than
-            two objects too, since `overlap` does not tell which of them meet.
-        channels: C.
-
-    Returns:
-        (..., H, W, C) radians, alike in all channels; the background is uniformly random.
-    """
-    groups = masks.shape[-1]
-
-    def of_one(key: Array, masks: Array, overlap: Array) -> Array:
-        offset_key, background_key = jax.random.split(key)
-        offset = random_phases(offset_key, ())
-        phases = random_phases(background_key, (*overlap.shape, channels))
-        for group in range(groups):
-            phases = jnp.where(masks[..., group, None], offset + 2 * jnp.pi * group / groups, phases)
-        return jnp.where(overlap[..., None], offset + jnp.pi / groups, phases)
-
-    for _ in range(masks.ndim - 3):
-        of_one = jax.vmap(of_one)
-    return of_one(key, masks > 0, overlap > 0)
+    trajectory: Array  # (T, H, W, C, B)
+    context: Context
+    logits: Array | None = None
+    layers: Layers | None = None
 
 
 class ComplexHead(nn.Module):
-    """The layers after the dynamics, the same at every time step.
+    """The layers after the dynamics, the same at every time step, in the layout hwcb.
 
-    A strided convolution, dense, dense: all complex with real weights. Inner layout, batch last; `hoist` gives what is
-    constant in time.
+    A strided convolution, dense, dense: all complex with real weights. `precompute` gives the part that is constant in
+    time.
     """
 
-    size: tuple[int, int]
     channels: int
     hidden: int
     num_classes: int
 
-    def setup(self) -> None:
-        """Declare the parameters."""
-        features = self.size[0] // 2 * (self.size[1] // 2) * self.channels
+    @nn.compact
+    def _weights(self, size: Sequence[int]) -> dict[str, Array]:
+        """Declare the parameters for a first layer of `size` (H, W)."""
+        features = size[0] // 2 * (size[1] // 2) * self.channels
         shapes = {
             "conv": (3, 3, self.channels, self.channels),
             "hidden": (features, self.hidden),
             "output": (self.hidden, self.num_classes),
         }
+        weights = {}
         for name, shape in shapes.items():
-            setattr(self, f"{name}_kernel", self.param(f"{name}_kernel", torch_uniform, shape))
-            setattr(self, f"{name}_bias", self.param(f"{name}_bias", torch_bias(shape), shape[-1:]))
+            weights[f"{name}_kernel"] = self.param(f"{name}_kernel", torch_uniform, shape)
+            weights[f"{name}_bias"] = self.param(f"{name}_bias", torch_bias(shape), shape[-1:])
         for name in ("conv", "hidden"):
-            setattr(self, f"{name}_scale", self.param(f"{name}_scale", nn.initializers.ones, shapes[name][-1:]))
-            setattr(self, f"{name}_shift", self.param(f"{name}_shift", nn.initializers.zeros, shapes[name][-1:]))
+            weights[f"{name}_scale"] = self.param(f"{name}_scale", nn.initializers.ones, shapes[name][-1:])
+            weights[f"{name}_shift"] = self.param(f"{name}_shift", nn.initializers.zeros, shapes[name][-1:])
+        return weights
 
-    def hoist(self, amplitude: Array) -> Array:
-        """(H, W, C, B) amplitude -> the convolution's classic term of equation 4, (H/2, W/2, C, B)."""
-        return inner_conv(amplitude, self.conv_kernel, strides=2) + self.conv_bias[:, None]
+    def precompute(self, amplitude: Array) -> Array:
+        """(H, W, C, B) amplitude -> the classic term of equation 4 of the convolution, (H/2, W/2, C, B)."""
+        weights = self._weights(amplitude.shape[:2])
+        return conv_hwcb(amplitude, weights["conv_kernel"], strides=2) + weights["conv_bias"][:, None]
 
-    def __call__(self, phases: Array, amplitude: Array, hoisted: Array) -> Layers:
-        """(H, W, C, B) phases and amplitude -> the layers of one time step, batch last."""
+    def __call__(self, phases: Array, amplitude: Array, classic: Array) -> Layers:
+        """(H, W, C, B) phases and amplitude, and `precompute(amplitude)` -> the layers of one step, batch last."""
+        weights = self._weights(phases.shape[:2])
         sine, cosine = sincos(phases)
         field = jnp.concatenate([amplitude * cosine, amplitude * sine], axis=-1)
-        psi = inner_conv(field, self.conv_kernel, strides=2) + self.conv_bias[:, None]
-        z = polar.gate(*jnp.split(psi, 2, axis=-1), hoisted)
-        l2 = polar.rectify(z, self.conv_scale[:, None], self.conv_shift[:, None], axes=(0, 1))
-        z = _dense(_flat(l2), self.hidden_kernel, self.hidden_bias)
-        l3 = polar.rectify(z, self.hidden_scale[:, None], self.hidden_shift[:, None], axes=0)
-        return {"l2": l2, "l3": l3, "l4": _dense(l3, self.output_kernel, self.output_bias)}
+        psi = conv_hwcb(field, weights["conv_kernel"], strides=2) + weights["conv_bias"][:, None]
+        z = polar.gate(*jnp.split(psi, 2, axis=-1), classic)
+        l2 = polar.rectify(z, weights["conv_scale"][:, None], weights["conv_shift"][:, None], axes=(0, 1))
+        z = _dense(_flat(l2), weights["hidden_kernel"], weights["hidden_bias"])
+        l3 = polar.rectify(z, weights["hidden_scale"][:, None], weights["hidden_shift"][:, None], axes=0)
+        return {"l2": l2, "l3": l3, "l4": _dense(l3, weights["output_kernel"], weights["output_bias"])}
 
-    def silent(self, batch: int, dtype: jnp.dtype) -> Layers:
-        """Layers of magnitude 0, which pull nobody: what there is to look back at before the first step."""
-        l2 = (self.size[0] // 2, self.size[1] // 2, self.channels, batch)
+    def zero_layers(self, amplitude: Array) -> Layers:
+        """Layers of magnitude 0, which exert no force: the feedback of the first step, batch last."""
+        height, width, _, batch = amplitude.shape
+        l2 = (height // 2, width // 2, self.channels, batch)
         shapes = {"l2": l2, "l3": (self.hidden, batch), "l4": (self.num_classes, batch)}
-        return {name: polar.Polar(*(jnp.zeros(shape, dtype),) * 3) for name, shape in shapes.items()}
+        return {name: polar.Polar(*(jnp.zeros(shape, amplitude.dtype),) * 3) for name, shape in shapes.items()}
 
 
 def _logits(layers: Layers) -> Array:
@@ -135,18 +120,18 @@ def _feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], 
         z = layers[name]
         drive = jnp.tanh(z.magnitude)
         field = jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
-        of_layer = inner_conv_transpose if name == "l2" else _pull_everywhere
+        of_layer = conv_transpose_hwcb if name == "l2" else _uniform_field
         total = total + rates[name] * of_layer(field, kernel)
     return total
 
 
-def _pull_everywhere(field: Array, kernel: Array) -> Array:
+def _uniform_field(field: Array, kernel: Array) -> Array:
     """(inputs, B), (inputs, C) -> (C, B): the same at all pixels."""
     return jnp.matmul(kernel.T, field, precision="highest")
 
 
 def _flat(z: polar.Polar) -> polar.Polar:
-    return polar.Polar(*(x.reshape(-1, x.shape[-1]) for x in z))
+    return polar.Polar(*(rearrange(x, "h w c b -> (h w c) b") for x in z))
 
 
 def _dense(z: polar.Polar, kernel: Array, bias: Array) -> polar.Polar:
@@ -156,60 +141,58 @@ def _dense(z: polar.Polar, kernel: Array, bias: Array) -> polar.Polar:
     return polar.gate(*jnp.split(psi, 3, axis=-1))
 
 
-def _open_loop(step: Step, phases: Array, num_steps: int) -> Array:
-    """Nothing pulls the phases but themselves: (T, H, W, C, B)."""
-    return unroll(lambda phases: step(phases, None), phases, num_steps, collect=lambda phases: phases)[1]
-
-
 def _closed_loop(
-    step: Step, look: Callable[[Array], Layers], pull: Callable, phases: Array, layers: Layers, num_steps: int
+    step: Step,
+    head: Callable[[Array], Layers],
+    feedback: Callable[[Layers], Array],
+    phases: Array,
+    layers: Layers,
+    num_steps: int,
 ) -> tuple[Array, Array, Layers]:
-    """Every step's layers pull the next step's phases: trajectory (T, H, W, C, B), logits (T, B, K), last layers."""
+    """Layers act on the next step's phases: trajectory (T, H, W, C, B), logits (T, B, K), last layers."""
 
-    def both(state):
-        phases = step(state[0], pull(state[1]))
-        return phases, look(phases)
+    def both(state: tuple[Array, Layers]) -> tuple[Array, Layers]:
+        phases = step(state[0], feedback(state[1]))
+        return phases, head(phases)
 
     collect = lambda state: (state[0], _logits(state[1]))  # noqa: E731
     (_, layers), (trajectory, logits) = unroll(both, (phases, layers), num_steps, collect=collect)
     return trajectory, logits, layers
 
 
-def _classify(head: ComplexHead, shared: tuple, trajectory: Array, step_loss: Callable | None, targets: Array | None):
-    """Logits at every step of a finished trajectory, and the mean of `step_loss`, one step at a time."""
-    of_step = lambda shared, phases: _logits(head.apply(shared[0], phases, *shared[1]))  # noqa: E731
-    if step_loss is None:
-        return jax.lax.map(partial(of_step, shared), trajectory), None
-
-    def scored(shared, phases, targets):
-        logits = of_step(shared, phases)
-        return step_loss(logits, targets), logits
-
-    each = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(trajectory), *x.shape)), targets)
-    total, logits = sum_over(scored, shared, trajectory, each)
-    return logits, total / len(trajectory)
+def _public(run: _Run) -> tuple[Array, Array, Array]:
+    """Last phases, trajectory and amplitude in the layout of users."""
+    lead = run.trajectory.shape[-1:]
+    return tuple(from_hwcb(x, lead) for x in (run.trajectory[-1], run.trajectory, run.context[0]))
 
 
 def _batch_last(layers: Layers) -> Layers:
-    return jax.tree.map(lambda x: jnp.moveaxis(jnp.asarray(x), 0, -1), layers)
+    return jax.tree.map(lambda x: rearrange(jnp.asarray(x), "b ... -> ... b"), layers)
+
+
+def _batch_first(layers: Layers) -> Layers:
+    return jax.tree.map(lambda x: rearrange(x, "... b -> b ..."), layers)
 
 
 class KomplexNet(nn.Module):
     """Multi-object classifier with phases in its first layer.
 
+    `synchronize` runs the dynamics and `classify_step` classifies one step; a call does both, for every step. A loss
+    over time is best taken of the first two, by `oscnets.losses.mean_over_time`: nothing of the head is stored then.
+
     Attributes:
-        channels: C, oscillators a pixel.
+        channels: C, oscillators per pixel.
         hidden: units of the dense layer.
         num_classes: K.
         kernel_size: odd size of the coupling kernel.
         rate, epsilon: of `kuramoto.conv_step`.
-        num_steps: T, unless the call says otherwise.
-        phases: `kuramoto` starts them at random and lets them synchronize; `random` leaves them so; `ideal` sets them
-            by ground truth (`ideal_phases`). The last two have no dynamics.
-        learn_kernel: False keeps the coupling kernel at its Gaussian start; it then is no parameter.
-        feedback: which of l2, l3, l4 pull the first layer's phases from the second step on (equation 6).
-        feedback_rates: of l2, l3 and l4, radians a step; those of layers without feedback have no effect. The defaults
-            are the paper's with feedback from all three, where its own `rate` is 0.009.
+        num_steps: T, unless the call sets it.
+        phases: `kuramoto` starts from random phases that then synchronize; `random` keeps the random phases; `ideal`
+            sets them by `ground_truth_phases`. The last two have no dynamics.
+        learn_kernel: False keeps the coupling kernel at its Gaussian start; it is no parameter then.
+        feedback: which of l2, l3, l4 act on the phases of the first layer from the second step on (equation 6).
+        feedback_rates: of l2, l3 and l4, radians per step; those of layers without feedback have no effect. The
+            defaults are the paper's with feedback from all three, where its `rate` is 0.009.
         feedback_kernel_size: odd size of the transposed convolution from l2.
         method: of the neighbourhood sum, see `oscnets.dynamics.coupling`.
     """
@@ -228,7 +211,10 @@ class KomplexNet(nn.Module):
     feedback_kernel_size: int = 5
     method: coupling.Method = "auto"
 
-    @nn.compact
+    def setup(self) -> None:
+        """Create the layers after the dynamics."""
+        self.head: ComplexHead = ComplexHead(self.channels, self.hidden, self.num_classes)
+
     def __call__(
         self,
         images: Array,
@@ -237,54 +223,104 @@ class KomplexNet(nn.Module):
         masks: Array | None = None,
         overlap: Array | None = None,
         num_steps: int | None = None,
-        step_loss: Callable[[Array, Array], Array] | None = None,
-        targets: Array | None = None,
         layers0: Layers | None = None,
     ) -> Output:
-        """Run the dynamics and classify at every step.
+        """Run the dynamics and classify every step.
 
         Args:
             images: (B, H, W, C_in), even H and W.
             phases0: (B, H, W, C) radians; None draws them, with the PRNG stream `phases`.
-            masks, overlap: (B, H, W, G) and (B, H, W), for ideal phases to be drawn; no overlap if None.
+            masks, overlap: (B, H, W, G) and (B, H, W), to draw ideal phases; no overlap if None.
             num_steps: T; None takes the attribute.
-            step_loss: a scalar of (logits (B, K), targets). Its mean over time is then returned as `loss`, with its
-                gradient taken step by step in one pass, which stores nothing of the head; the other outputs still
-                carry their gradients, except `logits`.
-            targets: handed to `step_loss`.
-            layers0: `layers` of an earlier output, which the feedback of the first step then looks back at; together
-                with its `phases` as phases0 this continues a run, for example on the next frame of a film.
+            layers0: `layers` of an earlier output, the feedback of the first step; together with its `phases` as
+                phases0 this continues a run, for example on the next frame of a video.
+
+        Returns:
+            `Output`. While a module is initialized all of it is 0, in its shapes and types: running takes seconds.
 
         Raises:
             ValueError: images that are not 4-D or of odd size, phases of another shape, num_steps below 1, ideal phases
-                without masks, another word for `phases`, feedback from other layers or without dynamics.
+                without masks, an unknown value of `phases`, feedback from unknown layers or without dynamics.
         """
+        run = self._run(images, phases0, masks, overlap, num_steps, layers0)
+        logits, layers = (run.logits, run.layers) if self.feedback else self._classify(run)
+        return Output(logits, *_public(run), _batch_first(layers))
+
+    def synchronize(
+        self,
+        images: Array,
+        *,
+        phases0: Array | None = None,
+        masks: Array | None = None,
+        overlap: Array | None = None,
+        num_steps: int | None = None,
+        layers0: Layers | None = None,
+    ) -> Trajectory:
+        """Run the dynamics alone; arguments and errors as for a call."""
+        run = self._run(images, phases0, masks, overlap, num_steps, layers0)
+        public = _public(run)
+        states, context = (run.logits, None) if self.feedback else (public[1], run.context)
+        return Trajectory(states, context, *public)
+
+    def classify_step(self, state: Array, context: Context | None) -> Array:
+        """Logits (B, K) of one of the `states` of a `Trajectory`, with its `context`."""
+        return state if context is None else _logits(self.head(to_hwcb(state), *context))
+
+    @nn.compact
+    def _run(
+        self,
+        images: Array,
+        phases0: Array | None,
+        masks: Array | None,
+        overlap: Array | None,
+        num_steps: int | None,
+        layers0: Layers | None,
+    ) -> _Run:
         num_steps = self.num_steps if num_steps is None else num_steps
         self._check(images, phases0, num_steps)
         amplitude, kernel = self._amplitude(images), self._coupling_kernel()
         if phases0 is None:
             phases0 = self._draw(images, masks, overlap)
-        phases0 = phases0.astype(amplitude.dtype)
-        head = ComplexHead(amplitude.shape[:2], self.channels, self.hidden, self.num_classes, name="head")
-        shared = (amplitude, head.hoist(amplitude))
+        phases0 = to_hwcb(jnp.asarray(phases0, amplitude.dtype))
+        context = (amplitude, self.head.precompute(amplitude))
         feedback_kernels = self._feedback_kernels()
-        if self.is_initializing():  # All parameters exist by now, and what follows takes seconds to compile.
-            return Output(None, phases0, phases0[None], jnp.moveaxis(amplitude, -1, 0), None, None)
-        phases0, dynamics = jnp.moveaxis(phases0, 0, -1), self._dynamics(amplitude, kernel)
-        head, variables = head.unbind()
-        if feedback_kernels:
-            layers0 = head.silent(*amplitude.shape[-1:], amplitude.dtype) if layers0 is None else _batch_last(layers0)
-            look = lambda phases: head.apply(variables, phases, *shared)  # noqa: E731
-            pull = partial(_feedback_field, feedback_kernels, dict(zip(LAYERS, self.feedback_rates, strict=True)))
-            trajectory, logits, layers = _closed_loop(dynamics, look, pull, phases0, layers0, num_steps)
-            loss = None if step_loss is None else jax.vmap(step_loss, (0, None))(logits, targets).mean()
-        else:
-            trajectory = phases0[None] if kernel is None else _open_loop(dynamics, phases0, num_steps)
-            logits, loss = _classify(head, (variables, shared), trajectory, step_loss, targets)
-            layers = head.apply(variables, trajectory[-1], *shared)
-        trajectory, amplitude = jnp.moveaxis(trajectory, -1, 1), jnp.moveaxis(amplitude, -1, 0)
-        layers = jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), layers)
-        return Output(logits, trajectory[-1], trajectory, amplitude, loss, layers)
+        if self.is_initializing():  # All parameters exist by now.
+            return self._zeros(context, num_steps)
+        if kernel is None:
+            return _Run(phases0[None], context)
+        step = self._step(kernel, amplitude)
+        if not feedback_kernels:
+            of_one = lambda phases: step(phases, None)  # noqa: E731
+            return _Run(unroll(of_one, phases0, num_steps, collect=lambda phases: phases)[1], context)
+        head, variables = self.head.unbind()
+        look = lambda phases: head.apply(variables, phases, *context)  # noqa: E731
+        feedback = partial(_feedback_field, feedback_kernels, dict(zip(LAYERS, self.feedback_rates, strict=True)))
+        layers0 = head.zero_layers(amplitude) if layers0 is None else _batch_last(layers0)
+        trajectory, logits, layers = _closed_loop(step, look, feedback, phases0, layers0, num_steps)
+        return _Run(trajectory, context, logits, layers)
+
+    def _step(self, kernel: Array, amplitude: Array) -> Step:
+        """One step of the phases (H, W, C, B)."""
+        kernel = kernel.astype(amplitude.dtype)
+        prepared = coupling.prepare_kernel(kernel, amplitude.shape[:2], uniform=-self.epsilon, method=self.method)
+        drive = jnp.tanh(amplitude)
+        return lambda phases, field: kuramoto.conv_step_hwcb(phases, drive, prepared, rate=self.rate, external=field)
+
+    def _zeros(self, context: Context, num_steps: int) -> _Run:
+        """A run of zeros, in the shapes and types of one with this context."""
+        amplitude = context[0]
+        length = num_steps if self.phases == "kuramoto" else 1
+        logits = jnp.zeros((length, amplitude.shape[-1], self.num_classes), amplitude.dtype)
+        trajectory = jnp.zeros((length, *amplitude.shape), amplitude.dtype)
+        return _Run(trajectory, jax.tree.map(jnp.zeros_like, context), logits, self.head.zero_layers(amplitude))
+
+    def _classify(self, run: _Run) -> tuple[Array, Layers]:
+        """Logits (T, B, K) of every step, and the layers of the last."""
+        if self.is_initializing():
+            return run.logits, run.layers
+        head, variables = self.head.unbind()
+        look = lambda phases: head.apply(variables, phases, *run.context)  # noqa: E731
+        return jax.lax.map(lambda phases: _logits(look(phases)), run.trajectory), look(run.trajectory[-1])
 
     def _draw(self, images: Array, masks: Array | None, overlap: Array | None) -> Array:
         key = self.make_rng("phases")
@@ -293,11 +329,11 @@ class KomplexNet(nn.Module):
         if masks is None:
             raise ValueError("ideal phases need masks (B, H, W, G), or phases0, got neither")
         overlap = jnp.zeros(masks.shape[:-1], bool) if overlap is None else overlap
-        return ideal_phases(jax.random.split(key, len(images)), masks, overlap, self.channels)
+        return ground_truth_phases(jax.random.split(key, len(images)), masks, overlap, self.channels)
 
     def _amplitude(self, images: Array) -> Array:
         kernel = self.param("encoder_kernel", torch_uniform, (3, 3, images.shape[-1], self.channels))
-        return nn.relu(inner_conv(jnp.moveaxis(images, 0, -1), kernel))
+        return nn.relu(conv_hwcb(to_hwcb(images), kernel))
 
     def _coupling_kernel(self) -> Array | None:
         if self.phases != "kuramoto":
@@ -306,7 +342,7 @@ class KomplexNet(nn.Module):
         return self.param("coupling_kernel", lambda _: gaussian) if self.learn_kernel else gaussian
 
     def _feedback_kernels(self) -> dict[str, Array]:
-        """(k, k, C, C) from l2, (inputs, C) from a dense layer; so small at the start that nothing feels them."""
+        """(k, k, C, C) from l2, (inputs, C) from a dense layer; initialized to 1e-6, effectively off."""
         size = self.feedback_kernel_size
         shapes = {
             "l2": (size, size, self.channels, self.channels),
@@ -315,16 +351,6 @@ class KomplexNet(nn.Module):
         }
         start = nn.initializers.constant(1e-6)
         return {name: self.param(f"feedback_{name}_kernel", start, shapes[name]) for name in sorted(self.feedback)}
-
-    def _dynamics(self, amplitude: Array, kernel: Array | None) -> Step | None:
-        """One step of the phases as a function of (phases, external field)."""
-        if kernel is None:
-            return None
-        prepared = coupling.prepare(
-            kernel.astype(amplitude.dtype), amplitude.shape[:2], uniform=-self.epsilon, method=self.method
-        )
-        drive = jnp.tanh(amplitude)
-        return lambda phases, field: kuramoto.inner_step(phases, drive, prepared, rate=self.rate, external=field)
 
     def _check(self, images: Array, phases0: Array | None, num_steps: int) -> None:
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:

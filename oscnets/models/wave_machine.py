@@ -1,41 +1,40 @@
 """Neural Wave Machine: waves between coupled oscillators, read over time (Jacobs et al., 2025, equation 9)."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics import waves
-from oscnets.dynamics.stencil import from_inner, to_inner
-from oscnets.models.segmentation import (
+from oscnets.models.init import laplace_kernel
+from oscnets.models.pixel_head import (
     Encoder,
-    PixelLoss,
+    Features,
     Segmentation,
     SeriesClassifier,
     check_images,
-    classify,
+    classify_pixels,
     encode,
 )
 from oscnets.ops import streaming_readout
-from oscnets.ops.readout import How
+from oscnets.ops._readout import How
 
-LAPLACE = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
-
-
-def laplace_kernel(channels: int) -> Array:
-    """The five-point Laplacian of each channel alone, (3, 3, channels, channels)."""
-    return jnp.asarray(LAPLACE)[:, :, None, None] * jnp.eye(channels)
+Gradient = Literal["store", "checkpoint", "reverse"]
+Keep = Literal["states", "readout"]
 
 
-class WaveMachine(nn.Module):
+class NeuralWaveMachine(nn.Module):
     """Pixelwise classifier by the waves that an image sets off.
 
     Squared frequencies omega, damping alpha and the first positions are local functions of the image; velocities start
-    at 0. The dynamics have circular edges, the encoders zeros beyond the image.
+    at 0. The dynamics have circular edges, the encoders zeros beyond the image. A call is `features`, then
+    `classify_pixels`. A loss over pixels is best taken of these two, by `oscnets.losses.mean_over_pixels`: no hidden
+    layer of a pixel is stored then.
 
     Attributes:
-        channels: C, oscillators a pixel.
+        channels: C, oscillators per pixel.
         num_classes: K, with the background.
         num_steps: T.
         dt: the time step.
@@ -43,13 +42,14 @@ class WaveMachine(nn.Module):
         hidden: units of the pixel classifier's hidden layers; the paper has (256, 256, 256), on Multi-MNIST (32,) * 5.
         mid_channels: of the encoders.
         omega_start: "default" starts the frequency encoder as PyTorch would, as the published runs do; "identity" at
-            the image itself (channel o shows image channel o mod C_in), as the paper describes.
+            the image itself (channel o is image channel o mod C_in), as the paper describes.
         implicit_damping: see `oscnets.dynamics.waves.oscillator_step`.
-        memory: of the gradients. "store" keeps all states; "checkpoint" every sqrt(T)-th or `checkpoint_every`-th, and
-            recomputes; "reverse" undoes the steps while damping is weak enough (the output's `inverted` says whether).
-        checkpoint_every: see `memory`.
-        stream: sums the readout up over time instead of keeping the states (not for fft). With "checkpoint" or
-            "reverse", memory then does not grow with the number of steps, or with its root.
+        gradient: three memory/compute trade-offs. "store" keeps all states; "checkpoint" keeps the state of every
+            `checkpoint_every`-th step and recomputes; "reverse" inverts the steps while damping is weak enough (the
+            output's `inverted` says whether). See `oscnets.dynamics.waves.oscillator_trajectory`.
+        checkpoint_every: of "checkpoint"; None is the square root of T.
+        keep: "states" keeps the states of all steps; "readout" sums the readout up over time instead (not for fft).
+            With "checkpoint" or "reverse", memory then grows with the square root of T, or not with T.
     """
 
     channels: int = 2
@@ -61,30 +61,37 @@ class WaveMachine(nn.Module):
     mid_channels: int = 16
     omega_start: Literal["default", "identity"] = "default"
     implicit_damping: bool = False
-    memory: Literal["store", "checkpoint", "reverse"] = "store"
+    gradient: Gradient = "store"
     checkpoint_every: int | None = None
-    stream: bool = False
+    keep: Keep = "states"
 
-    @nn.compact
-    def __call__(
-        self, images: Array, *, pixel_loss: PixelLoss | None = None, targets: Array | None = None
-    ) -> Segmentation:
+    def setup(self) -> None:
+        """Create the readout and the classifier."""
+        sizes = (self.channels, self.num_steps, self.hidden, self.num_classes)
+        self.head: SeriesClassifier = SeriesClassifier(self.readout, *sizes, may_merge=self.keep == "states")
+
+    def __call__(self, images: Array) -> Segmentation:
         """Run the waves and classify every pixel.
 
         Args:
             images: (B, H, W, C_in).
-            pixel_loss: (logits (n, K), targets (n, ...)) -> (n,); its mean over all pixels is then returned as `loss`,
-                with its gradient taken chunk by chunk of pixels in the same pass; the logits carry none then.
-            targets: (B, H, W, ...), handed to the loss.
+
+        Returns:
+            `Segmentation`. While a module is initialized, states and features are 0, in their shapes and types: to run
+            the waves takes seconds.
 
         Raises:
-            ValueError: images that are not 4-D, targets that do not fit them, an unknown readout, memory or start, a
-                stream of fft.
+            ValueError: images that are not 4-D, an unknown readout, gradient, keep or start, fft with keep="readout",
+                checkpoint_every without gradient="checkpoint".
         """
-        check_images(images, pixel_loss, targets)
-        if self.memory not in ("store", "checkpoint", "reverse"):
-            raise ValueError(f"memory must be 'store', 'checkpoint' or 'reverse', got {self.memory!r}")
-        x = to_inner(images)
+        pixels, *rest = self.features(images)
+        return Segmentation(self.classify_pixels(pixels), *rest)
+
+    @nn.compact
+    def features(self, images: Array) -> Features:
+        """Run the waves and read them; arguments and errors as for a call."""
+        self._check(images)
+        x, lead = to_chwb(images), (len(images),)
         mid, channels = self.mid_channels, self.channels
         encoders = (
             Encoder((mid, mid, mid, channels), "tanh", name="position_encoder"),
@@ -93,28 +100,40 @@ class WaveMachine(nn.Module):
         )
         position, omega, damping = encode(encoders, x)
         kernel = self.param("kernel", lambda _: laplace_kernel(channels))
-        head = SeriesClassifier(self.readout, channels, self.num_steps, self.hidden, self.num_classes, name="head")
-        reader = streaming_readout(self.readout, self.num_steps) if self.stream else None
-        if self.is_initializing():  # What follows takes seconds to compile.
-            head.declare()
-            return Segmentation(None)
-        every = self.checkpoint_every
-        if self.memory == "checkpoint" and every is None:
-            every = round(self.num_steps**0.5)
-        out = waves.inner_trajectory(
+        reduce = None
+        if self.keep == "readout":
+            reduce = streaming_readout(self.readout, self.num_steps, kernel=self.head.time_kernel)
+        if self.is_initializing():
+            return self._zeros(position)
+        out = waves.oscillator_trajectory_chwb(
             (kernel, omega, damping, jnp.asarray(self.dt, position.dtype)),
             (position, jnp.zeros_like(position)),
             num_steps=self.num_steps,
             implicit_damping=self.implicit_damping,
-            checkpoint_every=every if self.memory == "checkpoint" else None,
-            reversible=self.memory == "reverse",
-            reader=reader,
-            weights=head.time_kernel if self.stream else None,
+            gradient=self.gradient,
+            checkpoint_every=self.checkpoint_every,
+            reduce=reduce,
         )
-        if self.stream:
-            inputs, method = out.positions, "classify_features"
-        else:
-            inputs, method = head.prepare(out.positions), "classify"
-        logits, loss = classify(head, inputs, method=method, pixel_loss=pixel_loss, targets=targets)
-        states = None if self.stream else from_inner(out.positions, (len(images),))
-        return Segmentation(logits, states, loss, out.inverted)
+        if self.keep == "readout":
+            return Features(from_chwb(out.positions, lead), None, out.inverted)
+        return Features(from_chwb(self.head.read(out.positions), lead), from_chwb(out.positions, lead), out.inverted)
+
+    def classify_pixels(self, features: Array) -> Array:
+        """Logits (n, ..., K) of `Features.pixels`, all of them (B, H, W, F) or some (n, F)."""
+        return classify_pixels(self.head, features)
+
+    def _zeros(self, position: Array) -> Features:
+        """Features of zeros, in the shapes and types of those that a position (C, H, W, B) starts."""
+        channels, height, width, batch = position.shape
+        zeros = lambda *shape: jnp.zeros(shape, position.dtype)  # noqa: E731
+        states = zeros(self.num_steps, batch, height, width, channels) if self.keep == "states" else None
+        inverted = jnp.zeros((), bool) if self.gradient == "reverse" else None
+        return Features(zeros(batch, height, width, self.head.num_features()), states, inverted)
+
+    def _check(self, images: Array) -> None:
+        check_images(images)
+        for name, choices in (("gradient", get_args(Gradient)), ("keep", get_args(Keep))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.checkpoint_every is not None and self.gradient != "checkpoint":
+            raise ValueError(f"checkpoint_every needs gradient='checkpoint', got {self.gradient!r}")

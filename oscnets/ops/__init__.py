@@ -1,8 +1,24 @@
 """Pure layers: functions of arrays, without parameters of their own."""
 
-from oscnets.ops import complex
-from oscnets.ops.conv import conv
-from oscnets.ops.phase_conv import phase_conv, phase_dense
-from oscnets.ops.readout import inner_readout, readout, streaming_readout
+from oscnets.ops import complex, norm
+from oscnets.ops._conv import conv
+from oscnets.ops._phase_conv import modulate, phase_conv, phase_dense, tap_responses
+from oscnets.ops._readout import How, num_bins, readout, streaming_readout
 
-__all__ = ["complex", "conv", "inner_readout", "phase_conv", "phase_dense", "readout", "streaming_readout"]
+__all__ = [
+    "How",
+    "complex",
+    "conv",
+    "modulate",
+    "norm",
+    "num_bins",
+    "phase_conv",
+    "phase_dense",
+    "readout",
+    "streaming_readout",
+    "tap_responses",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""Layers on complex activations with real weights (KomplexNet, equations 3 to 5), free of layout.
+"""Layers on complex activations with real weights (KomplexNet, equations 3 to 5), in any layout.
 
 A complex activation is a magnitude >= 0 and a unit vector (cosine, sine), so that no arctangent is taken between
 layers. With psi = L(Re z) + i L(Im z) for a linear map L with a real bias, the layer's output is
@@ -12,7 +12,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from oscnets.ops.norm import normalize
 from oscnets.phase import modulus
+
+__all__ = ["Polar", "contrast_logits", "gate", "rectify"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Polar(NamedTuple):
@@ -33,7 +40,7 @@ def gate(real: Array, imag: Array, classic: Array) -> Polar:
 
     Args:
         real, imag: the two parts of psi.
-        classic: L(|z|), of the same shape; it silences inputs out of phase instead of letting them act as inhibition.
+        classic: L(|z|), of the same shape; with it, inputs out of phase have no effect instead of an inhibitory one.
 
     Returns:
         Polar, before normalization. Where psi = 0 its angle is 0, the unit vector (1, 0), and all gradients are finite.
@@ -48,15 +55,9 @@ def rectify(z: Polar, scale: Array, shift: Array, axes: int | tuple[int, ...]) -
     return z._replace(magnitude=jax.nn.relu(normalize(z.magnitude, axes) * scale + shift))
 
 
-def normalize(x: Array, axes: int | tuple[int, ...], epsilon: float = 1e-5) -> Array:
-    """Zero mean and unit biased variance over `axes`."""
-    centred = x - x.mean(axes, keepdims=True)
-    return centred * jax.lax.rsqrt((centred * centred).mean(axes, keepdims=True) + epsilon)
-
-
 def contrast_logits(magnitude: Array, axis: int = -1) -> Array:
     """Logits of an output layer without rectification: magnitude minus a third of the largest."""
-    # Stored, because the gradient of max divides by how many are the largest: none, where XLA computes them again and
-    # rounds otherwise.
+    # Stored, because the gradient of max divides by the number of largest entries: 0 where XLA recomputes them with
+    # another rounding.
     magnitude = jax.lax.optimization_barrier(magnitude)
     return magnitude - magnitude.max(axis, keepdims=True) / 3

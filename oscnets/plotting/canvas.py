@@ -1,4 +1,4 @@
-"""What every picture is drawn on, and how it becomes a file."""
+"""Figures, and how they are written to files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Film(NamedTuple):
-    """A figure that changes: `show(i)` makes it frame i of `num_frames`, from 0."""
+class Animation(NamedTuple):
+    """A figure and its frames: `show(i)` draws frame i of `num_frames`, from 0."""
 
     figure: Figure
     show: Callable[[int], None]
@@ -24,7 +24,7 @@ class Film(NamedTuple):
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of a size in inches, that no display knows of."""
+    """An empty figure of a size in inches, without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -42,7 +42,7 @@ def show_picture(axes: Axes, picture: NDArray[Any], title: str) -> None:
 
 
 def check_rank(name: str, array: ArrayLike, rank: int) -> NDArray[Any]:
-    """`array` as NumPy's; raises ValueError where it has not `rank` axes."""
+    """`array` as a NumPy array; raises ValueError unless it has `rank` axes."""
     array = np.asarray(array)
     if array.ndim != rank:
         raise ValueError(f"{name} must have {rank} axes, got shape {array.shape}")
@@ -50,34 +50,36 @@ def check_rank(name: str, array: ArrayLike, rank: int) -> NDArray[Any]:
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 150) -> None:
-    """Write a PNG; a reader never sees half of one."""
+    """Write a PNG; the file appears when it is complete."""
     with _whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
 
 
-def save_film(film: Film, path: str | os.PathLike[str], *, fps: int = 3, hold: int = 6, dpi: int = 70) -> None:
-    """Write a GIF that repeats for ever; a reader never sees half of one.
+def save_animation(
+    animation: Animation, path: str | os.PathLike[str], *, fps: int = 3, hold: int = 6, dpi: int = 70
+) -> None:
+    """Write a GIF that repeats for ever; the file appears when it is complete.
 
     Args:
-        film: what to show. path: the file.
-        fps: frames a second. hold: for how many frames the last one stays.
-        dpi: pixels an inch of the figure.
+        animation: the figure and its frames. path: the file.
+        fps: frames per second. hold: number of frames for which the last one stays.
+        dpi: pixels per inch of the figure.
     """
     from matplotlib.animation import PillowWriter
 
     writer = PillowWriter(fps=fps)
     with _whole(path, suffix=".gif") as temporary:
-        writer.setup(film.figure, temporary, dpi=dpi)
-        for frame in range(film.num_frames):
-            film.show(frame)
-            for _ in range(hold if frame == film.num_frames - 1 else 1):
+        writer.setup(animation.figure, temporary, dpi=dpi)
+        for frame in range(animation.num_frames):
+            animation.show(frame)
+            for _ in range(hold if frame == animation.num_frames - 1 else 1):
                 writer.grab_frame(facecolor="white")
         writer.finish()
 
 
 @contextmanager
 def _whole(path: str | os.PathLike[str], suffix: str = "") -> Iterator[str]:
-    """A temporary path beside `path`, which takes its place at the end and is removed after an error."""
+    """A temporary path beside `path`; it is renamed to `path` at the end, and removed after an error."""
     temporary = f"{os.fspath(path)}.tmp-{os.getpid()}{suffix}"
     try:
         yield temporary

@@ -1,4 +1,4 @@
-"""Which colour a model, a digit or a phase has."""
+"""Colours of models, digits and phases."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from oscnets.plotting.canvas import check_rank
 
-# Okabe and Ito's palette, told apart by the colour-blind too; the yellow is left out, for it vanishes on white.
+# Okabe and Ito's palette, which the colour-blind can tell apart, without its yellow, which is hardly visible on white.
 MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B5A2B")
-# Dashes and dots alone mean something else in some figures: no dynamics, single frames, chance.
+# Dashes alone and dots alone have a meaning in some figures: no dynamics, single frames, chance.
 _DASHES = ("-", "-.", "--", ":")
-# Digits are drawn on white beside phase maps of every hue, so that they have their own few strong colours.
+# Digits are drawn on white beside phase maps of every hue, hence a few strong colours.
 GROUP_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000", "#8B5A2B")
 
 
 def model_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Line colour and dash a model, by its place in `names`: give every figure the same list."""
+    """Line colour and dash of every model, by its place in `names`: pass the same list to every figure."""
     number = len(MODEL_COLOURS)
     return {
         name: {"color": MODEL_COLOURS[i % number], "linestyle": _DASHES[i // number % len(_DASHES)]}
@@ -30,8 +30,8 @@ def model_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
 def phase_colours(phases: ArrayLike) -> NDArray[np.float64]:
     """Colour of a phase on a cyclic map: any shape (...) in radians -> (..., 3) sRGB in [0, 1], period 2 pi.
 
-    The hue circle of the OKLab space (Ottosson 2020) at one chroma. Its lightness swings along red-green, so that
-    phases which a red-green blind reader would take for one another differ in lightness.
+    The hue circle of the OKLab space (Ottosson 2020) at one chroma. Its lightness varies along red-green, so that
+    phases whose hues a red-green blind reader would confuse differ in lightness.
     """
     hue = np.asarray(phases, dtype=np.float64) + np.deg2rad(20.0)  # phase 0 is red
     lightness, chroma = 0.73 + 0.09 * np.cos(hue - np.deg2rad(170.0)), 0.165
@@ -67,7 +67,7 @@ def phase_image(phases: ArrayLike, amplitude: ArrayLike) -> NDArray[np.float64]:
 
 
 def mask_image(masks: ArrayLike) -> NDArray[np.float64]:
-    """Masks (H, W, G) -> (H, W, 3) sRGB, each group in its colour of the polar plots, the rest black."""
+    """Masks (H, W, G) -> (H, W, 3) sRGB, each group in its colour in the polar plots, the rest black."""
     from matplotlib.colors import to_rgb
 
     masks = check_rank("masks", masks, 3).astype(bool)

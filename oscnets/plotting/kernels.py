@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def kernel_change(before: ArrayLike, after: ArrayLike, *, title: str = "") -> Figure:
-    """A kernel of the phases' pull before and after training, and their difference.
+    """A coupling kernel before and after training, and their difference.
 
-    Above the mean over channel pairs, below every pair: rows are receiving, columns sending channels. Red is
-    attraction, blue repulsion. Before and after share one symmetric scale a row, the change has its own.
+    Above, the mean over channel pairs; below, every pair: rows are receiving, columns sending channels. Red is
+    attraction, blue repulsion. Before and after share one symmetric scale per row; the change has another.
 
     Args:
         before, after: (kh, kw, C_in, C_out), no unit.
@@ -41,13 +41,13 @@ def kernel_change(before: ArrayLike, after: ArrayLike, *, title: str = "") -> Fi
 
 
 def weight_change(before: ArrayLike, after: ArrayLike, *, sending: str = "sending unit", title: str = "") -> Figure:
-    """Weights of a dense layer's pull before and after training, and their difference, below each other.
+    """Feedback weights of a dense layer before and after training, and their difference, one below the other.
 
     Rows are receiving channels, columns sending units. Red is attraction, blue repulsion. Before and after share one
-    symmetric scale, the change has its own.
+    symmetric scale; the change has another.
 
     Args:
-        before, after: (units, C), no unit. sending: what the units are called.
+        before, after: (units, C), no unit. sending: label of the units.
     """
     weights = _compared(check_rank("before", before, 2), check_rank("after", after, 2))
     units, channels = np.shape(after)

@@ -1,4 +1,4 @@
-"""Maps of classes: pictures, true and predicted."""
+"""Maps of classes, true and predicted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oscnets.plotting.canvas import check_rank, new_figure, show_picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Class 0, the background, is black; twelve more that are told apart beside each other.
+# Class 0, the background, is black; twelve more colours that can be told apart beside each other.
 CLASS_COLOURS = (
     "#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#56B4E9", "#D55E00", "#FFFFFF", "#8B5A2B",
     "#7F7F7F", "#9467BD", "#BCBD22",
@@ -43,11 +43,11 @@ def label_sheet(
     classes: Sequence[str] = (),
     title: str = "",
 ) -> Figure:
-    """A row a picture: itself, its true classes, and what each model says; under each the share of foreground named.
+    """One row per image: the image, its true classes, the prediction of each model and its accuracy on the foreground.
 
     Args:
         images: (N, H, W) or (N, H, W, 1 or 3), in [0, 1]. labels: (N, H, W) class indices, 0 for the background.
-        predictions: a model name each (N, H, W).
+        predictions: model name -> (N, H, W) class indices.
         classes: names of classes 1 and on, for the legend. title: headline.
     """
     images, labels = np.asarray(images), check_rank("labels", labels, 3)
@@ -58,11 +58,11 @@ def label_sheet(
         head = (lambda text: text) if row == 0 else (lambda text: "")
         show_picture(cells[row, 0], image, head("input"))
         show_picture(cells[row, 1], label_image(truth), head("true"))
-        for axes, (name, found) in zip(cells[row, 2:], predictions.items(), strict=True):
-            found = check_rank(name, found, 3)[row]
-            show_picture(axes, label_image(found), head(name))
+        for axes, (name, predicted) in zip(cells[row, 2:], predictions.items(), strict=True):
+            predicted = check_rank(name, predicted, 3)[row]
+            show_picture(axes, label_image(predicted), head(name))
             if (truth > 0).any():
-                axes.set_xlabel(f"{(found == truth)[truth > 0].mean():.2f}", fontsize=8, labelpad=2)
+                axes.set_xlabel(f"{(predicted == truth)[truth > 0].mean():.2f}", fontsize=8, labelpad=2)
     if classes:
         _legend(figure, classes)
     figure.suptitle(title)

@@ -31,9 +31,9 @@ def polar_layer(
 
     Args:
         z: complex, (H', W', C) or (K,); units of magnitude 0 are left out.
-        masks: (H, W, G) of the input, H and W multiples of H' and W': a unit has the colour of the group that its
-            receptive field is centred on (the pixel that a stride leaves), grey without one, and each group's mean
-            weighted by magnitude, |sum z| / sum |z|, is an arrow.
+        masks: (H, W, G) of the input, H and W multiples of H' and W': a unit has the colour of the group at the centre
+            of its receptive field (the pixel that a stride keeps), or is grey; the mean of each group, weighted by
+            magnitude, |sum z| / sum |z|, is an arrow.
         classes: (K,) nonzero for the true ones: each unit is drawn as its number, the true ones bold.
         axes: polar axes to draw into; a new figure otherwise.
     """
@@ -65,13 +65,13 @@ def layer_sheet(
     classes: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
-    """One scene in several models, a row each: the phases of every layer on the circle, those of pictures as maps.
+    """One scene in several models, one row per model: the phases of every layer on the circle, and as maps.
 
     Args:
         image: (H, W) or (H, W, 1 or 3), in [0, 1]. masks: (H, W, G), the digits.
-        models: of each its `phases` and `amplitude` (H, W, C) of the first layer, and by name its further layers,
-            complex, first to last: (H', W', C') or (K,). All models have the same ones.
-        classes: (K,) nonzero for the classes that are there, the units of the last layer.
+        models: model name -> `phases` and `amplitude` (H, W, C) of the first layer, then its further layers by name,
+            complex, first to last: (H', W', C') or (K,). All models have the same layers.
+        classes: (K,) nonzero for the classes that are present, the units of the last layer.
     """
     masks = check_rank("masks", masks, 3).astype(bool)
     first = next(iter(models.values()))
@@ -106,17 +106,17 @@ def layer_sheet(
 def _explain(axes: Axes) -> None:
     axes.set_axis_off()
     text = (
-        "Maps: phase of each pixel's strongest channel. Circles: a dot a unit, at its phase.\n"
-        "Layer 1: active units in their digit's colour, a ring a digit; arrow: their mean, length r.\n"
+        "Maps: phase of each pixel's strongest channel. Circles: one dot per unit, at its phase.\n"
+        "Layer 1: active units in their digit's colour, one ring per digit; arrow: their mean, length r.\n"
         "Further layers: radius = magnitude, relative to the layer's largest.\n"
-        "A layer with positions is coloured by the digit there, grey: none; arrow: mean by magnitude.\n"
+        "A layer with positions has the colour of the digit there, grey: none; arrow: mean weighted by magnitude.\n"
         "Last layer: each unit as the number of its class, those in the picture bold."
     )
     axes.text(0.02, 0.5, text, ha="left", va="center", fontsize=9, transform=axes.transAxes)
 
 
 def _groups(z: NDArray, masks: ArrayLike | None) -> NDArray[np.int64]:
-    """Number of the group of each unit of z, -1 without one."""
+    """Index of the group of each unit of z, -1 without one."""
     if masks is None:
         return np.full(z.shape, -1)
     masks = check_rank("masks", masks, 3).astype(bool)

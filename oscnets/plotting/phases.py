@@ -20,8 +20,8 @@ def phase_map(phases: ArrayLike, amplitude: ArrayLike, *, title: str = "", colum
     """The channels of one layer side by side, hue by phase, brightness by amplitude, with a colour wheel.
 
     Args:
-        phases, amplitude: (H, W, C); silent units are black.
-        title: headline. columns: channels in a row.
+        phases, amplitude: (H, W, C); units of amplitude 0 are black.
+        title: headline. columns: channels per row.
     """
     phases, amplitude = check_rank("phases", phases, 3), check_rank("amplitude", amplitude, 3)
     channels = phases.shape[-1]
@@ -52,7 +52,7 @@ def colour_wheel(axes: Axes) -> None:
 
 
 def colour_strip(axes: Axes) -> None:
-    """Draw the legend of a phase map into axes: the hue from -π to π in a line."""
+    """Draw the legend of a phase map into axes: the hues from -π to π on a line."""
     strip = phase_colours(np.linspace(-np.pi, np.pi, 361))[None]
     axes.imshow(strip, extent=(-np.pi, np.pi, 0, 1), aspect="auto")
     axes.set(yticks=[], xticks=np.linspace(-np.pi, np.pi, 5))
@@ -65,7 +65,7 @@ def polar_phases(
 ) -> Figure:
     """Phases of the active units on the unit circle, coloured by digit, with the order parameter of each as an arrow.
 
-    The arrow of a digit is the mean of e^{i phase} over its active units: as long as the radius when all agree.
+    The arrow of a digit is the mean of e^{i phase} over its active units; its length is the radius when all agree.
 
     Args:
         phases, amplitude: (H, W, C); units of amplitude 0 are left out.
@@ -123,14 +123,14 @@ def scene_sheet(
     steps: Sequence[int] | None = None,
     title: str = "",
 ) -> Figure:
-    """One row a scene: input, digits, phase map at some steps, the phases on the circle at the first and last of them.
+    """One row per scene: input, digits, phase map at some steps, phases on the circle at the first and last of these.
 
     The phase map shows at each pixel the phase of its strongest channel.
 
     Args:
         images: (N, H, W) or (N, H, W, 1 or 3), in [0, 1]. masks: (N, H, W, G).
         phases: (N, T, H, W, C), the state after every step. amplitude: (N, H, W, C) >= 0.
-        steps: which steps to show, 1 to T; the first, the middle and the last by default.
+        steps: steps to show, 1 to T; the first, the middle and the last by default.
     """
     images, masks = np.asarray(images), check_rank("masks", masks, 4).astype(bool)
     phases, amplitude = check_rank("phases", phases, 5), check_rank("amplitude", amplitude, 4)

@@ -1,4 +1,4 @@
-"""States of a field of units over time, and what is read from them."""
+"""States of a field of units over time, and features read from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oscnets.plotting.canvas import Film, check_rank, new_figure, show_picture
+from oscnets.plotting.canvas import Animation, check_rank, new_figure, show_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,12 +23,12 @@ def state_sheet(
     shown: Sequence[int] | None = None,
     title: str = "",
 ) -> Figure:
-    """A row a picture: itself, and its states at some moments. Red is above 0, blue below; one scale a row.
+    """One row per image: the image and its states at some steps. Red is above 0, blue below; one scale per row.
 
     Args:
         images: (N, H, W) or (N, H, W, 1 or 3), in [0, 1]. states: (T, N, H, W).
-        steps: (T,) numbers of the steps that the states are of; 1 to T by default.
-        shown: which of the T to draw; eight of them by default. title: headline.
+        steps: (T,) step numbers of the states; 1 to T by default.
+        shown: indices of the states to draw; eight of them by default. title: headline.
     """
     images, states = np.asarray(images), check_rank("states", states, 4).astype(np.float32)
     steps = _steps(states, steps)
@@ -47,8 +47,10 @@ def state_sheet(
     return figure
 
 
-def state_film(images: ArrayLike, states: ArrayLike, *, steps: Sequence[int] | None = None, title: str = "") -> Film:
-    """A column a picture, itself above its states; a frame a moment. Arguments as for `state_sheet`."""
+def state_animation(
+    images: ArrayLike, states: ArrayLike, *, steps: Sequence[int] | None = None, title: str = ""
+) -> Animation:
+    """One column per image, the image above its states; one frame per step. Arguments as for `state_sheet`."""
     images, states = np.asarray(images), check_rank("states", states, 4).astype(np.float32)
     steps = _steps(states, steps)
     figure = new_figure(1.7 * max(len(images), 2), 3.8)
@@ -65,15 +67,15 @@ def state_film(images: ArrayLike, states: ArrayLike, *, steps: Sequence[int] | N
 
     show(0)
     figure.canvas.draw()
-    figure.set_layout_engine("none")  # so that nothing moves from frame to frame but the states
-    return Film(figure, show, len(states))
+    figure.set_layout_engine("none")  # so that only the states move from frame to frame
+    return Animation(figure, show, len(states))
 
 
 def feature_sheet(features: ArrayLike, *, columns: int = 8, most: int = 32, title: str = "") -> Figure:
-    """What was read from one picture's states, a bin a cell, each on its own scale around 0.
+    """Features read from the states of one image, one panel per bin, each on a symmetric scale.
 
     Args:
-        features: (H, W, bins). columns: bins in a row. most: of more, so many are drawn, evenly spread.
+        features: (H, W, bins). columns: bins per row. most: at most so many bins are drawn, evenly spaced.
         title: headline.
     """
     features = check_rank("features", features, 3).astype(np.float32)
@@ -94,12 +96,12 @@ def feature_sheet(features: ArrayLike, *, columns: int = 8, most: int = 32, titl
 def _steps(states: NDArray, steps: Sequence[int] | None) -> Sequence[int]:
     steps = range(1, len(states) + 1) if steps is None else steps
     if len(steps) != len(states):
-        raise ValueError(f"{len(states)} states need as many steps, got {len(steps)}")
+        raise ValueError(f"steps must be {len(states)}, one per state, got {len(steps)}")
     return steps
 
 
 def _limit(values: NDArray) -> float:
-    """What the colour scale ends at: all but the strongest 0.5 % lie within."""
+    """Limit of the colour scale: the 99.5th percentile of the magnitudes."""
     return float(np.percentile(np.abs(values), 99.5)) or 1.0
 
 

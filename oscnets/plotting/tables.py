@@ -25,11 +25,11 @@ def score_tables(
     label: str = "",
     title: str = "",
 ) -> Figure:
-    """A table a model, mean ± standard deviation over seeds in each cell, all on one colour scale.
+    """One table per model, mean ± standard deviation over seeds in each cell, all on one colour scale.
 
     Args:
-        values: a model name each (S, R, K), seeds by rows by columns; NaN is left out, a cell of nothing else is empty.
-        rows, columns: R and K names. ylabel, xlabel: what they are. label: what the values are.
+        values: model name -> (S, R, K), seeds by rows by columns; NaN is left out, a cell with nothing else is empty.
+        rows, columns: R and K names. ylabel, xlabel: of the axes. label: of the colour scale.
     """
     means, spreads = {}, {}
     for name, array in values.items():

@@ -1,7 +1,7 @@
-"""Small trained networks that come with the package.
+"""Small trained networks in the package.
 
-NAME.npz holds a network's variables, by dotted path; NAME.json says which module they belong to and where they come
-from. `python -m experiments.export` writes both.
+NAME.npz holds the variables of a network, by dotted path; NAME.json holds its module, its attributes and its origin.
+`python -m experiments.export` writes both.
 """
 
 import json
@@ -19,14 +19,18 @@ from oscnets import models
 __all__ = ["Pretrained", "available", "load", "pretrained"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Pretrained(NamedTuple):
     """A trained network.
 
     Attributes:
         module: the Flax module.
-        variables: {"params": ...} and what else it has; `module.apply(variables, images, ...)`.
-        facts: where it comes from: command, model, seed, step of its training, and score, {test set: {metric: value
-            at the last step of the dynamics}} of this very network.
+        variables: {"params": ...} and its other collections, for `module.apply(variables, images, ...)`.
+        facts: its origin: command, model, seed, step of its training, and score, {test set: {metric: value at the last
+            step of the dynamics}} of this network.
     """
 
     module: nn.Module
@@ -35,19 +39,19 @@ class Pretrained(NamedTuple):
 
 
 def available() -> list[str]:
-    """Names that `pretrained` takes."""
+    """Names of the networks in the package."""
     stems = (path.name.removesuffix(".npz") for path in files(__name__).iterdir() if path.name.endswith(".npz"))
     return sorted(stems)
 
 
 def pretrained(name: str) -> Pretrained:
-    """Load a network that comes with the package.
+    """Load a network of the package.
 
     Args:
         name: one of `available()`.
 
     Raises:
-        ValueError: no such network.
+        ValueError: another name.
     """
     if name not in available():
         raise ValueError(f"no network {name!r}: expected one of {', '.join(available())}")
@@ -55,10 +59,22 @@ def pretrained(name: str) -> Pretrained:
 
 
 def load(folder: Traversable, name: str) -> Pretrained:
-    """Likewise from a folder of one's own that `python -m experiments.export` wrote; a `pathlib.Path` will do."""
-    facts = json.loads(folder.joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    """Load NAME.npz and NAME.json of `python -m experiments.export` from a folder, for example a `pathlib.Path`."""
+    facts = _migrate(json.loads(folder.joinpath(f"{name}.json").read_text(encoding="utf-8")))
     attributes = {key: tuple(value) if isinstance(value, list) else value for key, value in facts["attributes"].items()}
     module = getattr(models, facts["module"])(**attributes)
     with folder.joinpath(f"{name}.npz").open("rb") as stream, np.load(stream) as stored:
         flat = {key: jnp.asarray(stored[key]) for key in stored.files}
     return Pretrained(module, traverse_util.unflatten_dict(flat, sep="."), facts)
+
+
+def _migrate(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts exported under the former names of the wave machine and its attributes, under the present ones."""
+    if facts["module"] != "WaveMachine":
+        return facts
+    attributes = dict(facts["attributes"])
+    attributes["gradient"] = attributes.pop("memory")
+    attributes["keep"] = "readout" if attributes.pop("stream") else "states"
+    if attributes["gradient"] != "checkpoint":
+        attributes["checkpoint_every"] = None  # was ignored
+    return facts | {"module": "NeuralWaveMachine", "attributes": attributes}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_gen import counters, multi_mnist, sources
-from data_gen.sources import Base
+from data_gen import multi_mnist, sources
+from data_gen._tools import counter_rng
 
 OVERLAPS = {
     "apart": {},
@@ -19,18 +19,18 @@ OVERLAPS = {
 }
 
 
-def blobs(per_class: int = 6, num_classes: int = 10, shape: tuple[int, int] = (28, 24)) -> Base:
+def blobs(per_class: int = 6, num_classes: int = 10, shape: tuple[int, int] = (28, 24)) -> sources.Base:
     """Ragged shapes of all sizes, from integers only."""
     count = per_class * num_classes
     number, row, column = np.ogrid[:count, : shape[0], : shape[1]]
     values = (37 * number + 11 * row * row + 29 * column * (row + number)) % 256
     inside = (row >= number % 5 + 2) & (row < 12 + number % 11) & (column >= 3) & (column < 8 + number % 13)
     images = np.where(inside & (values > 60), values, 0).astype(np.uint8)
-    return Base(images, (np.arange(count) % num_classes).astype(np.int32))
+    return sources.Base(images, (np.arange(count) % num_classes).astype(np.int32))
 
 
 @pytest.fixture(scope="module")
-def digits() -> Base:
+def digits() -> sources.Base:
     return sources.load("digits", "test")
 
 
@@ -66,10 +66,10 @@ class NaiveScene:
         kinds = sorted(set(self.base.labels.tolist()))
         self.chosen = []
         for k in range(self.n):
-            kind = self.draw(len(kinds) - k, counters.SCENE_DIGITS, self.number, attempt, 2 * k) + k
+            kind = self.draw(len(kinds) - k, counter_rng.SCENE_DIGITS, self.number, attempt, 2 * k) + k
             kinds[k], kinds[kind] = kinds[kind], kinds[k]
             members = [i for i, label in enumerate(self.base.labels) if label == kinds[k]]
-            member = self.draw(len(members), counters.SCENE_DIGITS, self.number, attempt, 2 * k + 1)
+            member = self.draw(len(members), counter_rng.SCENE_DIGITS, self.number, attempt, 2 * k + 1)
             self.chosen.append(members[member])
         self.crops = [cropped(self.base.images[i]) for i in self.chosen]
 
@@ -79,7 +79,7 @@ class NaiveScene:
             room = self.canvas - self.crops[len(self.corners)].shape[axis] + 1
             if not self.corners:
                 room = min(room, 22 * self.canvas // 50)
-            corner.append(self.draw(room, counters.SCENE_PLACES, self.number, turn, axis))
+            corner.append(self.draw(room, counter_rng.SCENE_PLACES, self.number, turn, axis))
         return tuple(corner)
 
     def fits(self, corner):
@@ -217,7 +217,7 @@ def test_every_number_of_digits_fits_apart(digits, num_digits):
 
 
 def test_nine_digits_that_fill_their_boxes_fit_apart():
-    full = Base(np.full((10, 28, 28), 255, np.uint8), np.arange(10))
+    full = sources.Base(np.full((10, 28, 28), 255, np.uint8), np.arange(10))
     scenes = multi_mnist.generate(full, seed=1, num_examples=5, num_digits=9)
     assert scenes.canvas == 119 and not scenes.overlap.any()
 
@@ -369,12 +369,12 @@ def test_bad_bases():
     black = good.images.copy()
     black[17] = 0
     cases = [
-        (Base(black, good.labels), "image 17 is all black"),
-        (Base(good.images[:0], good.labels[:0]), "base must hold images"),
-        (Base(np.zeros((3, 70, 20), np.uint8), np.arange(3)), "1 to 64 pixels"),
-        (Base(good.images / 255, good.labels), "uint8"),
-        (Base(np.stack(3 * [good.images], axis=-1), good.labels), "uint8"),
-        (Base(good.images, good.labels[:5]), "labels must have shape"),
+        (sources.Base(black, good.labels), "image 17 is all black"),
+        (sources.Base(good.images[:0], good.labels[:0]), "base must hold images"),
+        (sources.Base(np.zeros((3, 70, 20), np.uint8), np.arange(3)), "1 to 64 pixels"),
+        (sources.Base(good.images / 255, good.labels), "uint8"),
+        (sources.Base(np.stack(3 * [good.images], axis=-1), good.labels), "uint8"),
+        (sources.Base(good.images, good.labels[:5]), "labels must have shape"),
         (blobs(num_classes=2), "num_digits = 3 needs as many classes in the base, got 2"),
     ]
     for base, message in cases:
@@ -384,7 +384,7 @@ def test_bad_bases():
 
 def test_what_cannot_be_laid_out_is_an_error(monkeypatch):
     monkeypatch.setattr(multi_mnist, "_MAX_TURNS", 200)
-    full = Base(np.full((10, 8, 8), 255, np.uint8), np.arange(10))
+    full = sources.Base(np.full((10, 8, 8), 255, np.uint8), np.arange(10))
     with pytest.raises(RuntimeError, match=r"of 3 scenes .*canvas of 12.*num_digits=5"):
         multi_mnist.generate(full, seed=1, num_examples=3, num_digits=5, canvas=12)
 
@@ -395,6 +395,6 @@ def test_digits_that_cannot_meet_the_range_give_way_to_others(monkeypatch):
     images = np.zeros((3, 8, 8), np.uint8)
     images[0, :2, :2] = images[1, :2, :2] = images[2, 3, 3] = 9
     scenes = multi_mnist.generate(
-        Base(images, np.arange(3)), seed=1, num_examples=30, max_overlap=0.6, min_overlap=0.4, canvas=6
+        sources.Base(images, np.arange(3)), seed=1, num_examples=30, max_overlap=0.6, min_overlap=0.4, canvas=6
     )
     assert (np.sort(scenes.labels) == [0, 1]).all()

@@ -16,9 +16,11 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from data_gen import cache, preview, sources
+from data_gen import sources
+from data_gen._tools import cache
+from data_gen.preview import __main__ as preview
 from experiments.configs import gaspnet, komplexnet, waves
-from experiments.engine.config import leaves
+from experiments.engine.run.config import leaves
 
 SHAPES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
@@ -130,23 +132,6 @@ def test_textures_have_the_agreed_form_and_differ():
     assert hashlib.sha256(train.images).hexdigest()[:16] == "f04084b64f283653"
 
 
-def test_images_held_out_are_drawn_at_random_and_missing_from_the_rest():
-    base = sources.load("digits", "train")
-    rest, held = sources.hold_out(base, 300, seed=1)
-    assert len(held.labels) == 300 and len(rest.labels) == 1142
-    place = {image.tobytes(): i for i, image in enumerate(base.images)}
-    places = [[place[image.tobytes()] for image in part.images] for part in (rest, held)]
-    assert sorted(places[0] + places[1]) == list(range(1442))
-    for part, chosen in zip((rest, held), places, strict=True):
-        assert chosen == sorted(chosen)
-        np.testing.assert_array_equal(part.labels, base.labels[chosen])
-    assert np.bincount(held.labels).min() > 15
-    assert (sources.hold_out(base, 300, seed=2)[1].images != held.images).any()
-    assert len(sources.hold_out(base, 0, seed=1)[1].labels) == 0
-    with pytest.raises(ValueError, match=r"count must be an integer in \[0, 1442\], got 1443"):
-        sources.hold_out(base, 1443, seed=1)
-
-
 def test_a_missing_cifar10_names_the_textures(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "_obstacle", lambda: "nothing can be done")
     with pytest.raises(sources.MissingDatasetError, match="'textures' instead of 'cifar10'"):
@@ -171,7 +156,7 @@ def test_what_is_named_as_a_remedy_exists(lost, name, tmp_path, monkeypatch):
         of_preview |= {*re.findall(r"--(\w+)=", preview_part)}
     known = {key for family in (gaspnet, komplexnet, waves) for key in leaves(family.get_config("smoke"))}
     assert of_experiments and of_experiments <= known
-    assert of_preview and of_preview <= {*vars(preview._parser().parse_args(["--set=x", "--out=x"]))}
+    assert of_preview and of_preview <= {*vars(preview.parser().parse_args(["--set=x", "--out=x"]))}
     assert ("data_dir" in of_preview) == ("data.dir" in of_experiments) == (lost == "set")
     assert "Install the extra" not in str(caught.value)
 

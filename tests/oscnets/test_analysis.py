@@ -73,9 +73,9 @@ def test_receptive_field_and_its_width():
     expected[2:7, 4:7] = 3 / 30
     assert_close(field, expected, 1e-6)
     peaked = jnp.asarray(expected).at[4, 5].set(1.0)
-    assert analysis.field_width(peaked) == 5
-    assert analysis.field_width(peaked, share=0.5) == 1
-    assert analysis.field_width(jnp.zeros((3, 4))) == 0
+    assert analysis.receptive_field_width(peaked) == 5
+    assert analysis.receptive_field_width(peaked, share=0.5) == 1
+    assert analysis.receptive_field_width(jnp.zeros((3, 4))) == 0
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_receptive_field_and_its_width():
         (lambda: analysis.phase_gradient(np.ones((5, 5))), r"\(\.\.\., H, W, C\) .* got \(5, 5\)"),
         (lambda: analysis.class_spectra(np.ones((3, 1, 2, 2, 1)), np.ones((1, 2, 3)), 2), r"got \(1, 2, 3\) and"),
         (lambda: analysis.receptive_field(jnp.sum, np.ones((3, 3))), r"image must be \(H, W, C\), got shape \(3, 3\)"),
-        (lambda: analysis.field_width(np.ones(3)), r"field must be \(H, W\), got shape \(3,\)"),
+        (lambda: analysis.receptive_field_width(np.ones(3)), r"field must be \(H, W\), got shape \(3,\)"),
     ],
 )
 def test_bad_input(call, message):

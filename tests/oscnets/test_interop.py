@@ -158,7 +158,7 @@ def test_missing_and_unexpected_keys_are_named():
         ("classif1.1.norm.weight", (5,), r"classif1\.1\.norm\.weight must have shape \(hidden\) = \(6,\), got \(5,\)"),
         ("kernel_kuramoto", (4, 4, 5, 3), r"kernel_kuramoto must .* = \(4, 4, 5, 5\), got \(4, 4, 5, 3\)"),
         ("downsampling.weight", (4, 3, 9), r"downsampling\.weight must .*\(channels, colours, 3, 3\).*got \(4, 3, 9\)"),
-        ("classif1.1.weights.weight", (6, 4 * 7 * 6), r"168 inputs .* no square image of 4 channels"),
+        ("classif1.1.weights.weight", (6, 4 * 7 * 6), "must be a square image of 4 channels, got 168"),
     ],
 )
 def test_a_wrong_shape_names_the_array_and_both_shapes(key, shape, message):
@@ -166,8 +166,8 @@ def test_a_wrong_shape_names_the_array_and_both_shapes(key, shape, message):
         interop.from_torch("komplexnet", small_state() | {key: np.zeros(shape, np.float32)})
 
 
-def test_what_the_arrays_tell_cannot_be_overridden():
-    with pytest.raises(ValueError, match=r"kernel_size cannot be overridden: the arrays tell \{'kernel_size': 5\}"):
+def test_attributes_of_the_arrays_cannot_be_overridden():
+    with pytest.raises(ValueError, match=r"kernel_size cannot be overridden: the arrays have \{'kernel_size': 5\}"):
         interop.from_torch("komplexnet", small_state(), kernel_size=7)
 
 

@@ -108,7 +108,7 @@ def test_steps_that_only_a_keyword_tells():
     ("name", "change", "keywords", "message"),
     [
         ("wave_linear_c2", {}, {"num_steps": 50}, r"num_steps cannot be overridden: .*100"),
-        ("wave_linear_c2", {}, {"readout": "last"}, "'last' of 100 steps and 2 channels makes 2 features.* takes 102"),
+        ("wave_linear_c2", {}, {"readout": "last"}, "'last' of 100 steps and 2 channels gives 2 features.* takes 102"),
         ("wave_linear_c2", {}, {"readout": "median"}, "readout must be one of .*'median'"),
         ("wave_linear_c2", {"classifier.fc_time.weight": None}, {}, r"missing classifier\.fc_time\.weight"),
         (
@@ -119,7 +119,12 @@ def test_steps_that_only_a_keyword_tells():
         ),
         ("wave_linear_c2", {"classifier.more": (1,)}, {}, r"unexpected classifier\.more"),
         ("lstm_linear_c2", {"classifier.recurrent_cell.cell.conv.bias": (7,)}, {}, r"\(gates\) = \(8,\), got \(7,\)"),
-        ("cnn8", {"encoder.16.weight": (97, 2, 1, 1), "encoder.16.bias": (97,)}, {}, "97 features are no whole number"),
+        (
+            "cnn8",
+            {"encoder.16.weight": (97, 2, 1, 1), "encoder.16.bias": (97,)},
+            {},
+            "features must be a multiple of the 2 channels, got 97",
+        ),
         ("unet3", {"outc.conv.bias": None}, {}, r"missing outc\.conv\.bias"),
     ],
 )

@@ -1,6 +1,7 @@
-"""Cluster synchrony against a transcription of its equation, its extremes and invariances; cross-entropy."""
+"""Cluster synchrony against its equation, its extremes and invariances; cross-entropy; sums over time and pixels."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -183,3 +184,140 @@ def test_cross_entropy_of_large_logits():
     value, gradient = jax.value_and_grad(losses.binary_cross_entropy)(logits, targets)
     assert value == 100
     assert_close(gradient, np.array([0.25, -0.25, 0, 0]), 1e-6)
+
+
+# Sums whose gradients are taken in the same pass
+
+
+def term(shared, x, data):
+    flip = jnp.where(data["flag"], -1.0, 1.0)
+    noise = jax.random.normal(data["key"], x.shape)
+    value = flip * jnp.sum(jnp.tanh(shared["w"] * x + data["count"] * shared["b"]) + noise * x) * data["scale"]
+    return value, {"mean": x.mean(), "count": data["count"]}
+
+
+def arguments(lead=()):
+    """With data of every dtype: bools, ints, floats, typed PRNG keys."""
+    rng = np.random.default_rng(0)
+    shared = {"w": jnp.asarray(rng.normal(size=(*lead, 3)), float), "b": jnp.asarray(rng.normal(size=lead), float)}
+    xs = jnp.asarray(rng.normal(size=(*lead, 4, 3)), float)
+    data = {
+        "flag": jnp.asarray(rng.uniform(size=(*lead, 4)) > 0.5),
+        "count": jnp.asarray(rng.integers(1, 4, size=(*lead, 4))),
+        "scale": jnp.asarray(rng.normal(size=(*lead, 4)), float),
+        "key": jax.random.split(jax.random.key(1), (*lead, 4)),
+    }
+    return shared, xs, data
+
+
+def plain_sum(fn, shared, xs, data):
+    at = lambda t: jax.tree.map(lambda x: x[t], (xs, data))  # noqa: E731
+    values, aux = zip(*(fn(shared, *at(t)) for t in range(len(xs))), strict=True)
+    return sum(values), jax.tree.map(lambda *x: jnp.stack(x), *aux)
+
+
+@partial(jax.jit, static_argnums=0)
+def value_and_gradients(summed, shared, xs, data):
+    """Of a function of the sum, so that the cotangent is not 1."""
+
+    def fn(shared, xs):
+        total, aux = summed(term, shared, xs, data)
+        return 0.5 * total**2, aux
+
+    return jax.value_and_grad(fn, (0, 1), has_aux=True)(shared, xs)
+
+
+def test_streaming_sum_and_its_gradients_are_the_plain_sums():
+    expected = value_and_gradients(plain_sum, *arguments())
+    assert_close(value_and_gradients(losses.streaming_sum, *arguments()), expected, 1e-6)
+    total, aux = jax.jit(partial(losses.streaming_sum, term))(*arguments())  # not differentiated: another path
+    assert_close((0.5 * total**2, aux), expected[0], 1e-6)
+
+
+def test_streaming_sum_under_vmap():
+    shared, xs, data = arguments((2,))
+    found = jax.vmap(partial(value_and_gradients, losses.streaming_sum))(shared, xs, data)
+    for i in range(2):
+        one = jax.tree.map(lambda x, i=i: x[i], (shared, xs, data))
+        assert_close(jax.tree.map(lambda x, i=i: x[i], found), value_and_gradients(plain_sum, *one), 1e-6)
+
+
+def test_auxiliary_values_carry_no_gradient():
+    shared, xs, data = arguments()
+    gradient = jax.grad(lambda xs: losses.streaming_sum(term, shared, xs, data)[1]["mean"].sum())(xs)
+    np.testing.assert_array_equal(gradient, 0)
+
+
+def test_streaming_sum_without_data():
+    fn = lambda shared, x, data: (shared * x**2, data)  # noqa: E731
+    xs = jnp.arange(3.0)
+    assert jax.grad(lambda shared: losses.streaming_sum(fn, shared, xs)[0])(2.0) == 5
+
+
+def test_streaming_sum_in_float64_keeps_each_dtype():
+    with float64():
+        shared, xs, data = arguments()
+        narrow = jax.tree.map(lambda x: x.astype(jnp.float32), shared)
+        _, gradients = value_and_gradients(losses.streaming_sum, narrow, xs, data)
+        assert gradients[0]["w"].dtype == jnp.float32
+        assert gradients[1].dtype == jnp.float64
+        assert_close(
+            value_and_gradients(losses.streaming_sum, shared, xs, data),
+            value_and_gradients(plain_sum, shared, xs, data),
+            1e-13,
+        )
+
+
+def test_a_streaming_sum_is_differentiated_twice_in_reverse_mode_only():
+    shared, xs, data = arguments()
+    curvature = jax.jit(lambda summed, xs: jax.jacrev(jax.grad(lambda xs: summed(term, shared, xs, data)[0]))(xs),
+                        static_argnums=0)  # fmt: skip
+    assert_close(curvature(losses.streaming_sum, xs), curvature(plain_sum, xs), 1e-5)
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(lambda xs: losses.streaming_sum(term, shared, xs, data)[0], (xs,), (xs,))
+
+
+def step_loss(shared, state, targets):
+    return jnp.sum(jnp.tanh(state["x"] * shared) * targets) + jnp.sum(state["v"] ** 3)
+
+
+def test_mean_over_time_is_the_mean_of_the_steps():
+    """States of several ranks; their batch axis is where it was for the loss."""
+    rng = np.random.default_rng(0)
+    states = {"x": jnp.asarray(rng.normal(size=(4, 2, 3, 5))), "v": jnp.asarray(rng.normal(size=(4, 2)))}
+    shared, targets = jnp.asarray(rng.normal(size=(2, 3, 5))), jnp.asarray(rng.integers(0, 3, (2, 3, 1)))
+
+    def plain(shared, states):
+        return sum(step_loss(shared, jax.tree.map(lambda x, t=t: x[t], states), targets) for t in range(4)) / 4
+
+    streamed = lambda shared, states: losses.mean_over_time(step_loss, shared, states, targets)  # noqa: E731
+    found, expected = (jax.jit(jax.value_and_grad(fn, (0, 1)))(shared, states) for fn in (streamed, plain))
+    assert_close(found, expected, 1e-6)
+
+
+def pixel_loss(shared, features, targets):
+    return jnp.tanh(features @ shared)[:, 0] * targets[:, 1]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 4096])  # 7: the 24 pixels are taken six at a time
+def test_mean_over_pixels_is_the_mean_of_the_pixels(chunk):
+    rng = np.random.default_rng(0)
+    features, targets = (jnp.asarray(rng.normal(size=(2, 3, 4, size))) for size in (5, 2))
+    shared = jnp.asarray(rng.normal(size=(5, 1)))
+    plain = lambda *args: jnp.mean(pixel_loss(args[0], args[1].reshape(-1, 5), targets.reshape(-1, 2)))  # noqa: E731
+    streamed = lambda *args: losses.mean_over_pixels(pixel_loss, *args, targets, chunk=chunk)  # noqa: E731
+    found, expected = (jax.jit(jax.value_and_grad(fn, (0, 1)))(shared, features) for fn in (streamed, plain))
+    assert_close(found, expected, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("features", "targets", "chunk", "message"),
+    [
+        ((2, 3, 4), (2, 3, 4), 8, r"features must be \(B, H, W, F\) .* got \(2, 3, 4\)"),
+        ((2, 3, 4, 5), (2, 3, 3), 8, r"targets \(B, H, W, ...\), got \(2, 3, 4, 5\) and \(2, 3, 3\)"),
+        ((2, 3, 4, 5), (2, 3, 4), 0, "chunk must be >= 1, got 0"),
+    ],
+)
+def test_pixels_and_targets_that_do_not_fit(features, targets, chunk, message):
+    with pytest.raises(ValueError, match=message):
+        losses.mean_over_pixels(pixel_loss, jnp.zeros((5, 1)), jnp.zeros(features), jnp.zeros(targets), chunk=chunk)

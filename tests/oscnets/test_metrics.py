@@ -27,7 +27,7 @@ def test_scores_are_the_loops():
         [[naive(*pair) for pair in zip(*rows, strict=True)] for rows in zip(logits, targets, strict=True)]
     )
     found = jax.jit(metrics.multi_label_scores)(logits, targets)
-    assert_close(found, {"accuracy": expected[..., 0], "exact": expected[..., 1]}, 1e-6)
+    assert_close(found, {"accuracy": expected[..., 0], "exact_match": expected[..., 1]}, 1e-6)
     assert 0 < expected[..., 1].mean() < 1
 
 
@@ -35,7 +35,7 @@ def test_logits_over_time_share_the_targets():
     rng = np.random.default_rng(1)
     logits, targets = rng.normal(size=(4, 6, 10)).astype(np.float32), metrics.multi_hot(rng.integers(0, 10, (6, 1)), 10)
     found = metrics.multi_label_scores(logits, targets)
-    assert found["accuracy"].shape == found["exact"].shape == (4, 6)
+    assert found["accuracy"].shape == found["exact_match"].shape == (4, 6)
     assert_close(found["accuracy"][2], np.float32(logits[2].argmax(-1) == targets.argmax(-1)), 0)
 
 

@@ -12,7 +12,7 @@ import pytest
 import oscnets
 from data_gen import multi_mnist, sources, tetrominoes
 from experiments import engine, export
-from experiments.waves.main import run
+from experiments.waves.specs import FAMILY
 from oscnets import losses, metrics, weights
 from oscnets.models import random_phases
 
@@ -75,9 +75,19 @@ def test_wave_machine_segments_pieces_that_it_was_not_trained_on():
     assert scores["iou"].mean() > 0.85
 
 
+def test_an_older_export_of_the_wave_machine_loads(tmp_path):
+    facts = json.loads((FOLDER / "wave_machine.json").read_text())
+    attributes = facts["attributes"]
+    former = {"memory": attributes.pop("gradient"), "stream": attributes.pop("keep") == "readout"}
+    old = facts | {"module": "WaveMachine", "attributes": attributes | former | {"checkpoint_every": 5}}
+    (tmp_path / "wave_machine.json").write_text(json.dumps(old))
+    (tmp_path / "wave_machine.npz").write_bytes((FOLDER / "wave_machine.npz").read_bytes())
+    assert weights.load(tmp_path, "wave_machine").module == oscnets.pretrained("wave_machine").module
+
+
 def test_a_run_is_exported_and_loaded(tmp_path, capsys):
-    arguments = [CONFIG, "--config.models=('cnn_2',)", "--config.train.epochs=1"]
-    assert engine.main(run, name="waves", argv=[*arguments, f"--workdir={tmp_path / 'run'}"]) == 0
+    arguments = [CONFIG, "--models=cnn_2", "--config.train.epochs=1"]
+    assert engine.main(FAMILY, [*arguments, f"--workdir={tmp_path / 'run'}"]) == 0
     flags = [f"--workdir={tmp_path / 'run'}", f"--out={tmp_path}", "--model=cnn_2"]
     assert export.main([*flags, "--seed=1", "--name=small"]) == 0
     assert "small.npz: 0." in capsys.readouterr().out
@@ -96,4 +106,4 @@ def test_a_run_is_exported_and_loaded(tmp_path, capsys):
         assert told in capsys.readouterr().err
     (tmp_path / "run" / "checkpoints" / "cnn_2" / "done.json").unlink()
     assert export.main(flags) == 2
-    assert "is still in training" in capsys.readouterr().err
+    assert "is not finished" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-// What the page was written with, and small helpers that all parts share.
+// The data of the page, and small helpers that all parts share.
 const DATA = JSON.parse(document.getElementById('data').textContent);
 
 // '#rrggbb' -> [r, g, b]
@@ -29,8 +29,7 @@ async function unpack(entry) {
 
 // An element with attributes and children; text children are text, never markup.
 function make(tag, attributes = {}, ...children) {
-  const svg = ['svg', 'g', 'line', 'path', 'text', 'rect'].includes(tag);
-  const node = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
     else if (value !== null && value !== false) node.setAttribute(name, value === true ? '' : value);
@@ -62,5 +61,5 @@ function fill(select, options) {
   }
 }
 
-// What to do again when the theme changes, since canvases hold colours.
+// Functions to call again when the theme changes, since canvases hold colours.
 const redraws = [];

@@ -1,15 +1,15 @@
-// The theme, then everything that a run has.
+// The theme, then the viewers of the runs.
 
 const system = matchMedia('(prefers-color-scheme: dark)');
 const THEMES = { auto: ['light', '◐ Auto', 'as the system'], light: ['dark', '☀ Light', 'light'], dark: ['auto', '☾ Dark', 'dark'] };
 let theme = 'auto';
 
 function applyTheme() {
-  const [, text, told] = THEMES[theme];
+  const [, text, name] = THEMES[theme];
   const button = document.getElementById('theme');
   document.documentElement.dataset.theme = theme === 'auto' ? (system.matches ? 'dark' : 'light') : theme;
   button.textContent = text;
-  button.setAttribute('aria-label', `Colours of the page: ${told}`);
+  button.setAttribute('aria-label', `Colours of the page: ${name}`);
   for (const redraw of redraws) redraw();
 }
 
@@ -20,7 +20,6 @@ document.getElementById('theme').addEventListener('click', () => {
 system.addEventListener('change', applyTheme);
 applyTheme();
 
-for (const root of document.querySelectorAll('.curves')) new Curves(root, +root.dataset.run);
 const viewers = [...document.querySelectorAll('.viewer')].map((root) => new Viewer(root, +root.dataset.run));
 window.addEventListener('resize', () => redraws.forEach((redraw) => redraw()));
 Promise.all(viewers.map((viewer) => viewer.ready)).then(() => { document.documentElement.dataset.ready = ''; });

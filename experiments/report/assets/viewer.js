@@ -24,18 +24,18 @@ class Viewer {
     this.play = make('button', { type: 'button', class: 'play', onclick: () => this.toggle() }, '▶ Play');
     this.back = make('button', { type: 'button', onclick: () => this.go(this.moment - 1) }, '‹');
     this.back.setAttribute('aria-label', 'One step back');
-    this.on = make('button', { type: 'button', onclick: () => this.go(this.moment + 1) }, '›');
-    this.on.setAttribute('aria-label', 'One step on');
+    this.forward = make('button', { type: 'button', onclick: () => this.go(this.moment + 1) }, '›');
+    this.forward.setAttribute('aria-label', 'One step forward');
     this.output = make('output', {});
-    this.said = make('p', { class: 'said', 'aria-live': 'polite' });
+    this.status = make('p', { class: 'status-line', 'aria-live': 'polite' });
     this.stage = make('div', { class: 'stage' });
     const title = `run${this.number}-scenes`;
     root.append(
       make('h3', { id: title }, 'Scenes'),
       make('div', { class: 'panel', role: 'group', 'aria-labelledby': title },
         make('div', { class: 'controls' }, this.model.node, this.scene.node, this.channel.node),
-        make('div', { class: 'time' }, this.play, this.back, this.slider, this.on, this.output),
-        this.stage, this.said));
+        make('div', { class: 'time' }, this.play, this.back, this.slider, this.forward, this.output),
+        this.stage, this.status));
   }
 
   async load() {
@@ -52,7 +52,7 @@ class Viewer {
     if (scene && scene < packed.scenes.length) this.scene.select.value = scene;
     this.fillChannels();
     this.slider.max = Math.max(0, packed.steps.length - 1);
-    for (const control of [this.slider, this.play, this.back, this.on]) control.disabled = packed.steps.length < 2;
+    for (const control of [this.slider, this.play, this.back, this.forward]) control.disabled = packed.steps.length < 2;
     this.arrange();
     this.go(Math.min(this.moment, packed.steps.length - 1));
   }
@@ -82,11 +82,11 @@ class Viewer {
       return;
     }
     this.truth = canvas();
-    this.seen = canvas();
+    this.predicted = canvas();
     const small = make('div', { class: 'small' },
-      figure(this.input, 'input'), figure(this.truth, 'true classes'), figure(this.seen, 'classes the model sees'));
+      figure(this.input, 'input'), figure(this.truth, 'true classes'), figure(this.predicted, 'predicted classes'));
     if (!this.data.state) {
-      this.stage.replaceChildren(small, make('p', {}, 'This model has no dynamics: it answers at once.'));
+      this.stage.replaceChildren(small, make('p', {}, 'This model has no dynamics.'));
       return;
     }
     this.bar = make('span', { class: 'bar' });
@@ -106,8 +106,6 @@ class Viewer {
     this.moment = Math.max(0, Math.min(moment, this.data.steps.length - 1));
     this.slider.value = this.moment;
     this.draw();
-    const step = this.data.steps[this.moment];
-    document.dispatchEvent(new CustomEvent('moment', { detail: { run: this.number, step } }));
   }
 
   toggle() {
@@ -116,7 +114,7 @@ class Viewer {
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     this.timer = setInterval(() => this.advance(), calm ? 900 : this.data.steps.length > 40 ? 70 : 220);
     this.play.textContent = '❚❚ Pause';
-    this.said.setAttribute('aria-live', 'off');
+    this.status.setAttribute('aria-live', 'off');
   }
 
   advance() {
@@ -128,7 +126,7 @@ class Viewer {
     clearInterval(this.timer);
     this.timer = null;
     this.play.textContent = '▶ Play';
-    this.said.setAttribute('aria-live', 'polite');
+    this.status.setAttribute('aria-live', 'polite');
   }
 
   press(event) {
@@ -162,20 +160,20 @@ class Viewer {
       const swatch = make('span', { class: 'swatch', style: `background:${colourOf(group.number)}` });
       return make('li', {}, swatch, `object ${group.number + 1}: r = ${group.order.toFixed(2)}`);
     }));
-    const told = frame.groups.map(
+    const parts = frame.groups.map(
       (group) => `object ${group.number + 1}: synchrony ${group.order.toFixed(2)}, mean phase ${inPi(group.angle)}`);
-    if (frame.groups.length === 2) told.push(`${inPi(apart(...frame.groups))} apart`);
+    if (frame.groups.length === 2) parts.push(`${inPi(apart(...frame.groups))} apart`);
     this.map.setAttribute('aria-label', `Phases at ${when}`);
-    this.plot.setAttribute('aria-label', `Phases on the circle at ${when}: ${told.join('; ')}`);
-    this.said.textContent = `${capital(when)}: ${told.join('; ')}.`;
+    this.plot.setAttribute('aria-label', `Phases on the circle at ${when}: ${parts.join('; ')}`);
+    this.status.textContent = `${capital(when)}: ${parts.join('; ')}.`;
   }
 
-  // The units of a moment: where their phases and amplitudes lie in the arrays, and who belongs to which object.
+  // The units of a moment: the places of their phases and amplitudes in the arrays, and which units belong to which object.
   phaseFrame(scene) {
     const { phase, amplitude, objects } = this.data;
     const [, moments, height, width, channels] = phase.shape;
     const area = height * width;
-    const wanted = this.channel.select.value;
+    const selected = this.channel.select.value;
     const unit = (pixel, channel) => ({
       still: (scene * area + pixel) * channels + channel,
       now: ((scene * moments + this.moment) * area + pixel) * channels + channel,
@@ -188,14 +186,14 @@ class Viewer {
       }
       return best;
     };
-    const shown = wanted === STRONGEST || channels < 2 ? strongest : (pixel) => unit(pixel, +wanted);
+    const shown = selected === STRONGEST || channels < 2 ? strongest : (pixel) => unit(pixel, +selected);
     const members = new Map();
     for (let pixel = 0; pixel < area; pixel++) {
       for (const number of bitsOf(objectAt(objects, scene, pixel, height, width))) {
         if (!members.has(number)) members.set(number, []);
         for (let channel = 0; channel < channels; channel++) {
           const one = unit(pixel, channel);
-          const counts = wanted === STRONGEST || channels < 2 || channel === +wanted;
+          const counts = selected === STRONGEST || channels < 2 || channel === +selected;
           if (counts && amplitude.data[one.still] > 0) members.get(number).push(one);
         }
       }
@@ -214,14 +212,14 @@ class Viewer {
   drawStates(scene, when) {
     const { labels, predictions, state } = this.data;
     paintClasses(this.truth, labels, scene);
-    paintClasses(this.seen, predictions, scene);
+    paintClasses(this.predicted, predictions, scene);
     const [, height, width] = labels.shape;
     const pixels = [...Array(height * width).keys()].map((pixel) => scene * height * width + pixel);
     const right = pixels.filter((pixel) => labels.data[pixel] === predictions.data[pixel]).length / pixels.length;
-    const told = `${(100 * right).toFixed(0)} % of the pixels are named rightly`;
+    const text = `${(100 * right).toFixed(0)} % of the pixels are correct`;
     this.truth.setAttribute('aria-label', 'True classes');
-    this.seen.setAttribute('aria-label', `Classes the model sees: ${told}`);
-    this.said.textContent = `${when ? `${capital(when)}; ` : ''}after the last step ${told}.`;
+    this.predicted.setAttribute('aria-label', `Predicted classes: ${text}`);
+    this.status.textContent = `${when ? `${capital(when)}; ` : ''}after the last step, ${text}.`;
     if (state) this.drawField(scene, when);
   }
 
@@ -244,13 +242,13 @@ class Viewer {
   }
 
   traces(scene, at, area, moments, labels) {
-    const found = new Map();
+    const byLabel = new Map();
     for (let pixel = 0; pixel < area; pixel++) {
       const label = labels[scene * area + pixel];
-      if (!found.has(label)) found.set(label, []);
-      found.get(label).push(pixel);
+      if (!byLabel.has(label)) byLabel.set(label, []);
+      byLabel.get(label).push(pixel);
     }
-    return [...found].sort((a, b) => a[0] - b[0]).map(([label, pixels]) => ({
+    return [...byLabel].sort((a, b) => a[0] - b[0]).map(([label, pixels]) => ({
       label: label ? `class ${label}` : 'background',
       colour: label ? DATA.classes[label % DATA.classes.length] : themed('--soft'),
       values: [...Array(moments).keys()].map(

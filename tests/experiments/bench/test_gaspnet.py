@@ -44,9 +44,9 @@ def test_the_step_of_the_experiment():
 
 def test_the_command(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(gaspnet, "JAX_SIDE", "tests.experiments.bench.toy")
-    path = tmp_path / "bench.json"
-    bench.main(["gaspnet", "--batch_size=4", "--num_steps=2", "--rounds=1", "--no_peer", f"--json={path}"])
-    cases = json.loads(path.read_text())
+    words = ["--batch_size=4", "--num_steps=2", "--rounds=1", "--no_peer", f"--workdir={tmp_path}"]
+    assert bench.main(["gaspnet", *words]) == 0
+    cases = json.loads((tmp_path / "gaspnet.json").read_text())
     assert set(cases) == {"gaspnet", "gaspnet_all_devices"}
     assert cases["gaspnet"]["sizes"] == TINY
     assert "images/s" in capsys.readouterr().out

@@ -5,8 +5,6 @@ WHAT is "compilation", of the first step; "step", the third one; "validation", t
 """
 
 import sys
-import types
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +12,8 @@ import numpy as np
 import optax
 
 from experiments import engine
+from experiments.engine.training import runner
+from tests.experiments.engine import toy
 
 STEPS = 4  # an epoch
 
@@ -47,14 +47,21 @@ def make_task(what):
     return engine.Task(lambda key: {"count": jnp.zeros(())}, loss, evaluate, optax.sgd(1.0), "score")
 
 
-def run(what, config, workdir, **_):
-    data = {name: {"x": np.ones(8 * STEPS, np.float32)} for name in ("train", "validation")}
-    engine.run(config, workdir, {"slow": make_task(what)}, lambda _: data)
+def family(what):
+    """The toy family with this one model."""
+
+    def experiment(config, tests):
+        data = {name: {"x": np.ones(8 * STEPS, np.float32)} for name in ("train", "validation")}
+        model = engine.Model("slow", {}, config, lambda: make_task(what), data)
+        return engine.Experiment(config, {"slow": model}, {})
+
+    return toy.FAMILY._replace(name="slow", experiment=experiment)
 
 
 if __name__ == "__main__":
-    sys.modules["experiments.engine.report"] = types.SimpleNamespace(build=lambda *args, **kwargs: None)  # is slow
     what, workdir = sys.argv[1:]
     sys.argv[1:] = ["--config=tests/experiments/engine/toy_config.py", f"--workdir={workdir}", "--config.cpu_devices=2"]
     sys.argv += ["--config.seeds=1", "--config.checkpoint_every=1000", f"--config.train.num_examples={8 * STEPS}"]
-    sys.exit(engine.main(partial(run, what), name="slow"))
+    sys.argv += ["--models=deep", "--config.models.deep.label=slow"]
+    runner.report = lambda *_: None  # it is slow
+    sys.exit(engine.main(family(what)))

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from experiments.engine.errors import CheckpointError
-from tests.experiments.engine import test_checkpoint
+from experiments.engine.process.errors import CheckpointError
+from tests.experiments.engine.run import test_checkpoint
 
 pytestmark = pytest.mark.endurance
 

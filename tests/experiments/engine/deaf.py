@@ -1,8 +1,8 @@
-"""Processes whose main thread does not hear signals: python -m tests.experiments.engine.deaf NAME...
+"""Processes whose main thread runs native code: python -m tests.experiments.engine.deaf NAME...
 
-For each of CASES a JSON line: its name, the exit status, and what it said on stdout and stderr. Importing costs
-seconds, so the processes are forks of this one. Native code keeps the main thread busy, as a compilation does: handlers
-of Python do not run meanwhile.
+For each of CASES a JSON line: its name, the exit status, stdout and stderr. Importing costs seconds, so the processes
+are forks of this one. Native code keeps the main thread busy, as a compilation does: handlers of Python do not run
+meanwhile.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ import threading
 import time
 from pathlib import Path
 
-from experiments.engine import stop
-from experiments.engine.errors import CheckpointError
+from experiments.engine.process import signals
+from experiments.engine.process.errors import CheckpointError
 
 
 def say(*words):
@@ -28,11 +28,11 @@ def native_code(rounds):
     hashlib.pbkdf2_hmac("sha256", b"", b"", rounds)
 
 
-def tell(*signals):
+def send(*names):
     """Send this process some signals, a tenth of a second between them."""
 
     def run():
-        for name in signals:
+        for name in names:
             time.sleep(0.1)
             os.kill(os.getpid(), signal.Signals[name])
 
@@ -40,18 +40,18 @@ def tell(*signals):
 
 
 def stuck(running):
-    tell("SIGTERM")
+    send("SIGTERM")
     native_code(2**31 - 1)
 
 
-def told_twice(running):
-    stop._PATIENCE = 50
-    tell("SIGINT", "SIGINT")
+def signalled_twice(running):
+    signals._PATIENCE = 50
+    send("SIGINT", "SIGINT")
     native_code(2**31 - 1)
 
 
 def saving(running):
-    tell("SIGTERM")
+    send("SIGTERM")
     with running.saving:
         native_code(10**6)
         say("saved")
@@ -77,23 +77,24 @@ def unsaved(running):
 
 
 def beyond_rescue(running):
-    stop._RESCUE = 0.2
+    signals._RESCUE = 0.2
     running.rescue = lambda: time.sleep(1000)
     stuck(running)
 
 
 def leaving(running):
-    tell("SIGTERM")
+    send("SIGTERM")
     while not running.signum:
         time.sleep(0.01)
     running.__exit__(None, None, None)
-    time.sleep(2 * stop._PATIENCE)
+    time.sleep(2 * signals._PATIENCE)
     say("alive", signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, signal.set_wakeup_fd(-1))
     os._exit(7)
 
 
 CASES = {
-    function.__name__: function for function in (stuck, told_twice, saving, rescued, unsaved, beyond_rescue, leaving)
+    function.__name__: function
+    for function in (stuck, signalled_twice, saving, rescued, unsaved, beyond_rescue, leaving)
 }
 
 
@@ -104,7 +105,7 @@ def live(function):
         if not pid:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
-            with stop.enforced(Path("/a/b")), stop.Stop() as running:
+            with signals.Stop(Path("/a/b")) as running:
                 function(running)
             os._exit(9)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -112,6 +113,6 @@ def live(function):
 
 
 if __name__ == "__main__":
-    stop._PATIENCE = 0.2
+    signals._PATIENCE = 0.2
     for name in sys.argv[1:]:
         say(json.dumps([name, *live(CASES[name])]))

@@ -18,7 +18,9 @@ import threading
 import time
 import types
 
-from experiments.engine import checkpoint, evaluate, log, progress, runner, train, workdir
+from experiments.engine.record import metrics_log
+from experiments.engine.run import checkpoint, workdir
+from experiments.engine.training import evaluate, progress, runner, trainer
 from tests.experiments.engine import toy
 
 
@@ -61,15 +63,15 @@ def at_once(*_, **__):
 
 
 POINTS = {
-    "write": (log.MetricsLog, half_write),  # half of the lines are in the file
+    "write": (metrics_log.MetricsLog, half_write),  # half of the lines are in the file
     "save": (checkpoint.Store, at_once),  # logged, not yet saved
     "rename": (os, at_once),  # Orbax is about to commit
     "_file_digests": (checkpoint, at_once),  # it has, but there is no manifest
     "replace": (os, at_once),  # the new file is written, the old one still in place
     "_claim": (workdir, at_once),
-    "_start": (train.Trainer, at_once),
-    "_dispatch": (train.Trainer, at_once),
-    "_validate": (train.Trainer, at_once),
+    "_start": (trainer.Trainer, at_once),
+    "_dispatch": (trainer.Trainer, at_once),
+    "_validate": (trainer.Trainer, at_once),
     "_sample": (runner, at_once),
     "__call__": (evaluate.Evaluator, at_once),
     "with_split": (progress.Progress, at_once),  # a test set's lines are written, which is not yet noted
@@ -121,10 +123,10 @@ def main():
     fates, argv = json.loads(sys.argv[1]), sys.argv[2:]
     place = next(word.partition("=")[2] for word in argv if word.startswith("--workdir="))
     # The report is another matter, and matplotlib slow.
-    sys.modules["experiments.engine.report"] = types.SimpleNamespace(build=lambda *args, **kwargs: None)
+    sys.modules["experiments.engine.record.summary"] = types.SimpleNamespace(build=lambda *args, **kwargs: None)
     for fate in fates:
         for status in meet(fate, argv):
-            lines = len(log.read(f"{place}/metrics.jsonl"))
+            lines = len(metrics_log.read(f"{place}/metrics.jsonl"))
             sys.stdout.write(json.dumps({"fate": fate, "status": status, "lines": lines}) + "\n")
             sys.stdout.flush()
 

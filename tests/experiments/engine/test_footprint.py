@@ -47,7 +47,7 @@ def test_a_run_writes_into_its_workdir_only(tmp_path):
     environment |= {"HOME": str(folders["HOME"]), "TMPDIR": str(folders["TMPDIR"]), "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= {"MPLCONFIGDIR": str(tmp_path / "fonts"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", WATCHED, f"--config={ROOT}/tests/experiments/engine/toy_config.py:tiny"]
-    command += [f"--workdir={workdir}", "--config.models=('plain',)", "--config.cpu_devices=1", "--profile"]
+    command += [f"--workdir={workdir}", "--models=plain", "--config.cpu_devices=1", "--profile"]
     done = subprocess.run(command, cwd=folders["here"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     touched = [Path(path) for path in json.loads(done.stdout.splitlines()[-1])]

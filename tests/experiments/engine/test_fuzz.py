@@ -4,13 +4,18 @@ import json
 
 import jax
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.engine import checkpoint, cli, config, evaluate, hosts, log, mesh, results, steps, sweep, workdir
-from experiments.engine.errors import RunError, UsageError
-from experiments.engine.seeds import make_plan
+from experiments import engine
+from experiments.engine.process import devices, hosts
+from experiments.engine.process.errors import RunError, UsageError
+from experiments.engine.record import metrics_log as log
+from experiments.engine.record import results
+from experiments.engine.run import checkpoint, command_line, migrate, workdir
+from experiments.engine.training import evaluate, steps
+from experiments.engine.training.seeds import make_plan
+from experiments.sweep import sweep
 from tests.experiments.engine import toy, toy_config
 
 FILE = "--config=tests/experiments/engine/toy_config.py"
@@ -22,12 +27,13 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=6,
 )
-entries = st.sampled_from(sorted(config.leaves(toy_config.get_config())))
 
 
-@pytest.fixture(autouse=True)
-def at_the_root(request, monkeypatch):
-    monkeypatch.chdir(request.config.rootpath)
+def complete():
+    return engine.complete(toy_config.get_config(), toy.FAMILY)
+
+
+entries = st.sampled_from(sorted(engine.leaves(complete())))
 
 
 def refusal(function, *args):
@@ -41,10 +47,10 @@ def refusal(function, *args):
 @QUICK
 @given(st.dictionaries(entries, json_values, min_size=1, max_size=3))
 def test_any_value_of_a_config_is_right_or_named(changes):
-    changed = toy_config.get_config().unlock()
+    changed = complete()
     with changed.ignore_type():
         changed.update_from_flattened_dict(changes)
-    said = refusal(config.check, changed)
+    said = refusal(engine.check, changed, toy.FAMILY)
     assert said is None or any(key in said for key in changes), said
     assert said is None or len(said.splitlines()) == 1
 
@@ -52,14 +58,14 @@ def test_any_value_of_a_config_is_right_or_named(changes):
 @QUICK
 @given(st.lists(st.tuples(entries | st.text(max_size=6), st.text(max_size=12)), max_size=3))
 def test_any_command_line_is_understood_or_refused(words):
-    said = refusal(cli.parse, [FILE, *(f"--config.{key}={value}" for key, value in words)], "toy")
+    said = refusal(command_line.parse, [FILE, *(f"--config.{key}={value}" for key, value in words)], toy.FAMILY)
     assert said is None or words
 
 
 @QUICK
 @given(st.text(max_size=20) | st.from_regex(r"[0-9x/,=.\[\]()' -]{0,16}", fullmatch=True))
 def test_any_text_is_a_mesh_a_shard_a_grid_an_address_or_an_error_that_quotes_it(text):
-    for read in (mesh.parse_sizes, sweep.parse_shard, lambda text: sweep.parse_grid([text])):
+    for read in (devices.parse_sizes, sweep.parse_shard, lambda text: sweep.parse_grid([text])):
         said = refusal(read, text)
         assert said is None or text.partition("=")[0] in said or repr(text) in said
     assert refusal(hosts.check, text, 2, 0) in (None, f"--coordinator={text}: expected HOST:PORT or auto")
@@ -95,12 +101,22 @@ def test_leaves_of_any_shape_come_back_bit_for_bit(tmp_path_factory, kinds):
         assert (found[name].dtype, found[name].shape, found[name].tobytes()) == (leaf.dtype, leaf.shape, leaf.tobytes())
 
 
+def load_toy(place):
+    return workdir.load(place, toy.FAMILY)
+
+
 @QUICK
 @given(st.binary(max_size=120) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_in_a_runs_files_are_read_or_named(tmp_path, content):
     for name in ("config.json", "metrics.jsonl"):
         (tmp_path / name).write_bytes(content)
-    for read in (workdir.load, results.load_config, results.load_metrics, lambda p: log.read(p / "metrics.jsonl")):
+    for read in (
+        workdir.load,
+        load_toy,
+        results.load_config,
+        results.load_metrics,
+        lambda p: log.read(p / "metrics.jsonl"),
+    ):
         said = refusal(read, tmp_path)
         assert said is None or str(tmp_path) in said
 
@@ -127,11 +143,8 @@ def test_orders_and_batches_of_any_size_take_every_example_once(count, batch, mo
     assert all(sorted(order) == list(range(examples)) for order in np.concatenate(orders))
 
 
-def test_a_toy_config_is_right():
-    config.check(toy_config.get_config())
-    toy.validate(toy_config.get_config())
-
-
-def test_a_stored_config_with_a_key_that_no_config_has():
-    with pytest.raises(RunError, match=r"stored config is damaged: .* dots in field names"):
-        config.from_json({"train": {"a.b": 1}})
+@QUICK
+@given(st.dictionaries(names, json_values, max_size=3))
+def test_any_stored_config_is_read_or_refused(stored):
+    refusal(engine.from_json, stored, toy.FAMILY)
+    refusal(lambda: migrate.migrate({"config": stored}, toy.FAMILY))

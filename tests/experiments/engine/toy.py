@@ -17,11 +17,11 @@ import optax
 from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import engine
-from experiments.engine import log
-from experiments.engine.checkpoint import Store
-from experiments.engine.seeds import make_plan
-from experiments.engine.stop import Stop
-from experiments.engine.train import Recorder, Trainer, restore
+from experiments.engine.process.signals import Stop
+from experiments.engine.record import metrics_log
+from experiments.engine.run.checkpoint import Store
+from experiments.engine.training.seeds import make_plan
+from experiments.engine.training.trainer import Recorder, Trainer, restore
 
 CLASSES, SIZE = 3, 8
 
@@ -51,7 +51,10 @@ def make_task(widths, learning_rate, noise=0.3):
     def logits(params, batch, keys):
         x = batch["inputs"].astype(jnp.float32) / 64 - 2
         if noise:
-            x = x + noise * jax.vmap(lambda key: jax.random.normal(key, (SIZE,)))(keys)
+            # Uniform, of the bits of the keys alone: a generator would double the time that the tests compile for.
+            first, second = jnp.split(jax.random.key_data(keys), 2, axis=1)
+            bits = (first + second * jnp.arange(1, SIZE + 1, dtype=jnp.uint32)) * jnp.uint32(2654435761)
+            x = x + 3.5 * noise * ((bits >> 8).astype(jnp.float32) / 2.0**24 - 0.5)
         for i in range(len(sizes) - 1):
             x = x @ params[f"layer{i}"]["kernel"] + params[f"layer{i}"]["bias"]
             x = jnp.tanh(x) if i + 2 < len(sizes) else x
@@ -75,17 +78,34 @@ def make_task(widths, learning_rate, noise=0.3):
     return engine.Task(init, loss, evaluate, optax.adam(learning_rate), "accuracy")
 
 
-def make_tasks(config):
-    rate = config.train.learning_rate
-    tasks = {"plain": make_task((), rate), "deep": lambda: make_task((config.hidden,), rate)}
-    return {name: tasks[name] for name in config.models}
+ENTRIES = {
+    "hidden": engine.Entry(5, "units of the hidden layer", engine.at_least(1)),
+    "widths": engine.Entry((4, 2), "read by nobody", engine.each(engine.at_least(1))),
+}
+MODEL = {"network": engine.Entry(str, "which network", engine.one_of("plain", "deep"), required=True)}
+TEST = {
+    "kind": engine.Entry(str, "which set", engine.one_of("test", "noise"), required=True),
+    "level": engine.Entry(0, "seed of the set", engine.at_least(0)),
+}
+MODELS = engine.Shorthand(
+    {name: {"network": name} for name in ("plain", "deep")}, changes={"fast": {"train": {"epochs": 1}}}
+)
+TESTS = engine.Shorthand({name: {"kind": name} for name in ("test", "noise")}, level={"noise": "level"})
 
 
-def splits(config, more=()):
-    """By split, made only when asked for; "noise@N" is "noise" with another seed."""
-    names = ["train", "validation", "test", "noise", *more]
-    number = lambda name: int(name.partition("@")[2] or 0)  # noqa: E731
-    return {name: lambda name=name: make_data(config, number(name))[name.partition("@")[0]] for name in names}
+def task_of(config, table):
+    return make_task((config.hidden,) if table["network"] == "deep" else (), config.train.learning_rate)
+
+
+def data_of(config, tests):
+    """By split, made only when asked for."""
+
+    def load(kind, seed=0):
+        return lambda: make_data(config, seed)[kind]
+
+    return {"train": load("train"), "validation": load("validation")} | {
+        engine.label(name, table): load(table["kind"], table["level"]) for name, table in tests.items()
+    }
 
 
 def samples(trained, data):
@@ -93,9 +113,34 @@ def samples(trained, data):
     return {**kernels, "inputs": data["test"]["inputs"][:4], "best_step": trained.best_step}
 
 
-def run(config, workdir, report_only=False, evaluate=()):
-    options = {"report_only": report_only, "train": not evaluate, "chance": {"accuracy": 1 / CLASSES}}
-    engine.run(config, workdir, make_tasks(config), lambda _: splits(config, evaluate), samples=samples, **options)
+def experiment(config, tests):
+    models = {}
+    for name, table in engine.tables(config, "models").items():
+        own = engine.of_model(config, name)
+        known_as = engine.label(name, table)
+        models[known_as] = engine.Model(
+            known_as, table, own, lambda own=own, t=table: task_of(own, t), data_of(own, tests)
+        )
+    sets = {engine.label(name, table): engine.Test(engine.label(name, table), table) for name, table in tests.items()}
+    statistics = engine.Statistics(chance=lambda model, split: {"accuracy": 1 / CLASSES})
+    return engine.Experiment(config, models, sets, statistics=statistics, samples=samples)
+
+
+def check(config):
+    if config.hidden > 100:
+        raise ValueError(f"config.hidden={config.hidden}: expected at most 100")
+
+
+def migrate(config):
+    tables = {
+        section: dict(map(of.parse, config[section], [of_entries] * len(config[section])))
+        for section, of, of_entries in (("models", MODELS, MODEL), ("tests", TESTS, TEST))
+        if section in config
+    }
+    return {"tests": {"test": {"kind": "test"}, "noise": {"kind": "noise"}}, **config, **tables}
+
+
+FAMILY = engine.Family("toy", ENTRIES, MODEL, TEST, MODELS, TESTS, check, experiment, migrate)
 
 
 def keep_programs(cache):
@@ -117,21 +162,18 @@ def trainer(workdir, task, data, *, seed=0, seeds=2, strategy="vmap", devices=No
     config = trainer_config(**train)
     plan = make_plan(seed, seeds, config.train.batch_size, strategy, devices)
     workdir.mkdir(exist_ok=True)
-    metrics = log.MetricsLog(workdir / "metrics.jsonl")
+    metrics = metrics_log.MetricsLog(workdir / "metrics.jsonl")
     store = Store(workdir / "m")
     closing = contextlib.closing(metrics), contextlib.closing(store)
-    with closing[0], closing[1], Stop() as stop, log.progress_bar(1, io.StringIO()) as bar:
+    with closing[0], closing[1], Stop() as stop, metrics_log.progress_bar(1, io.StringIO()) as bar:
         yield Trainer("m", task, data, config, plan, store, Recorder(metrics, bar, stop), restore(store, task))
 
 
-def validate(config):
-    if config.hidden < 1:
-        raise ValueError(f"config.hidden={config.hidden}: expected at least 1")
-
-
 def main(argv=None):
-    return engine.main(run, name="toy", validate=validate, argv=argv)
+    return engine.main(FAMILY, argv)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from tests.experiments.engine import toy  # the module that the config file imports
+
+    sys.exit(toy.main())

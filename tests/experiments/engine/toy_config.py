@@ -1,4 +1,5 @@
 from experiments import engine
+from tests.experiments.engine import toy
 
 VARIANTS = {
     "tiny": {"train.epochs": 2, "train.num_examples": 72},
@@ -7,7 +8,9 @@ VARIANTS = {
 
 
 def get_config(variant=""):
-    config = engine.base_config()
-    config.update(seeds=2, checkpoint_every=3, log_every=2, hidden=5, widths=(4, 2), models=("plain", "deep"))
+    config = engine.base_config(toy.ENTRIES)
+    config.update(seeds=2, checkpoint_every=3, log_every=2)
     config.train.update(epochs=3, num_examples=90, batch_size=8, learning_rate=0.02)
+    config.models = {"plain": {"network": "plain"}, "deep": {"network": "deep"}}
+    config.tests = {"test": {"kind": "test"}, "noise": {"kind": "noise"}}
     return engine.variant(config, VARIANTS, variant)

@@ -11,9 +11,10 @@ import pytest
 
 from experiments import engine
 from experiments.configs import komplexnet as configs
-from experiments.engine.config import leaves
-from experiments.engine.trials import Member, carry
-from experiments.komplexnet import main, names, search, settings
+from experiments.komplexnet import search
+from experiments.komplexnet.specs import FAMILY, MODEL, MODELS, config_of
+from experiments.komplexnet.task import BUILDERS, FEEDBACK
+from experiments.search.trials import Member, with_traced_hyperparameters
 from tests.helpers import assert_close, random_like
 
 pytest.importorskip("optuna")
@@ -28,57 +29,71 @@ TINY = (
 )
 
 
+def config_with(model, variant="paper"):
+    """A complete config with the one model that was typed; its table's name."""
+    config = configs.get_config(variant)
+    name, table = MODELS.parse(model, MODEL)
+    config.models = {name: table}
+    return engine.complete(config, FAMILY).lock(), name
+
+
 @pytest.mark.parametrize(
-    "network",
-    ["komplexnet", "feedback", "feedback_l3", "fixed_kernel@3", "random", "real", "vit", "komplexnet@background"],
+    "model",
+    ["komplexnet", "feedback", "feedback_l3", "fixed_kernel+digits3", "random", "real", "vit", "komplexnet+background"],
 )
-def test_values_are_those_that_the_config_trains_with(network):
-    config = configs.get_config("paper").lock()
-    problem = search.problem(config, network)
+def test_values_are_those_that_the_settled_config_trains_with(model):
+    config, name = config_with(model)
+    table = engine.tables(config, "models")[name]
+    problem = search.problem(config)
     assert problem.space.holds(problem.start)
-    alone = leaves(settings.of_model(config, network)) | {"models": (network,)}
-    config = problem.settled(problem.start)
-    assert leaves(config) == alone
-    changed = {**{name: low for name, (low, _) in problem.space.traced.items()}}
-    changed |= {name: sizes[0] for name, sizes in problem.space.shapes.items()}
-    settled = problem.settled(changed)
-    settings.validate(settled)
-    assert settings.of_model(settled, network) == settled
-    found = search.values_of(settled, network)
-    assert {name: found[name] for name in changed} == changed
-    others = {"train.learning_rate", "train.synchrony_weight", "models", "feedback_kernel_size"}
-    differ = {entry for entry, value in leaves(settled).items() if value != leaves(config)[entry]} - others
-    place = {"feedback": "feedback.all", "feedback_l3": "feedback.l3"}.get(network, "model")
-    if names.model(network).network in names.FEEDBACK:
-        rates = {f"{place}.feedback_rates"} if place != "model" else set()
-        assert differ == {"model.epsilon", "model.kernel_size", f"{place}.rate"} | rates
+    assert engine.leaves(problem.config) == engine.leaves(config_of(config, name))
+    changed = {**{key: low for key, (low, _) in problem.space.traced.items()}}
+    changed |= {key: sizes[0] for key, sizes in problem.space.shapes.items()}
+    for values in (problem.start, changed):
+        settled = problem.settled(values)
+        engine.check(settled, FAMILY)
+        trained = config_of(settled, name)
+        present = search.values_of(trained, table)
+        assert {key: present[key] for key in values} == values
+        of_trial = engine.leaves(search.with_values(problem.config, table, values))
+        differ = {key for key, value in engine.leaves(trained).items() if of_trial[key] != value}
+        assert {key for key in differ if not key.startswith("models.")} <= {"model.rate"}  # feedback has its own
+    before, after = engine.leaves(problem.config), engine.leaves(config_of(problem.settled(changed), name))
+    others = {"train.learning_rate", "train.synchrony_weight", "feedback_kernel_size", "model.rate"}
+    differ = {key for key in before if after[key] != before[key] and not key.startswith("models.")} - others
+    place = {"feedback": "feedback.all", "feedback_l3": "feedback.l3"}.get(model, "model")
+    if "rate" in problem.start:
+        rates = {f"{place}.feedback_rates"} if table["network"] in FEEDBACK else set()
+        assert differ == {"model.epsilon", "model.kernel_size", f"{place}.rate"} - others | rates
     else:
         assert not differ
 
 
-def test_each_model_has_the_hyper_parameters_that_it_feels():
-    config = configs.get_config("smoke")
-    found = {network: {*search.problem(config, network).start} for network in names.NETWORKS}
-    own = {"learning_rate", "rate", "epsilon", "synchrony_weight", "kernel_size"}
-    assert found["komplexnet"] == found["fixed_kernel"] == own
-    assert found["feedback_l4"] == own | {"rate_l4"}
-    assert found["feedback"] == own | {"rate_l2", "rate_l3", "rate_l4", "feedback_kernel_size"}
+def test_each_model_has_its_hyper_parameters():
+    found = {network: {*search.problem(config_with(network, "smoke")[0]).start} for network in BUILDERS}
+    every = {"learning_rate", "rate", "epsilon", "synchrony_weight", "kernel_size"}
+    assert found["komplexnet"] == found["fixed_kernel"] == every
+    assert found["feedback_l4"] == every | {"rate_l4"}
+    assert found["feedback"] == every | {"rate_l2", "rate_l3", "rate_l4", "feedback_kernel_size"}
     assert found["ideal"] == found["vit"] == {"learning_rate"}
 
 
-def test_only_validation_data_are_at_hand():
-    assert {*search.problem(configs.get_config("smoke"), "komplexnet").data} == {"train", "validation"}
+def test_a_search_has_no_test_data():
+    assert {*search.problem(config_with("komplexnet", "smoke")[0]).data} == {"train", "validation"}
 
 
-def test_an_unknown_model_is_one_line_and_status_2(tmp_path, capsys):
-    assert search.main([*TINY, f"--workdir={tmp_path}", "--network=feedbak"]) == 2
-    assert "error: no model 'feedbak': expected one of komplexnet, feedback" in capsys.readouterr().err
+@pytest.mark.parametrize(("models", "message"), [("feedbak", "no 'feedbak'"), ("real,vit", "a search has one model")])
+def test_a_wrong_model_is_one_line_and_status_2(models, message, tmp_path, capsys):
+    assert search.main([*TINY, f"--workdir={tmp_path / 'new'}", f"--models={models}"]) == 2
+    error = capsys.readouterr().err
+    assert f"error: {message}" in error and error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
 
 
 def test_traced_values_give_the_loss_and_the_gradient_of_the_numbers():
-    config = configs.get_config("smoke")
+    config = config_with("feedback", "smoke")[0].unlock()
     config.update(slice_size=2, data={"size": 8}, model={"channels": 2, "num_steps": 3})
-    problem = search.problem(config.lock(), "feedback")
+    problem = search.problem(config.lock())
     values = {**problem.start, "rate": 0.05, "epsilon": 0.7, "rate_l2": 0.3, "synchrony_weight": 2.0, "kernel_size": 5}
     traced = {name: jnp.float32(values.pop(name)) for name in problem.space.traced}
     rng = np.random.default_rng(0)
@@ -92,7 +107,8 @@ def test_traced_values_give_the_loss_and_the_gradient_of_the_numbers():
 
     @jax.jit
     def of_traced(params, traced):
-        task = carry(lambda found: problem.make_task({**values, **found}), tuple(traced))
+        make_task = lambda traced: problem.make_task({**values, **traced})  # noqa: E731
+        task = with_traced_hyperparameters(make_task, tuple(traced))
         return jax.value_and_grad(task.loss, has_aux=True)(Member(params, traced), batch, keys)
 
     @jax.jit
@@ -110,15 +126,14 @@ def test_traced_values_give_the_loss_and_the_gradient_of_the_numbers():
 
 def test_a_search_and_the_run_of_its_best(tmp_path):
     place = tmp_path / "search"
-    assert search.main([*TINY, f"--workdir={place}", "--together=2", "--trials=2"]) == 0
+    assert search.main([*TINY, "--models=komplexnet", f"--workdir={place}", "--together=2", "--trials=2"]) == 0
     rows = list(csv.DictReader((place / "trials.csv").read_text().splitlines()))
     assert [row["kernel_size"] for row in rows] == ["13", "13"]
     assert rows[0]["rate"] == "0.006" != rows[1]["rate"]
     best = max(rows, key=lambda row: float(row["value"]))
     run = tmp_path / "run"
-    arguments = [f"--config={place}/best.py", f"--workdir={run}", "--config.tests=('test',)"]
-    assert engine.main(main.run, name="komplexnet", validate=settings.validate, argv=arguments) == 0
+    assert engine.main(FAMILY, [f"--config={place}/best.py", f"--workdir={run}", "--tests=test"]) == 0
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    of_seed = {x["seed"]: x["value"] for x in lines if x["split"] == "validation" and x["name"] == "accuracy@2"}
+    of_seed = {x["seed"]: x["value"][1] for x in lines if x["split"] == "validation" and x["name"] == "accuracy"}
     for seed in (0, 1):
         assert math.isclose(of_seed[seed], float(best[f"seed_{seed}"]), abs_tol=1e-6)

@@ -6,5 +6,5 @@ import types
 from tests.experiments.engine import toy
 
 if __name__ == "__main__":
-    sys.modules["experiments.engine.report"] = types.SimpleNamespace(build=lambda *args, **kwargs: None)
+    sys.modules["experiments.engine.record.summary"] = types.SimpleNamespace(build=lambda *args, **kwargs: None)
     sys.exit(toy.main())

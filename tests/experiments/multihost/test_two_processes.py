@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from experiments.engine import hosts, log
-from experiments.engine.errors import CheckpointError, UsageError
+from experiments.engine.process import hosts
+from experiments.engine.process.errors import CheckpointError, UsageError
+from experiments.engine.record import metrics_log as log
 
 ROOT = Path(__file__).parents[3]
 TIMEOUT = 240  # seconds
@@ -32,7 +34,7 @@ def start(environment, workdir, *arguments, size="tiny"):
         "tests.experiments.multihost.quiet",
         f"--config=tests/experiments/engine/toy_config.py:{size}",
     ]
-    command += [f"--workdir={workdir}", "--config.models=('deep',)", *arguments]
+    command += [f"--workdir={workdir}", "--models=deep", *arguments]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 
@@ -65,7 +67,11 @@ def await_lines(workdir, count, processes):
 def metrics(workdir):
     lines = log.read(workdir / "metrics.jsonl")
     assert len({json.dumps({**entry, "value": 0}) for entry in lines}) == len(lines)
-    return {(e["model"], e["seed"], e["step"], e["split"], e["name"]): e["value"] for e in lines}
+    return {
+        (e["model"], e["seed"], e["step"], e["split"], e["name"], time): value
+        for e in lines
+        for time, value in enumerate(np.atleast_1d(e["value"]))
+    }
 
 
 @pytest.fixture(scope="module")
@@ -143,15 +149,15 @@ def test_one_process_is_the_first_and_agrees_with_itself():
     hosts.leave(3)  # returns
 
 
-def test_what_the_first_process_says_reaches_the_others(monkeypatch):
-    """The other process's side, with the first one's words put in its ear."""
-    told = []
+def test_results_and_errors_of_the_first_process_reach_the_others(monkeypatch):
+    """The other process's side, with the messages of the first one."""
+    sent = []
     monkeypatch.setattr(hosts, "count", lambda: 2)
-    monkeypatch.setattr(hosts, "_from_first", lambda content: told.append(content) or told[0])
+    monkeypatch.setattr(hosts, "_from_first", lambda content: sent.append(content) or sent[0])
     assert hosts.on_first(lambda: {"step": 3}) == {"step": 3}
-    assert json.loads(told[0]) == {"value": {"step": 3}}
+    assert json.loads(sent[0]) == {"value": {"step": 3}}
     monkeypatch.setattr(hosts, "is_first", lambda: False)
     assert hosts.on_first(lambda: 1 / 0) == {"step": 3}
-    told[0] = json.dumps({"error": "CheckpointError", "text": "all damaged"}).encode()
+    sent[0] = json.dumps({"error": "CheckpointError", "text": "all damaged"}).encode()
     with pytest.raises(CheckpointError, match="all damaged"):
         hosts.on_first(lambda: 1 / 0)

@@ -1,4 +1,4 @@
-"""Runs as the engine leaves them, made of numbers that are known."""
+"""Runs as the engine writes them, with simple numbers."""
 
 import json
 
@@ -6,17 +6,25 @@ import numpy as np
 
 STEPS, SIZE, CHANNELS = 5, 12, 3
 MODELS = ("coupled", "still")
+MEANING = {"masks": "objects", "targets": "multi_hot", "phases": "nthwc", "first_step": 1}
+MEANING_OF_STATES = {"labels": "nhw", "predictions": "nhw", "targets": "labels", "states": "tnhwc"}
+FIGURES = ("levels.png", "animation_a.gif", "learning_curves.png", "over_time_best_test.png", "over_time_test.png")
+PIXEL = bytes.fromhex(  # a PNG of one pixel
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c636868680000030401814bd3d2100000000049454e44ae426082"
+)
 CLAIMS = """# What reproduced
 
-| claim | verdict |
-| --- | --- |
-| A: *coupled* < all | **reproduced**: 0.9 at `step 5` |
-| B: a \\| b | **the direction reproduced, not the size**: [see](x.md), [source](https://example.org/a) |
-| C | **not reproduced** |
+| claim | run | status | verdict |
+| --- | --- | --- | --- |
+| A: *coupled* < all | r | reproduced | **reproduced**: 0.9 at `step 5` |
+| B: a \\| b | r | in part | the direction, not the size: [see](x.md), [source](https://example.org/a) |
+| C | r | not reproduced | the contrary |
+| D | | postponed | |
 
-| model | score |
+| claim | score |
 | --- | --- |
-| claim | verdict |
+| status | verdict |
 """
 
 
@@ -25,7 +33,11 @@ def write_run(folder, *, claims=True, samples=True):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines()))
     config = {"experiment": "fake", "variant": "<b>tiny</b>", "command": "python -m fake", "wall_seconds": 90.0}
-    (folder / "config.json").write_text(json.dumps(config | {"config": {"models": MODELS, "seeds": 2, "seed": 0}}))
+    config["config"] = {"models": {name: {} for name in MODELS}, "seeds": 2, "seed": 0}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "figures").mkdir(exist_ok=True)
+    for name in FIGURES:
+        (folder / "figures" / name).write_bytes(PIXEL)
     if claims:
         (folder / "README.md").write_text(CLAIMS)
     if samples:
@@ -44,13 +56,12 @@ def lines():
             if model == "still":
                 yield entry | {"step": 20, "split": "test", "name": "accuracy", "value": 0.5}
                 continue
-            for t in range(1, STEPS + 1):
-                value = 0.1 * t + 0.02 * seed
-                yield entry | {"step": 20, "split": "test", "name": f"accuracy@{t}", "value": value}
+            value = [0.1 * t + 0.02 * seed for t in range(1, STEPS + 1)]
+            yield entry | {"step": 20, "split": "test", "name": "accuracy", "value": value}
 
 
 def phases(scenes=3):
-    """Two objects of a scene: random at the first step, each of one phase and half a turn apart at the last."""
+    """Two objects per scene: random phases at the first step, one phase per object, half a turn apart, at the last."""
     random = np.random.default_rng(0)
     masks = np.zeros((scenes, SIZE, SIZE, 2), bool)
     masks[:, 1:5, 1:5, 0] = masks[:, 7:11, 6:11, 1] = True
@@ -65,11 +76,12 @@ def phases(scenes=3):
         "set": np.array(["test", "test", "noise"][:scenes]),
         "phases": final + share * noise,
         "amplitude": amplitude,
+        "meaning": json.dumps(MEANING),
     }
 
 
 def states(frames=120):
-    """A wave that sways with its class."""
+    """States that oscillate with a frequency of their class."""
     labels = np.zeros((2, SIZE, SIZE), np.uint8)
     labels[:, 2:6, 2:6] = 1
     labels[1, 8:11, 8:11] = 4
@@ -81,14 +93,15 @@ def states(frames=120):
         "predictions": np.minimum(labels, 1),
         "states": swing.astype(np.float16),
         "steps": np.arange(1, frames + 1),
+        "meaning": json.dumps(MEANING_OF_STATES),
     }
 
 
 def write_waves(folder):
-    """A run of states, and of a model that has none."""
+    """A run with a model that has states and one that has none."""
     write_run(folder, claims=False, samples=False)
     (folder / "samples").mkdir(exist_ok=True)
     whole = states()
     np.savez(folder / "samples" / "coupled.npz", **whole)
-    np.savez(folder / "samples" / "still.npz", **{k: whole[k] for k in ("images", "labels", "predictions")})
+    np.savez(folder / "samples" / "still.npz", **{k: whole[k] for k in ("images", "labels", "predictions", "meaning")})
     return folder

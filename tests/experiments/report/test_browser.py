@@ -32,7 +32,7 @@ def browser():
 
 @pytest.fixture
 def tab(browser, html):
-    """The page, opened from the file system; what it complains of or asks the network for fails the test."""
+    """The page, opened from the file system; its errors, warnings and network requests fail the test."""
     context = browser.new_context(color_scheme="light", reduced_motion="no-preference")
     tab, troubles = context.new_page(), []
     tab.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
@@ -66,14 +66,14 @@ def test_the_slider_changes_the_pictures(tab, run):
         assert picture(view, kind) == was
 
 
-def test_what_is_said_of_the_moment(tab):
+def test_the_status_line_describes_the_moment(tab):
     view = viewer(tab, 0)
     view.get_by_role("slider").fill("4")
-    said = view.locator(".said")
+    status = view.locator(".status-line")
     expected = "Step 5 of 5: object 1: synchrony 1.00, mean phase 0.00 π; object 2: synchrony 1.00"
-    assert said.text_content().startswith(expected)
-    assert said.text_content().endswith("1.00 π apart.")
-    assert said.get_attribute("aria-live") == "polite"
+    assert status.text_content().startswith(expected)
+    assert status.text_content().endswith("1.00 π apart.")
+    assert status.get_attribute("aria-live") == "polite"
     assert view.get_by_role("slider").get_attribute("aria-valuetext") == "step 5 of 5"
 
 
@@ -84,7 +84,7 @@ def test_keys_move_through_time(tab):
     for key, step in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2), ("End", 5), ("Home", 1)):
         tab.keyboard.press(key)
         assert output.text_content() == f"step {step} of 5"
-    view.get_by_role("button", name="One step on").press("Enter")
+    view.get_by_role("button", name="One step forward").press("Enter")
     assert output.text_content() == "step 2 of 5"
     view.get_by_role("combobox", name="Scene").press("ArrowDown")  # a list keeps its own keys
     assert output.text_content() == "step 2 of 5"
@@ -93,10 +93,10 @@ def test_keys_move_through_time(tab):
 def test_play_runs_to_the_end_and_stops(tab):
     view = viewer(tab, 0)
     view.get_by_role("button", name="Play").click()
-    assert view.locator(".said").get_attribute("aria-live") == "off"  # nobody wants every frame read out
+    assert view.locator(".status-line").get_attribute("aria-live") == "off"  # a screen reader must not read every frame
     view.get_by_text("step 5 of 5").first.wait_for()
     view.get_by_role("button", name="Play").wait_for()
-    assert view.locator(".said").get_attribute("aria-live") == "polite"
+    assert view.locator(".status-line").get_attribute("aria-live") == "polite"
 
 
 def test_scene_channel_and_model_are_picked(tab):
@@ -128,24 +128,23 @@ def test_theme(tab, browser, html):
     dark.close()
 
 
-def test_curves_hide_models_and_mark_the_moment(tab):
-    curves = tab.locator(".curves[data-run='0']")
-    assert curves.locator("path.line").count() == 2
-    assert curves.locator("path.band").count() == 1  # seeds of the other one agree
-    curves.get_by_role("checkbox", name="still").uncheck()
-    assert curves.locator("path.line").count() == 1
-    marks = []
-    for moment in ("0", "4"):
-        viewer(tab, 0).get_by_role("slider").fill(moment)
-        marks.append(float(curves.locator("line.now").get_attribute("x1")))
-    assert marks[1] > marks[0] + 100
-    curves.get_by_role("combobox", name="Measure").select_option(label="train: loss")
-    assert curves.locator("line.now").get_attribute("visibility") == "hidden"
+def test_figures_are_shown_and_have_a_description(tab):
+    images = tab.locator("section#run0 .figures img")
+    assert images.count() == 5
+    assert images.first.get_attribute("alt") == "learning curves"
+    assert all(images.nth(i).evaluate("image => image.decode().then(() => image.naturalWidth)") == 1 for i in range(5))
+
+
+def test_tables_open(tab):
+    details = tab.locator("section#run0 details", has_text="test: accuracy").first
+    assert not details.locator("table").first.is_visible()
+    details.locator("summary").first.click()
+    assert details.get_by_text("0.510 ± 0.014").first.is_visible()
 
 
 def test_every_control_and_picture_has_a_name(tab):
     nameless = tab.evaluate(
-        """() => [...document.querySelectorAll('button, select, input, canvas, svg.chart, [role=region]')].filter(
+        """() => [...document.querySelectorAll('button, select, input, canvas, [role=region]')].filter(
             (node) => !(node.getAttribute('aria-label') || node.closest('label')?.textContent.trim()
                         || node.textContent.trim())).map((node) => node.outerHTML.slice(0, 90))"""
     )

@@ -1,12 +1,15 @@
 """Couplings of queries and keys against their equations pair by pair, and by blocks against all at once."""
 
+from functools import partial
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from oscnets.dynamics import agreement, kuramoto
-from tests.helpers import assert_close, assert_finite, assert_gradients, float64, in_float64
+from tests.helpers import assert_close, assert_gradients, float64, in_float64
 
 LAYERS = ((3, 4), (2, 2), (3,), (2,))
 GAINS = agreement.Gains(5.0, -0.9, 7.0)
@@ -56,21 +59,25 @@ def test_frozen_couplings_are_the_graph():
     assert_close(shifted, in_float64(graph, phases, queries, keys), 1e-13)
 
 
-@pytest.mark.parametrize("rows", [1, 4, 21])
 @pytest.mark.parametrize("lead", [(), (2, 2)], ids=str)
-def test_blocks_are_the_whole_with_its_gradients(rows, lead):
+def test_blocks_are_the_whole_with_its_gradients(lead):
+    """Blocks of one row, and of four, which do not divide the 21."""
     args, target = arrays(lead), np.linspace(-1, 1, 21)
 
     def run(limit):
         def value(*args):
             step = agreement.attention_step(*args, LAYERS, GAINS, rate=0.3, max_couplings=limit)
-            return jnp.sum(target * jnp.sin(step)), step
+            return jnp.sum(jnp.asarray(target, step.dtype) * jnp.sin(step)), step
 
         return jax.value_and_grad(value, (0, 1, 2), has_aux=True)
 
-    assert_close(in_float64(run(rows * args[0].size), *args), in_float64(run(2**24), *args), 1e-12)
-    single = [x.astype(np.float32) for x in args]
-    assert_close(jax.jit(run(rows * args[0].size))(*single), jax.jit(run(2**24))(*single), 1e-5)
+    all_of_them = lambda *args: [run(limit)(*args) for limit in (args[0].size, 4 * args[0].size, 2**24)]  # noqa: E731
+    *blocks, whole = in_float64(all_of_them, *args)
+    for found in blocks:
+        assert_close(found, whole, 1e-12)
+    if lead:
+        single = jax.jit(run(4 * args[0].size))(*(x.astype(np.float32) for x in args))
+        assert_close(single, jax.tree.map(np.float32, whole), 1e-5)
 
 
 def test_gradients_by_finite_differences():
@@ -90,15 +97,16 @@ def test_gradients_by_finite_differences():
 def test_silent_oscillators_stay_with_finite_gradients():
     phases, queries, keys = (x.astype(np.float32) for x in arrays())
     value = lambda *args: jnp.sin(agreement.attention_step(*args, LAYERS, agreement.Gains(), rate=0.3)).sum()  # noqa: E731
-    assert_close(agreement.attention_step(phases, 0 * queries, keys, LAYERS, agreement.Gains(), rate=0.3), phases, 0)
-    assert_finite(jax.jit(jax.grad(value, (0, 1, 2)))(phases, 0 * queries, 0 * keys))
+    step = jax.jit(lambda *args: agreement.attention_step(*args, LAYERS, agreement.Gains(), rate=0.3))
+    assert_close(step(phases, 0 * queries, keys), phases, 0)
+    chex.assert_tree_all_finite(jax.jit(jax.grad(value, (0, 1, 2)))(phases, 0 * queries, 0 * keys))
 
 
 def test_seeds_of_a_vmap():
     args = arrays((3,))
     step = lambda *args: agreement.attention_step(*args, LAYERS, GAINS, rate=0.3, max_couplings=100)  # noqa: E731
-    each = np.stack([in_float64(step, *(x[i] for x in args)) for i in range(3)])
-    assert_close(in_float64(jax.vmap(step), *args), each, 1e-13)
+    run = lambda *args: (jax.vmap(step)(*args), jnp.stack([step(*(x[i] for x in args)) for i in range(3)]))  # noqa: E731
+    assert_close(*in_float64(run, *args), 1e-13)
 
 
 def test_memory_of_16384_positions():
@@ -109,27 +117,27 @@ def test_memory_of_16384_positions():
     assert 2**20 < compiled.memory_analysis().temp_size_in_bytes < 2**29
 
 
-@pytest.mark.parametrize("known", [5, 12])
-def test_strength_that_is_known_need_not_be_summed_again(known):
-    phases, queries, keys = arrays()
-    target = np.linspace(-1, 1, 21)
+def test_a_cached_strength_is_not_summed_again():
+    """Of a part of the first layer, and of the whole of it, with the gradients through the cache."""
+    args, target = arrays(), np.linspace(-1, 1, 21)
 
-    def both(*args):
-        first = [x[:, :known] for x in args[1:]]
-        still = jnp.abs(agreement.coupling(*args[1:], LAYERS, GAINS)[:, :known, :known]).sum(-1)
-        if known == 12:  # the whole of the first layer, as its own strength
-            still = agreement.strength(*first, LAYERS[:1], GAINS)
-        step = lambda **options: agreement.attention_step(*args, LAYERS, GAINS, rate=0.3, **options)  # noqa: E731
-        return [jnp.sum(target * jnp.sin(x)) for x in (step(still=still), step())]
+    def value(cached, *args):
+        step = agreement.attention_step(*args, LAYERS, GAINS, rate=0.3, cached_strength=cached(*args[1:]))
+        return jnp.sum(target * jnp.sin(step))
 
-    with float64():
-        found, expected = (
-            jax.jit(jax.value_and_grad(lambda *args, i=i: both(*args)[i], (0, 1, 2)))(
-                *map(jnp.asarray, (phases, queries, keys))
-            )
-            for i in (0, 1)
-        )
-    assert_close(found, expected, 1e-12)
+    def part(queries, keys):
+        return jnp.abs(agreement.coupling(queries, keys, LAYERS, GAINS)[:, :5, :5]).sum(-1)
+
+    def layer(queries, keys):
+        return agreement.strength(queries[:, :12], keys[:, :12], LAYERS[:1], GAINS)
+
+    def run(*args):
+        caches = (part, layer, lambda *_: None)
+        return [jax.value_and_grad(partial(value, cached), (0, 1, 2))(*args) for cached in caches]
+
+    *found, expected = in_float64(run, *args)
+    for one in found:
+        assert_close(one, expected, 1e-12)
 
 
 @pytest.mark.parametrize("layers", [(), ((2, 2, 2),), ((3, 0),), ((), (3,))])

@@ -2,13 +2,14 @@
 
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from oscnets.dynamics import kuramoto, unroll
-from tests.helpers import assert_close, assert_finite, assert_gradients, float64, in_float64, slope
+from tests.helpers import assert_close, assert_gradients, float64, in_float64, slope
 
 RATE, EPSILON = 0.3, 0.2
 
@@ -68,6 +69,18 @@ def test_conv_trajectory_is_an_unrolled_conv_step():
     assert_close(*in_float64(run, phases, amplitude, kernel), 1e-12)
 
 
+def test_one_program_serves_all_rates():
+    phases, amplitude, kernel = (x.astype(np.float32) for x in arrays())
+    chex.clear_trace_counter()
+    step = jax.jit(
+        chex.assert_max_traces(
+            lambda rate, epsilon: conv_step(phases, amplitude, kernel, rate=rate, epsilon=epsilon), n=1
+        )
+    )
+    slow, fast = step(0.1, EPSILON) - phases, step(0.2, EPSILON) - phases
+    assert_close(fast, 2 * slow, 1e-5)
+
+
 def test_conv_leading_axes():
     """One image, a batch, a batch a seed; amplitude and phases broadcast; vmap over all arguments."""
     phases, amplitude, kernel = arrays((3, 2))
@@ -116,7 +129,7 @@ def test_silent_units_move_but_pull_nobody():
     assert_close(as_well[:, ::2], moved[:, ::2], 1e-13)
     assert np.all(moved[:, 1] != phases[:, 1])
     np.testing.assert_array_equal(black, phases)
-    assert_finite(gradients)
+    chex.assert_tree_all_finite(gradients)
     assert np.all(gradients[1] != 0)
     np.testing.assert_array_equal(gradients[2], 0)
 
@@ -296,8 +309,8 @@ def test_agreement_without_coupling_stays_with_finite_gradients():
     value = lambda *args: jnp.sin(kuramoto.agreement_step(*args, rate=0.2)).sum()  # noqa: E731
     single = phases.astype(np.float32), matrix.astype(np.float32)
     assert kuramoto.agreement_step(*single, rate=0.2)[2] == single[0][2]
-    assert_finite(jax.jit(jax.grad(value, (0, 1)))(*single))
-    assert_finite(jax.jit(jax.grad(value, (0, 1)))(single[0], 0 * single[1]))
+    chex.assert_tree_all_finite(jax.jit(jax.grad(value, (0, 1)))(*single))
+    chex.assert_tree_all_finite(jax.jit(jax.grad(value, (0, 1)))(single[0], 0 * single[1]))
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (6, 5), (6,)])

@@ -1,161 +1,173 @@
-"""The loop over time against Python loops; sums over time with gradients taken in the same pass."""
+"""The loop over time against Python loops, whatever is kept and however gradients are taken."""
 
 from functools import partial
+from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets.dynamics import sum_over, unroll
+from oscnets.dynamics import Checkpoint, Reverse, Store, unroll
 from tests.helpers import assert_close, float64
 
 LENGTH = 7
 
 
 def step(state, gain=0.3):
-    return {"x": state["x"] + gain * jnp.sin(state["v"]), "v": state["v"] - gain * state["x"], "n": state["n"] + 1}
+    """Symplectic, so that it has an inverse."""
+    x = state["x"] + gain * jnp.sin(state["v"])
+    return state | {"x": x, "v": state["v"] - gain * x}
+
+
+def inverse(state, gain=0.3):
+    v = state["v"] + gain * state["x"]
+    return state | {"x": state["x"] - gain * jnp.sin(v), "v": v}
 
 
 def start():
-    return {"x": jnp.array([0.3, -1.0, 2.0]), "v": jnp.array([1.0, 0.2, -0.4]), "n": jnp.zeros((), jnp.int32)}
+    return {"x": jnp.array([0.3, -1.0, 2.0]), "v": jnp.array([1.0, 0.2, -0.4])}
 
 
-def loop(state, length):
+def loop(state, length, gain=0.3):
     kept = []
     for _ in range(length):
-        state = step(state)
+        state = step(state, gain)
         kept.append(state["x"])
     return state, jnp.stack(kept)
 
 
+class Weighted(NamedTuple):
+    """The sum over time of weight_t sin(value_t)."""
+
+    weights: jax.Array
+
+    def start(self, value):
+        return jnp.zeros_like(value)
+
+    def add(self, weights, acc, value, t):
+        return acc + weights[t] * jnp.sin(value)
+
+    def finish(self, acc):
+        return acc
+
+    def contribution(self, weights, acc, value, t):
+        return weights[t] * jnp.sin(value)
+
+
 @pytest.mark.parametrize("every", [None, 1, 3, 7, 100])
 def test_unroll_is_a_loop(every):
-    found = unroll(step, start(), LENGTH, collect=lambda state: state["x"], checkpoint_every=every)
-    assert_close(found, loop(start(), LENGTH), 1e-6)
-
-
-def test_unroll_without_collecting():
-    state, stacked = unroll(step, start(), LENGTH, checkpoint_every=2)
-    assert stacked is None
-    assert_close(state, loop(start(), LENGTH)[0], 1e-6)
+    """Of a state that also counts, in integers."""
+    count = lambda state: step(state) | {"n": state["n"] + 1}  # noqa: E731
+    state = start() | {"n": jnp.zeros((), jnp.int32)}
+    (last, kept), nothing = jax.jit(
+        lambda state: (
+            unroll(count, state, LENGTH, collect=lambda state: state["x"], checkpoint_every=every),
+            unroll(count, state, LENGTH, checkpoint_every=every)[1],
+        )
+    )(state)
+    expected, xs = loop(state, LENGTH)
+    chex.assert_trees_all_close((last, kept), (expected | {"n": jnp.asarray(LENGTH)}, xs), atol=1e-6)
+    assert nothing is None
 
 
 @pytest.mark.parametrize("every", [None, 3])
 def test_no_steps(every):
     state, stacked = unroll(step, start(), 0, collect=lambda state: state["x"], checkpoint_every=every)
-    assert_close(state, start(), 0)
-    assert stacked.shape == (0, 3)
+    chex.assert_trees_all_equal(state, start())
+    chex.assert_shape(stacked, (0, 3))
 
 
-def test_gradients_are_the_same_however_checkpointed():
-    weights = jnp.arange(1.0, LENGTH + 1)[:, None]
+GRADIENTS = {
+    "store": lambda _: Store(),
+    "checkpoint": lambda _: Checkpoint(3),
+    "checkpoint by default": lambda _: Checkpoint(),
+    "reverse": lambda gain: Reverse(partial(inverse, gain=gain)),
+    "reverse, recomputed": lambda gain: Reverse(partial(inverse, gain=gain), invertible=jnp.asarray(False)),
+}
 
-    def value(every, x, gain):
-        state = start() | {"x": x}
-        state, xs = unroll(
-            partial(step, gain=gain), state, LENGTH, collect=lambda state: state["x"], checkpoint_every=every
-        )
-        return (weights * xs**2).sum() + state["v"].sum()
 
-    def by_loop(x, gain):
-        state, total = start() | {"x": x}, 0.0
-        for weight in weights:
-            state = step(state, gain)
-            total += (weight * state["x"] ** 2).sum()
-        return total + state["v"].sum()
+def summary(state, sums):
+    return jnp.sum(sums**2) + jnp.sum(jnp.cos(state["v"]) * state["x"])
 
-    x = start()["x"]
-    expected = jax.jit(jax.value_and_grad(by_loop, (0, 1)))(x, 0.3)
-    for every in (None, 3):
-        found = jax.jit(jax.value_and_grad(partial(value, every), (0, 1)))(x, 0.3)
-        assert_close(found, expected, 1e-5)
+
+def derivatives(value):
+    """Value, gradients, and those of the gradients' squares, in the state, gain, scale and weights; in float64."""
+
+    @jax.jit
+    def both(*args):
+        first = jax.value_and_grad(value, (0, 1, 2, 3))
+        squares = lambda *args: sum(jnp.sum(g**2) for g in first(*args)[1])  # noqa: E731
+        return first(*args), jax.grad(squares, (0, 1, 2, 3))(*args)
+
+    with float64():
+        args = (start()["x"], jnp.asarray(0.3), jnp.asarray(1.2), jnp.linspace(0.5, 1.5, LENGTH))
+        return jax.tree.map(np.asarray, both(*args))
+
+
+@pytest.fixture(scope="module")
+def derivatives_of_a_loop():
+    def value(x, gain, scale, weights):
+        state, xs = loop(start() | {"x": x}, LENGTH, gain)
+        return summary(state, jnp.einsum("t,tn->n", weights, jnp.sin(scale * xs)))
+
+    return derivatives(value)
 
 
 @pytest.mark.parametrize(
-    ("length", "every", "message"),
-    [(-1, None, "length must be >= 0, got -1"), (3, 0, "checkpoint_every must be >= 1, got 0")],
+    ("name", "reduced"),
+    [
+        ("store", False),
+        ("store", True),
+        ("checkpoint", True),
+        ("checkpoint by default", False),
+        ("reverse", False),
+        ("reverse", True),
+        ("reverse, recomputed", True),
+    ],
 )
-def test_bad_lengths(length, every, message):
-    with pytest.raises(ValueError, match=message):
-        unroll(step, start(), length, checkpoint_every=every)
+def test_derivatives_are_the_same_however_they_are_taken(name, reduced, derivatives_of_a_loop):
+    """In the state and in all that step, inverse, collect and reduction close over."""
+
+    def value(x, gain, scale, weights):
+        options = {"collect": lambda state: scale * state["x"], "gradient": GRADIENTS[name](gain)}
+        if reduced:
+            options["reduce"] = Weighted(weights)
+        state, kept = unroll(partial(step, gain=gain), start() | {"x": x}, LENGTH, **options)
+        return summary(state, kept if reduced else jnp.einsum("t,tn->n", weights, jnp.sin(kept)))
+
+    assert_close(derivatives(value), derivatives_of_a_loop, 1e-11)
 
 
-# sum_over
+def test_reversed_gradients_under_vmap():
+    """A gain per member: of the step, of its inverse, and of whether that is taken."""
 
-
-def term(shared, x, data):
-    flip = jnp.where(data["flag"], -1.0, 1.0)
-    noise = jax.random.normal(data["key"], x.shape)
-    value = flip * jnp.sum(jnp.tanh(shared["w"] * x + data["count"] * shared["b"]) + noise * x) * data["scale"]
-    return value, {"mean": x.mean(), "count": data["count"]}
-
-
-def arguments(lead=()):
-    """With data of every dtype: bools, ints, floats, typed PRNG keys."""
-    rng = np.random.default_rng(0)
-    shared = {"w": jnp.asarray(rng.normal(size=(*lead, 3)), float), "b": jnp.asarray(rng.normal(size=lead), float)}
-    xs = jnp.asarray(rng.normal(size=(*lead, 4, 3)), float)
-    data = {
-        "flag": jnp.asarray(rng.uniform(size=(*lead, 4)) > 0.5),
-        "count": jnp.asarray(rng.integers(1, 4, size=(*lead, 4))),
-        "scale": jnp.asarray(rng.normal(size=(*lead, 4)), float),
-        "key": jax.random.split(jax.random.key(1), (*lead, 4)),
-    }
-    return shared, xs, data
-
-
-def plain_sum(fn, shared, xs, data):
-    at = lambda t: jax.tree.map(lambda x: x[t], (xs, data))  # noqa: E731
-    values, aux = zip(*(fn(shared, *at(t)) for t in range(len(xs))), strict=True)
-    return sum(values), jax.tree.map(lambda *x: jnp.stack(x), *aux)
-
-
-@partial(jax.jit, static_argnums=0)
-def value_and_gradients(summed, shared, xs, data):
-    """Of a function of the sum, so that the cotangent is not 1."""
-
-    def fn(shared, xs):
-        total, aux = summed(term, shared, xs, data)
-        return 0.5 * total**2, aux
-
-    return jax.value_and_grad(fn, (0, 1), has_aux=True)(shared, xs)
-
-
-def test_sum_over_and_its_gradients_are_the_plain_sums():
-    expected = value_and_gradients(plain_sum, *arguments())
-    assert_close(value_and_gradients(sum_over, *arguments()), expected, 1e-6)
-    total, aux = jax.jit(partial(sum_over, term))(*arguments())  # not differentiated: another path
-    assert_close((0.5 * total**2, aux), expected[0], 1e-6)
-
-
-def test_sum_over_under_vmap():
-    shared, xs, data = arguments((2,))
-    found = jax.vmap(partial(value_and_gradients, sum_over))(shared, xs, data)
-    for i in range(2):
-        one = jax.tree.map(lambda x, i=i: x[i], (shared, xs, data))
-        assert_close(jax.tree.map(lambda x, i=i: x[i], found), value_and_gradients(plain_sum, *one), 1e-6)
-
-
-def test_auxiliary_values_carry_no_gradient():
-    shared, xs, data = arguments()
-    gradient = jax.grad(lambda xs: sum_over(term, shared, xs, data)[1]["mean"].sum())(xs)
-    np.testing.assert_array_equal(gradient, 0)
-
-
-def test_sum_over_without_data():
-    fn = lambda shared, x, data: (shared * x**2, data)  # noqa: E731
-    xs = jnp.arange(3.0)
-    assert jax.grad(lambda shared: sum_over(fn, shared, xs)[0])(2.0) == 5
-
-
-def test_sum_over_in_float64_keeps_each_dtype():
-    with float64():
-        shared, xs, data = arguments()
-        narrow = jax.tree.map(lambda x: x.astype(jnp.float32), shared)
-        _, gradients = value_and_gradients(sum_over, narrow, xs, data)
-        assert gradients[0]["w"].dtype == jnp.float32
-        assert gradients[1].dtype == jnp.float64
-        assert_close(
-            value_and_gradients(sum_over, shared, xs, data), value_and_gradients(plain_sum, shared, xs, data), 1e-13
+    def value(gain, allowed, gradient):
+        state, xs = unroll(
+            partial(step, gain=gain), start(), LENGTH, collect=lambda state: state["x"], gradient=gradient
         )
+        return jnp.sum(xs**2) + jnp.sum(state["v"])
+
+    reverse = lambda gain, allowed: value(gain, allowed, Reverse(partial(inverse, gain=gain), allowed))  # noqa: E731
+    stored = lambda gain, allowed: value(gain, allowed, Store())  # noqa: E731
+    args = (jnp.array([0.3, 0.5, 0.1]), jnp.array([True, False, True]))
+    found, expected = (jax.jit(jax.vmap(jax.grad(fn)))(*args) for fn in (reverse, stored))
+    chex.assert_trees_all_close(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("length", "options", "message"),
+    [
+        (-1, {}, "length must be >= 0, got -1"),
+        (0, {"gradient": Reverse(inverse)}, "length must be >= 1, got 0"),
+        (3, {"checkpoint_every": 0}, "checkpoint_every must be >= 1, got 0"),
+        (3, {"gradient": Checkpoint(0)}, "checkpoint_every must be >= 1, got 0"),
+        (3, {"gradient": Store(), "checkpoint_every": 2}, r"gradient or checkpoint_every, got Store\(\) and 2"),
+        (3, {"gradient": "store"}, "gradient must be a Store, Checkpoint or Reverse, got 'store'"),
+        (3, {"reduce": Weighted(None)}, "reduce needs collect"),
+    ],
+)
+def test_bad_arguments(length, options, message):
+    with pytest.raises(ValueError, match=message):
+        unroll(step, start(), length, **options)

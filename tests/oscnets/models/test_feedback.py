@@ -1,4 +1,4 @@
-"""KomplexNet with feedback: published numbers, each layer's pull, what is carried on, gradients, black images."""
+"""KomplexNet with feedback: published numbers, the force of each layer, continued runs, gradients, black images."""
 
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,7 @@ def convolve(x, kernel, bias=None, stride=1):
     return total[:, ::stride, ::stride]
 
 
-def look_back(z, kernel):
+def transposed(z, kernel):
     """A transposed convolution of stride 2: zeros between the units, then the kernel turned."""
     apart = np.zeros((len(z), 2 * z.shape[1], 2 * z.shape[2]), complex)
     apart[:, ::2, ::2] = z
@@ -110,7 +110,7 @@ def by_the_equations(state, image, phases, steps, rate, epsilon, feedback_rates)
         for (layer, z), feedback_rate in zip(layers.items(), feedback_rates, strict=False):
             if kernels[layer] is not None:
                 z = np.tanh(np.abs(z)) * np.exp(1j * np.angle(z))
-                back = look_back(z, kernels[layer]) if layer == "l2" else (kernels[layer] @ z)[:, None, None]
+                back = transposed(z, kernels[layer]) if layer == "l2" else (kernels[layer] @ z)[:, None, None]
                 pull = pull + feedback_rate * back
         phases = phases + np.imag(np.exp(-1j * phases) * pull)
         magnitude, turn = mix(lambda x: convolve(x, *convolution), amplitude * np.exp(1j * phases))
@@ -146,7 +146,7 @@ def test_the_network_is_its_equations_on_published_weights(name):
     assert_close(logits, golden["logits"][:4, 1], 1e-4)
 
 
-def test_kernels_start_unfelt():
+def test_kernels_start_effectively_off():
     images, phases = jnp.zeros((1, *IMAGE, 1)), jnp.zeros((1, *IMAGE, 2))
     made = jax.jit(lambda: MODEL.init(jax.random.key(0), images, phases0=phases))()["params"]
     shapes = {name: x.shape for name, x in made.items() if name.startswith("feedback")}
@@ -154,7 +154,7 @@ def test_kernels_start_unfelt():
     assert all(np.all(made[name] == np.float32(1e-6)) for name in shapes)
 
 
-def test_the_first_step_has_nothing_to_look_back_at(params, inputs, whole):
+def test_the_first_step_has_no_feedback(params, inputs, whole):
     names = [f"feedback_{layer}_kernel" for layer in LAYERS]
     alone = run(MODEL.clone(feedback=()), without(params, *names), *inputs)
     assert_close(whole.trajectory[0], alone.trajectory[0], 1e-6)
@@ -163,14 +163,14 @@ def test_the_first_step_has_nothing_to_look_back_at(params, inputs, whole):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_one_layer_is_all_of_them_with_the_others_rates_at_zero(params, inputs, layer):
+def test_one_layer_is_all_of_them_with_the_other_kernels_at_zero(params, inputs, layer):
     others = [f"feedback_{name}_kernel" for name in LAYERS if name != layer]
     alone = run(MODEL.clone(feedback=(layer,)), without(params, *others), *inputs)
-    rates = tuple(rate * (name == layer) for name, rate in zip(LAYERS, MODEL.feedback_rates, strict=True))
-    assert_close(run(MODEL.clone(feedback_rates=rates), params, *inputs)[:4], alone[:4], 1e-5)
+    zeroed = {"params": params["params"] | {name: 0 * params["params"][name] for name in others}}
+    assert_close(run(MODEL, zeroed, *inputs)[:4], alone[:4], 1e-5)
 
 
-def test_layers_pull_as_equation_6_says(params, inputs, whole):
+def test_layers_act_as_equation_6_says(params, inputs, whole):
     """The second step: its phases minus those of a step without feedback, in complex NumPy."""
     first = run(MODEL, params, *inputs, num_steps=1)
     names = [f"feedback_{layer}_kernel" for layer in LAYERS]
@@ -197,13 +197,13 @@ def test_layers_are_those_of_the_last_step(params, inputs, whole):
 
 
 def test_a_run_goes_on_where_another_stopped(params, inputs, whole):
-    first = run(MODEL, params, *inputs, num_steps=2)
-    rest = run(MODEL, params, inputs[0], first.phases, first.layers, num_steps=1)
-    assert_close((rest.phases, rest.logits[0], rest.layers), (whole.phases, whole.logits[2], whole.layers), 1e-5)
+    first = run(MODEL, params, *inputs, num_steps=1)
+    rest = run(MODEL, params, inputs[0], first.phases, first.layers, num_steps=2)
+    assert_close((rest.phases, rest.logits, rest.layers), (whole.phases, whole.logits[1:], whole.layers), 1e-5)
 
 
-def test_images_of_a_batch_do_not_see_each_other(params, inputs, whole):
-    """In another order, and beside a black image instead of the third: what layers give back stays in its image."""
+def test_images_of_a_batch_are_independent(params, inputs, whole):
+    """In another order, and beside a black image instead of the third: feedback stays in its image."""
     images, phases0 = (x[np.array([1, 0, 2])] for x in inputs)
     images[2] = 0
     other = run(MODEL, params, images, phases0)
@@ -218,22 +218,35 @@ def mean_square(logits, targets):
     return jnp.mean((logits - targets) ** 2)
 
 
-def loss(params, images, phases0, targets, by_step=False):
-    options = {"step_loss": mean_square, "targets": targets} if by_step else {}
-    out = MODEL.apply(params, images, phases0=phases0, **options)
-    return out.loss if by_step else jnp.mean((out.logits - targets) ** 2)
+def loss(params, images, phases0, targets):
+    return mean_square(MODEL.apply(params, images, phases0=phases0).logits, targets)
 
 
 plain = jax.jit(jax.value_and_grad(loss))
 TARGETS = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
 
 
-def test_step_loss_is_the_mean_over_time(params, inputs):
-    each = [
-        jax.jit(jax.value_and_grad(partial(loss, by_step=flag)))(params, *inputs, TARGETS) for flag in (True, False)
-    ]
-    assert_close(*each, 1e-6)
-    assert all(np.any(x != 0) for x in jax.tree.leaves(each[0][1]))
+def step_square(shared, state, targets):
+    params, context = shared
+    return mean_square(MODEL.apply(params, state, context, method="classify_step"), targets)
+
+
+@jax.jit
+@jax.value_and_grad
+def loss_by_step(params, images, phases0, targets):
+    run = MODEL.apply(params, images, phases0=phases0, method="synchronize")
+    return losses.mean_over_time(step_square, (params, run.context), run.states, targets)
+
+
+@pytest.fixture(scope="module")
+def solo(params, inputs):
+    """The loss and its gradient by plain autodiff."""
+    return plain(params, *inputs, TARGETS)
+
+
+def test_a_loss_step_by_step_is_that_of_all_logits(params, inputs, solo):
+    assert_close(loss_by_step(params, *inputs, TARGETS), solo, 1e-6)
+    assert all(np.any(x != 0) for x in jax.tree.leaves(solo[1]))
 
 
 def test_gradients_are_the_slopes(params, inputs):
@@ -248,18 +261,16 @@ def test_gradients_are_the_slopes(params, inputs):
         assert_gradients(of_kernels, wide[1][1], *(wide[0]["params"][name] for name in kernels), tolerance=1e-6)
 
 
-def test_a_vmapped_seed_is_a_solo_seed(params, inputs):
+def test_a_vmapped_seed_is_a_solo_seed(params, inputs, solo):
     stacked = jax.tree.map(lambda x: jnp.stack([1.1 * x, x]), params)
-    found = jax.jit(jax.vmap(lambda one: jax.value_and_grad(loss)(one, *inputs, TARGETS)))(stacked)
-    solo = plain(params, *inputs, TARGETS)
-    assert_close(jax.tree.map(lambda x: x[1], found), solo, 1e-5)
+    result = jax.jit(jax.vmap(lambda one: jax.value_and_grad(loss)(one, *inputs, TARGETS)))(stacked)
+    assert_close(jax.tree.map(lambda x: x[1], result), solo, 1e-5)
 
 
 def test_black_images(params, inputs):
-    """Without biases all layers are silent: nothing pulls, and no gradient is undefined."""
+    """Without biases all layers have magnitude 0: no force, and no gradient is undefined."""
     unbiased = jax.tree.map_with_path(lambda path, x: x * ("bias" not in str(path)), params)
-    value, gradient = plain(unbiased, np.zeros_like(inputs[0]), inputs[1], TARGETS)
-    assert_finite((value, gradient))
+    assert_finite(plain(unbiased, np.zeros_like(inputs[0]), inputs[1], TARGETS))
 
 
 @pytest.mark.parametrize(

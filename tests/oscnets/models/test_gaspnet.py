@@ -1,6 +1,7 @@
-"""GASPnet against a presentation written out unit by unit, and what it must share with its baseline."""
+"""GASPnet against its equations written out unit by unit, and against its baseline."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 
 from oscnets.dynamics import agreement, kuramoto
 from oscnets.models.gaspnet import FeedforwardNet, GASPnet
-from tests.helpers import assert_close, assert_finite, in_float64, random_like
+from tests.helpers import assert_close, assert_finite, float64, in_float64, random_like
 
 SMALL = {"channels": (3, 4, 2), "hidden": 5, "num_classes": 3, "dim": 2, "num_steps": 2}
 BATCH, SIDE = 2, 16
@@ -75,19 +76,23 @@ def naive_maps(net, p, layers, of):
     return np.concatenate(rows)
 
 
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def couple_and_step(phases, queries, keys, shapes, gains, rate):
+    """One step by the matrix of all couplings."""
+    return kuramoto.agreement_step(phases, agreement.coupling(queries, keys, shapes, gains), rate=rate)
+
+
 def naive(net, p, image, phases):
-    """Logits and phases of one image at every step, by a matrix of couplings."""
+    """Logits and phases of one image at every step."""
     shapes = net.layers(image.shape[:2])
     cuts = np.cumsum([np.prod(shape) for shape in shapes])[:-1]
     gains = agreement.Gains(net.neighbour_gain, net.offset, net.dense_gain)
     layers = naive_pass(net, p, image)
     logits, trajectory = [layers[-1]], [phases]
     for _ in range(net.num_steps):
-        r = in_float64(
-            lambda *maps: agreement.coupling(*maps, shapes, gains),
-            *(naive_maps(net, p, layers, of) for of in ("query", "key")),
-        )
-        phases = in_float64(lambda *args: kuramoto.agreement_step(*args, rate=net.rate), phases, r)
+        maps = (naive_maps(net, p, layers, of) for of in ("query", "key"))
+        with float64():
+            phases = np.asarray(couple_and_step(phases, *maps, shapes, gains, net.rate))
         split = [part.reshape(shape) for part, shape in zip(np.split(phases, cuts), shapes, strict=True)]
         layers = naive_pass(net, p, image, split)
         logits.append(layers[-1])
@@ -104,7 +109,7 @@ def naive(net, p, image, phases):
     ],
     ids=str,
 )
-def test_a_presentation_step_by_step(options, channels):
+def test_logits_and_phases_step_by_step(options, channels):
     net = GASPnet(**SMALL | options)
     images, phases0 = (x.astype(np.float64) for x in arrays(net, channels))
     params = jax.tree.map(np.float64, parameters(net, images.astype(np.float32)))
@@ -123,10 +128,27 @@ def test_a_presentation_step_by_step(options, channels):
 
 @pytest.fixture(scope="module")
 def small():
-    """The network, its parameters and a compiled call, float32."""
+    """The network, its parameters, images and initial phases, float32."""
     net = GASPnet(**SMALL)
     images, phases0 = arrays(net)
     return net, parameters(net, images), images, phases0
+
+
+def outputs_and_gradients(params, images, phases0):
+    """Output, and gradients of a square of the logits in all arguments."""
+
+    def value(*args):
+        out = GASPnet(**SMALL).apply(args[0], args[1], phases0=args[2])
+        return jnp.sum(out.logits**2), out
+
+    return jax.grad(value, (0, 1, 2), has_aux=True)(params, images, phases0)[::-1]
+
+
+@pytest.fixture(scope="module")
+def solo(small):
+    """One compiled program, and what it gives for the plain case."""
+    run = jax.jit(outputs_and_gradients)
+    return run, run(*small[1:])
 
 
 def test_strength_0_is_the_plain_network_exactly(small):
@@ -140,33 +162,33 @@ def test_strength_0_is_the_plain_network_exactly(small):
     assert np.abs(out.phases[-1] - phases0).max() > 0.1
 
 
-def test_a_common_shift_of_the_phases_changes_nothing_but_them(small):
-    net, params, images, phases0 = small
-    run = jax.jit(lambda phases0: net.apply(params, images, phases0=phases0))
-    here, there = run(phases0), run(phases0 + 1.3)
+def test_a_common_shift_of_the_phases_changes_nothing_but_them(small, solo):
+    _, params, images, phases0 = small
+    run, (here, gradients) = solo
+    there, _ = run(params, images, phases0 + 1.3)
     assert_close(there.logits, here.logits, 1e-5)
     assert_close(there.phases - 1.3, here.phases, 1e-5)
     assert np.abs(here.logits[1:] - here.logits[0]).max() > 0.01
+    # A common shift of the phases of an image has no derivative.
+    assert_close(gradients[2].sum(1), np.zeros(BATCH, np.float32), 1e-4)
 
 
-def test_gradients_at_zero_activity_are_finite(small):
+def test_gradients_at_zero_activity_are_finite(small, solo):
+    _, params, images, phases0 = small
+    run, (_, gradients) = solo
+    assert_finite(run(params, 0 * images, phases0))
+    assert_finite(run(jax.tree.map(jnp.zeros_like, params), images, phases0))
+    assert np.abs(gradients[0]["params"]["block1_query"]).max() > 1e-3
+
+
+def test_a_seed_of_a_vmap_is_a_solo_run(small, solo):
     net, params, images, phases0 = small
-    value = lambda *args: jnp.sum(net.apply(args[0], args[1], phases0=args[2]).logits ** 2)  # noqa: E731
-    gradient = jax.jit(jax.grad(value, (0, 1, 2)))
-    assert_finite(gradient(params, 0 * images, phases0))
-    assert_finite(gradient(jax.tree.map(jnp.zeros_like, params), images, phases0))
-    of_query = gradient(params, images, phases0)[0]["params"]["block1_query"]
-    assert np.abs(of_query).max() > 1e-3
-
-
-def test_a_seed_of_a_vmap_is_a_solo_run(small):
-    net, params, images, phases0 = small
-    both = jax.tree.map(lambda x: jnp.stack([x, 0.5 * x]), params)
-    run = lambda params: net.apply(params, images, phases0=phases0).logits  # noqa: E731
-    together = jax.jit(jax.vmap(run))(both)
-    solo = jax.jit(run)
-    for i in range(2):
-        assert_close(together[i], solo(jax.tree.map(lambda x, i=i: x[i], both)), 1e-5)
+    run, (plain, _) = solo
+    half = jax.tree.map(lambda x: 0.5 * x, params)
+    both = jax.tree.map(lambda *x: jnp.stack(x), params, half)
+    together = jax.jit(jax.vmap(lambda params: net.apply(params, images, phases0=phases0)))(both)
+    for i, expected in enumerate((plain, run(half, images, phases0)[0])):
+        assert_close(jax.tree.map(lambda x, i=i: x[i], together), expected, 1e-5)
 
 
 def test_phases_are_drawn_anew_or_learned(small):

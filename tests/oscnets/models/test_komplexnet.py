@@ -1,10 +1,11 @@
-"""KomplexNet at a small size: its two ways to a loss, time, batch, seeds, black images, and the phases it starts from.
+"""KomplexNet at a small size: two ways to a loss, time, batch, seeds, black images, initial phases and kernels.
 
 That it computes the published numbers is shown in test_interop.py.
 """
 
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,14 +55,22 @@ def mean_entropy(logits, targets):
     return losses.binary_cross_entropy(logits, targets).mean()
 
 
+def step_entropy(shared, state, targets):
+    params, context = shared
+    return mean_entropy(MODEL.apply(params, state, context, method="classify_step"), targets)
+
+
 @partial(jax.jit, static_argnums=0)
 @partial(jax.value_and_grad, argnums=(1, 2, 3), has_aux=True)
 def loss_and_gradients(by_step, params, images, phases0):
-    """Cross-entropy over time plus something of the last phases and the amplitude, by either way."""
-    options = {"step_loss": mean_entropy, "targets": TARGETS} if by_step else {}
-    out = MODEL.apply(params, images, phases0=phases0, **options)
-    entropy = out.loss if by_step else mean_entropy(out.logits, TARGETS)
-    return entropy + 0.1 * jnp.sum(jnp.sin(out.phases) * out.amplitude), out.logits
+    """Cross-entropy over time plus a function of the last phases and the amplitude, step by step or by autodiff."""
+    if by_step:
+        out, logits = MODEL.apply(params, images, phases0=phases0, method="synchronize"), None
+        entropy = losses.mean_over_time(step_entropy, (params, out.context), out.states, TARGETS)
+    else:
+        out = MODEL.apply(params, images, phases0=phases0)
+        entropy, logits = mean_entropy(out.logits, TARGETS), out.logits
+    return entropy + 0.1 * jnp.sum(jnp.sin(out.phases) * out.amplitude), logits
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +92,25 @@ def test_numbers_of_parameters():
     )
 
 
-def test_step_loss_has_the_values_and_gradients_of_plain_autodiff(params, inputs, plain):
-    assert_close(loss_and_gradients(True, params, *inputs), plain, 1e-5)
+@pytest.fixture(scope="module")
+def by_step(params, inputs):
+    """The same step by step, without logits."""
+    return loss_and_gradients(True, params, *inputs)
+
+
+def without_logits(result):
+    (loss, _), gradients = result
+    return loss, gradients
+
+
+def test_a_loss_step_by_step_has_the_value_and_gradients_of_plain_autodiff(plain, by_step):
+    assert_close(without_logits(by_step), without_logits(plain), 1e-5)
     assert all(np.any(x != 0) for x in jax.tree.leaves(plain[1]))
 
 
 def test_the_first_steps_of_a_longer_run(plain, long_run):
     assert long_run.logits.shape == (5, 3, 4)
     assert long_run.trajectory.shape == (5, 3, *IMAGE, 2)
-    assert long_run.loss is None
     assert_close(long_run.logits[:3], plain[0][1], 1e-5)
     np.testing.assert_array_equal(long_run.phases, long_run.trajectory[-1])
     assert np.max(np.abs(long_run.logits[4] - long_run.logits[0])) > 1e-3
@@ -114,7 +133,7 @@ def test_phases_follow_the_dynamics_from_the_amplitude(params, inputs, long_run)
     assert_close((long_run.amplitude, long_run.trajectory), expected(images, phases0), 1e-5)
 
 
-def test_images_of_a_batch_do_not_see_each_other(params, inputs, long_run):
+def test_images_of_a_batch_are_independent(params, inputs, long_run):
     """In another order, and beside a black image instead of the third."""
     images, phases0 = (x[jnp.array([1, 0, 2])] for x in inputs)
     other = run_long(params, images.at[2].set(0), phases0)
@@ -123,13 +142,13 @@ def test_images_of_a_batch_do_not_see_each_other(params, inputs, long_run):
     assert_close(other.phases[1], long_run.phases[0], 1e-5)
 
 
-def test_a_vmapped_seed_is_a_solo_seed(inputs, params, plain):
+def test_a_vmapped_seed_is_a_solo_seed(inputs, params, by_step):
     seeds = jnp.array([7, 0])
     stacked = jax.jit(jax.vmap(lambda seed: init(MODEL, seed, *inputs)))(seeds)
     assert_close(jax.tree.map(lambda x: x[1], stacked), params, 1e-6)
     assert np.any(stacked["params"]["encoder_kernel"][0] != params["params"]["encoder_kernel"])
     found = jax.vmap(lambda params: loss_and_gradients(True, params, *inputs))(stacked)
-    assert_close(jax.tree.map(lambda x: x[1], found), plain, 1e-5)
+    assert_close(jax.tree.map(lambda x: x[1], found), by_step, 1e-5)
 
 
 def without_kernel(params):
@@ -138,8 +157,7 @@ def without_kernel(params):
 
 def test_a_fixed_kernel_is_the_gaussian_start(params, inputs, plain):
     model = MODEL.clone(learn_kernel=False)
-    own = jax.eval_shape(lambda: init(model, 0, *inputs))
-    assert jax.tree.structure(own) == jax.tree.structure(without_kernel(params))
+    chex.assert_trees_all_equal_structs(jax.eval_shape(lambda: init(model, 0, *inputs)), without_kernel(params))
     np.testing.assert_array_equal(params["params"]["coupling_kernel"], models.gaussian_kernel(3, 2))
     out = jax.jit(lambda *args: model.apply(args[0], args[1], phases0=args[2]))(without_kernel(params), *inputs)
     assert_close(out.logits, plain[0][1], 1e-5)
@@ -163,8 +181,7 @@ def test_ideal_phases_come_from_the_masks(params, inputs):
 def test_without_dynamics_the_phases_stay(params, inputs):
     images, phases0 = inputs
     model = MODEL.clone(phases="random")
-    own = jax.eval_shape(lambda: init(model, 0, *inputs))
-    assert jax.tree.structure(own) == jax.tree.structure(without_kernel(params))
+    chex.assert_trees_all_equal_structs(jax.eval_shape(lambda: init(model, 0, *inputs)), without_kernel(params))
     out = jax.jit(lambda *args: model.apply(args[0], args[1], phases0=args[2]))(without_kernel(params), *inputs)
     still = jax.jit(lambda *args: MODEL.clone(rate=0.0).apply(args[0], args[1], phases0=args[2], num_steps=1))
     np.testing.assert_array_equal(out.phases, phases0)
@@ -180,7 +197,7 @@ def test_black_images(params, inputs):
         found = loss_and_gradients(True, weights, black, inputs[1])
         assert_finite(found)
     assert np.all(unbiased["params"]["head"]["conv_bias"] == 0)
-    np.testing.assert_array_equal(run_long(params, black, inputs[1]).phases, inputs[1])  # nothing pulls
+    np.testing.assert_array_equal(run_long(params, black, inputs[1]).phases, inputs[1])  # no force
 
 
 def test_phases_drawn_by_the_model(params, inputs):
@@ -208,7 +225,7 @@ def test_bad_input(model, shapes, options, message):
         jax.eval_shape(lambda x, y: model.apply(init(model, 0, x, y), x, phases0=y, **options), *map(jnp.zeros, shapes))
 
 
-# What it starts from
+# Initial values
 
 
 @pytest.mark.parametrize(("size", "std"), [(13, 3.0), (5, 0.7), (1, 3.0)])
@@ -228,20 +245,20 @@ def test_random_phases_are_uniform():
 
 
 @jax.jit
-def ideal_phases(keys, masks, overlap):
-    return models.ideal_phases(keys, masks, overlap, channels=3)
+def ground_truth_phases(keys, masks, overlap):
+    return models.ground_truth_phases(keys, masks, overlap, channels=3)
 
 
 def ideal_case(groups, lead):
-    """Owner 0 ... G-1 are objects, G is overlap, G + 1 background."""
+    """Labels 0 ... G - 1 are objects, G is overlap, G + 1 background."""
     owner = np.random.default_rng(0).integers(0, groups + 2, (*lead, 6, 6))
     keys = jax.random.split(jax.random.key(0), lead) if lead else jax.random.key(0)
     masks = owner[..., None] == np.arange(groups)
-    return owner, np.asarray(ideal_phases(keys, masks, owner == groups)), masks
+    return owner, np.asarray(ground_truth_phases(keys, masks, owner == groups)), masks
 
 
 @pytest.mark.parametrize(("groups", "lead"), [(2, (4,)), (3, ()), (5, (2, 2))])
-def test_ideal_phases_are_equidistant_with_overlap_halfway(groups, lead):
+def test_ground_truth_phases_are_equally_spaced_with_overlap_halfway(groups, lead):
     owner, whole, masks = ideal_case(groups, lead)
     offsets = []
     for at, x in zip(owner.reshape(-1, 6, 6), whole.reshape(-1, 6, 6, 3), strict=True):
@@ -255,8 +272,8 @@ def test_ideal_phases_are_equidistant_with_overlap_halfway(groups, lead):
     assert_close(jax.jit(losses.cluster_synchrony)(whole, masks), np.zeros(lead), 1e-6)
 
 
-def test_ideal_phases_depend_on_the_image_and_its_key_alone():
+def test_ground_truth_phases_depend_on_the_image_and_its_key_alone():
     owner, phases, masks = ideal_case(2, (4,))
     keys = jax.random.split(jax.random.key(0), 4)
-    alone = np.asarray(ideal_phases(keys[2], masks[2], owner[2] == 2))
+    alone = np.asarray(ground_truth_phases(keys[2], masks[2], owner[2] == 2))
     np.testing.assert_array_equal(alone, phases[2])

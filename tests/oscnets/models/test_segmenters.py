@@ -1,4 +1,4 @@
-"""Segmenters by waves and their peers at small sizes: counts of parameters, two ways to a loss, memory, time, seeds.
+"""Segmenters at small sizes: counts of parameters, two ways to a loss, gradients, what is kept, batch, seeds.
 
 That they compute the published numbers is shown in test_interop_waves.py.
 """
@@ -11,19 +11,20 @@ import numpy as np
 import optax
 import pytest
 
-from oscnets import models
+from oscnets import losses, models
+from oscnets.models import pixel_head, unet
 from tests.helpers import assert_close, assert_finite, random_like
 
 MULTI = {"channels": 16, "hidden": (32,) * 5}
 TETRIS = {"num_classes": 6}
 COUNTS = [
-    (models.WaveMachine(), 1, 176_545),
-    (models.WaveMachine(**TETRIS), 3, 176_124),
-    (models.WaveMachine(**MULTI), 1, 54_855),
-    (models.WaveMachine(readout="fft"), 1, 171_445),
-    (models.WaveMachine(readout="last"), 1, 145_845),
-    (models.WaveMachine(readout="mean"), 1, 145_845),
-    (models.WaveMachine(readout="max"), 1, 145_845),
+    (models.NeuralWaveMachine(), 1, 176_545),
+    (models.NeuralWaveMachine(**TETRIS), 3, 176_124),
+    (models.NeuralWaveMachine(**MULTI), 1, 54_855),
+    (models.NeuralWaveMachine(readout="fft"), 1, 171_445),
+    (models.NeuralWaveMachine(readout="last"), 1, 145_845),
+    (models.NeuralWaveMachine(readout="mean"), 1, 145_845),
+    (models.NeuralWaveMachine(readout="max"), 1, 145_845),
     (models.ConvLSTM(), 1, 151_467),
     (models.ConvLSTM(**TETRIS), 3, 151_046),
     *[
@@ -38,7 +39,7 @@ COUNTS = [
 ]
 
 SMALL = {"hidden": (6,), "num_classes": 4, "mid_channels": 3}
-WAVES = models.WaveMachine(num_steps=8, dt=0.2, **SMALL)
+WAVES = models.NeuralWaveMachine(num_steps=8, dt=0.2, **SMALL)
 LSTM = models.ConvLSTM(num_steps=3, readout="max", **SMALL)
 CNN = models.CNN(depth=2, channels=3, bins=3, hidden=(6,), num_classes=4)
 UNET = models.UNet(width=2, num_classes=4)
@@ -78,71 +79,84 @@ def run(module, variables, images):
     return module.apply(variables, images)
 
 
+def pixel_entropy(module, params, features, labels):
+    logits = module.apply({"params": params}, features, method="classify_pixels")
+    return entropy(logits, labels)
+
+
 @partial(jax.jit, static_argnums=(0, 1))
-def loss_and_gradient(module, chunked, variables, images, labels):
-    """The mean cross-entropy by either way."""
+def loss_and_gradient(module, chunk, variables, images, labels):
+    """The mean cross-entropy, over chunks of so many pixels or (None) of all logits at once."""
 
     def value(params, images):
-        if chunked:
-            return module.apply({"params": params}, images, pixel_loss=entropy, targets=labels).loss
-        return entropy(module.apply({"params": params}, images).logits, labels).mean()
+        if chunk is None:
+            return entropy(module.apply({"params": params}, images).logits, labels).mean()
+        features = module.apply({"params": params}, images, method="features").pixels
+        return losses.mean_over_pixels(partial(pixel_entropy, module), params, features, labels, chunk=chunk)
 
     return jax.value_and_grad(value, argnums=(0, 1))(variables["params"], images)
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)
-def test_loss_in_chunks_is_the_loss_of_the_logits(name, monkeypatch):
-    monkeypatch.setattr("oscnets.models.segmentation.CHUNK", 100)
+def test_loss_in_chunks_is_the_loss_of_the_logits(name):
     module, (images, labels) = SEGMENTERS[name], scenes()
     variables = parameters(module, images)
-    expected = loss_and_gradient(module, False, variables, images, labels)
-    assert_close(loss_and_gradient(module, True, variables, images, labels), expected, 1e-5)
+    expected = loss_and_gradient(module, None, variables, images, labels)
+    assert_close(loss_and_gradient(module, 100, variables, images, labels), expected, 1e-5)
     assert min(jnp.abs(x).max() for x in jax.tree.leaves(expected[1][0])) > 0  # every parameter matters
-    assert_finite(loss_and_gradient(module, True, variables, 0 * images, labels))
+    assert_finite(loss_and_gradient(module, 100, variables, 0 * images, labels))
 
 
 @pytest.mark.parametrize("name", ["waves", "lstm"])
 def test_images_encoded_few_at_a_time_are_encoded_alike(name, monkeypatch):
     module, (images, labels) = SEGMENTERS[name], scenes(5, batch=6)
     variables = parameters(module, images)
-    expected = loss_and_gradient(module, False, variables, images, labels)  # six images are 150 pixels: at once
+    expected = loss_and_gradient(module, None, variables, images, labels)  # six images are 150 pixels: at once
     loops = lambda: str(jax.make_jaxpr(partial(module.apply, variables))(images)).count("scan[")  # noqa: E731
     at_once = loops()
-    for cached, more in ((100, 1), (10, 0)):  # three images at a time; none fits into 10
-        jax.clear_caches()
+    for pixels, more in ((100, 1), (10, 0)):  # three images at a time; none fits into 10
         with monkeypatch.context() as patch:
-            patch.setattr("oscnets.models.segmentation.CACHED", cached)
+            patch.setattr("oscnets.models.pixel_head.ENCODER_CHUNK_PIXELS", pixels)
             assert loops() == at_once + more
-            assert_close(loss_and_gradient(module, False, variables, images, labels), expected, 1e-5)
+            if more:
+                again = jax.jit(lambda *args: loss_and_gradient.__wrapped__(module, None, *args))
+                assert_close(again(variables, images, labels), expected, 1e-5)
 
 
-def test_logits_beside_the_loss_are_the_same():
-    images, labels = scenes(5)
-    variables = parameters(WAVES, images)
-    beside = jax.jit(lambda x: WAVES.apply(variables, x, pixel_loss=entropy, targets=labels))(images)
-    plain = run(WAVES, variables, images)
-    assert_close(beside.logits, plain.logits, 1e-5)
-    assert_close(beside.states, plain.states, 1e-6)
-    assert beside.logits.shape == (2, 5, 5, 4)
-    assert beside.states.shape == (8, 2, 5, 5, 2)
-    assert plain.loss is None
-    assert plain.inverted is None
-
-
-@pytest.mark.parametrize("way", [{"memory": "checkpoint"}, {"memory": "checkpoint", "checkpoint_every": 3},
-                                 {"memory": "reverse"}, {"memory": "reverse", "stream": True},
-                                 {"stream": True}])  # fmt: skip
-def test_memory_changes_nothing(way):
-    images, labels = scenes(5)
-    variables = parameters(WAVES, images)
-    expected = loss_and_gradient(WAVES, True, variables, images, labels)
-    assert_close(loss_and_gradient(WAVES.clone(**way), True, variables, images, labels), expected, 1e-4)
-
-
-def test_a_stream_keeps_no_states_and_reversal_is_told():
+def test_logits_and_states_of_a_call_are_those_of_its_two_parts():
     images, _ = scenes(5)
     variables = parameters(WAVES, images)
-    module = WAVES.clone(stream=True, memory="reverse")
+    whole = run(WAVES, variables, images)
+    features = jax.jit(partial(WAVES.apply, method="features"))(variables, images)
+    some = WAVES.apply(variables, features.pixels[0, 1], method="classify_pixels")
+    assert_close(some, whole.logits[0, 1], 1e-5)
+    assert_close(features.states, whole.states, 1e-6)
+    assert whole.logits.shape == (2, 5, 5, 4)
+    assert whole.states.shape == (8, 2, 5, 5, 2)
+    assert whole.inverted is None
+
+
+WAYS = [
+    {"gradient": "checkpoint"},
+    {"gradient": "checkpoint", "checkpoint_every": 3},
+    {"gradient": "reverse"},
+    {"gradient": "reverse", "keep": "readout"},
+    {"keep": "readout"},
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "_".join(map(str, way.values())))
+def test_gradients_do_not_depend_on_how_they_are_taken_and_what_is_kept(way):
+    images, labels = scenes(5)
+    variables = parameters(WAVES, images)
+    expected = loss_and_gradient(WAVES, 50, variables, images, labels)
+    assert_close(loss_and_gradient(WAVES.clone(**way), 50, variables, images, labels), expected, 1e-4)
+
+
+def test_a_readout_alone_keeps_no_states_and_the_output_says_whether_steps_are_inverted():
+    images, _ = scenes(5)
+    variables = parameters(WAVES, images)
+    module = WAVES.clone(keep="readout", gradient="reverse")
     out = run(module, variables, images)
     assert out.states is None
     assert out.inverted
@@ -163,8 +177,8 @@ def test_a_vmapped_seed_is_a_solo_run():
     images, labels = scenes(5)
     seeds = [parameters(WAVES, images), jax.tree.map(lambda x: -0.5 * x, parameters(WAVES, images))]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *seeds)
-    every = jax.jit(jax.vmap(lambda variables: loss_and_gradient(WAVES, True, variables, images, labels)))(stacked)
-    assert_close(jax.tree.map(lambda x: x[1], every), loss_and_gradient(WAVES, True, seeds[1], images, labels), 1e-5)
+    every = jax.jit(jax.vmap(lambda variables: loss_and_gradient(WAVES, 50, variables, images, labels)))(stacked)
+    assert_close(jax.tree.map(lambda x: x[1], every), loss_and_gradient(WAVES, 50, seeds[1], images, labels), 1e-5)
 
 
 def test_the_wave_machine_starts_as_the_laplacian_and_encoders_as_pytorch_or_the_identity():
@@ -173,21 +187,21 @@ def test_the_wave_machine_starts_as_the_laplacian_and_encoders_as_pytorch_or_the
     assert kernel[0, 1, 1, 1] == 1
     assert (kernel[:, :, 0, 1] == 0).all()
     x = scenes(5, colours=3)[0].transpose(3, 1, 2, 0)
-    identity = models.segmentation.Encoder((4, 2), "relu", "identity")
+    identity = pixel_head.Encoder((4, 2), "relu", "identity")
     assert_close(jax.jit(identity.init_with_output)(jax.random.key(0), x)[0], x[:2], 1e-6)
-    params = jax.jit(models.segmentation.Encoder((40,), "relu").init)(jax.random.key(0), x)["params"]
+    params = jax.jit(pixel_head.Encoder((40,), "relu").init)(jax.random.key(0), x)["params"]
     bound = 1 / np.sqrt(27)
     for drawn in params.values():
         assert 0.8 * bound < jnp.abs(drawn).max() <= bound
 
 
-def test_what_a_cnn_sees_grows_with_its_depth():
+def test_the_receptive_field_of_a_cnn_grows_with_its_depth():
     images, _ = scenes(12, 1)
     module = models.CNN(depth=3, channels=4, bins=3, hidden=(6,), num_classes=4)
-    variables = jax.tree.map(jnp.abs, parameters(module, images))  # so that no unit is silent
+    variables = jax.tree.map(jnp.abs, parameters(module, images))  # so that no relu is 0
     logit = lambda x: module.apply(variables, x).logits[0, 6, 6].sum()  # noqa: E731
-    seen = jax.jit(jax.grad(logit))(images)[0, ..., 0]
-    rows, columns = np.nonzero(seen)
+    field = jax.jit(jax.grad(logit))(images)[0, ..., 0]
+    rows, columns = np.nonzero(field)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 9, 3, 9)
 
 
@@ -195,7 +209,7 @@ def test_batch_norm_trains_as_pytorch_does():
     """Normalization by the batch's biased variance; running statistics a tenth of the way, with the unbiased one."""
     images, _ = scenes(3, 2, colours=2)
     x = jnp.moveaxis(images, (0, 3), (3, 0))
-    module = models.segmenters.BatchNorm()
+    module = unet.BatchNorm()
     variables = module.init(jax.random.key(0), x, train=True)
     np.testing.assert_array_equal(variables["batch_stats"]["mean"], 0)
     out, changed = module.apply(variables, x, train=True, mutable=["batch_stats"])
@@ -218,26 +232,21 @@ def test_a_unet_of_any_size_gives_every_pixel_its_logits(size):
 
 
 @pytest.mark.parametrize(
-    ("module", "message", "keywords"),
+    ("module", "message"),
     [
-        (WAVES.clone(memory="none"), "memory must be 'store', 'checkpoint' or 'reverse', got 'none'", {}),
-        (WAVES.clone(readout="median"), "readout must be one of .* got 'median'", {}),
-        (WAVES.clone(readout="fft", stream=True), "fft of a time series cannot be streamed", {}),
-        (WAVES.clone(omega_start="zero"), "starts as 'default' or 'identity', got 'zero'", {}),
-        (WAVES, "come together, got one of them", {"targets": jnp.zeros((2, 8, 8), int)}),
-        (
-            CNN,
-            r"targets must be .*\(2, 8, 8\), got \(2, 8, 7\)",
-            {"pixel_loss": entropy, "targets": jnp.zeros((2, 8, 7))},
-        ),
-        (CNN.clone(depth=0), "depth must be >= 1, got 0", {}),
-        (UNET, "at least 16 x 16", {}),
+        (WAVES.clone(gradient="none"), "gradient must be one of store, checkpoint, reverse, got 'none'"),
+        (WAVES.clone(keep="all"), "keep must be one of states, readout, got 'all'"),
+        (WAVES.clone(checkpoint_every=3), "checkpoint_every needs gradient='checkpoint', got 'store'"),
+        (WAVES.clone(readout="median"), "readout must be one of .* got 'median'"),
+        (WAVES.clone(readout="fft", keep="readout"), "fft of a time series cannot be streamed"),
+        (WAVES.clone(omega_start="zero"), "start must be 'default' or 'identity', got 'zero'"),
+        (CNN.clone(depth=0), "depth must be >= 1, got 0"),
+        (UNET, "at least 16 x 16"),
     ],
 )
-def test_bad_settings(module, message, keywords):
-    images = jnp.zeros((2, 8, 8, 1))
+def test_bad_settings(module, message):
     with pytest.raises(ValueError, match=message):
-        jax.eval_shape(lambda: module.init(jax.random.key(0), images, **keywords))
+        jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((2, 8, 8, 1))))
 
 
 @pytest.mark.parametrize("module", [WAVES, LSTM, CNN, UNET])

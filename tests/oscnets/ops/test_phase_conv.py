@@ -2,6 +2,7 @@
 
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +10,7 @@ import pytest
 from jax import lax
 
 from oscnets import ops
-from oscnets.ops.phase_conv import modulate, tap_responses
-from tests.helpers import assert_close, assert_finite, assert_gradients, float64, in_float64
+from tests.helpers import assert_close, assert_gradients, float64, in_float64
 
 # Image, kernel, strides, padding, and what that is before and after each axis.
 CASES = [
@@ -109,8 +109,8 @@ def dense_arrays(lead=(2, 3), seed=0):
 
 def test_dense_is_equation_2_with_its_gradients():
     args, bias = dense_arrays(), np.arange(4.0)
-    for strength in (0.0, 0.8):
-        found = in_float64(lambda *args, a=strength: ops.phase_dense(*args, strength=a, bias=bias), *args)
+    run = lambda *args: [ops.phase_dense(*args, strength=a, bias=bias) for a in (0.0, 0.8)]  # noqa: E731
+    for strength, found in zip((0.0, 0.8), in_float64(run, *args), strict=True):
         for i in itertools.product(range(2), range(3)):
             expected = naive_dense(args[0][i], args[1], args[2][i], args[3][i], strength) + bias
             assert_close(found[i], expected, 1e-13)
@@ -128,10 +128,13 @@ def test_dense_with_strength_0_is_a_product_bit_for_bit():
 def test_leading_axes_and_kernels_of_a_vmap():
     args = arrays((4, 4), (3, 3), 1, ((1, 1), (1, 1)), (2, 3))
     kernels = np.random.default_rng(1).normal(size=(2, 3, 3, 2, 3))
-    whole = in_float64(ops.phase_conv, *args)
-    assert_close(whole[1, 2], in_float64(ops.phase_conv, args[0][1, 2], args[1], args[2][1, 2], args[3][1, 2]), 1e-13)
-    each = in_float64(jax.vmap(ops.phase_conv), args[0], kernels, *args[2:])
-    assert_close(each[1], in_float64(ops.phase_conv, args[0][1], kernels[1], args[2][1], args[3][1]), 1e-13)
+
+    def run(kernels, x, kernel, *phases):
+        whole, one = ops.phase_conv(x, kernel, *phases), ops.phase_conv(x[1, 2], kernel, *(p[1, 2] for p in phases))
+        each = jax.vmap(ops.phase_conv)(x, kernels, *phases)
+        return (whole[1, 2], each[1]), (one, ops.phase_conv(x[1], kernels[1], *(p[1] for p in phases)))
+
+    assert_close(*in_float64(run, kernels, *args), 1e-13)
 
 
 @pytest.mark.parametrize("size", [(3, 3), (1, 5)], ids=str)
@@ -140,9 +143,9 @@ def test_taps_modulated_are_the_convolution(size):
     args = arrays((4, 5), size, 1, pads)
 
     def by_taps(x, kernel, phase_in, phase_out):
-        responses = tap_responses(jnp.moveaxis(x, (0, -1), (-1, 0)), kernel)
+        responses = ops.tap_responses(jnp.moveaxis(x, (0, -1), (-1, 0)), kernel)
         phases = (jnp.moveaxis(phase, 0, -1) for phase in (phase_in, phase_out))
-        y = modulate(responses, *phases, kernel_size=size, strength=0.8)
+        y = ops.modulate(responses, *phases, kernel_size=size, strength=0.8)
         return jnp.moveaxis(y, (0, -1), (-1, 0))
 
     def both(*args):
@@ -160,7 +163,8 @@ def test_taps_modulated_are_the_convolution(size):
 def test_gradients_at_zero_activity_are_finite():
     _, kernel, *phases = (x.astype(np.float32) for x in arrays((4, 4), (3, 3), 1, ((1, 1), (1, 1))))
     value = lambda *args: jnp.sum(ops.phase_conv(*args) ** 2)  # noqa: E731
-    assert_finite(jax.grad(value, (0, 1, 2, 3))(jnp.zeros((2, 4, 4, 2)), kernel, *phases))
+    gradients = jax.jit(jax.grad(value, (0, 1, 2, 3)))(jnp.zeros((2, 4, 4, 2)), kernel, *phases)
+    chex.assert_tree_all_finite(gradients)
 
 
 @pytest.mark.parametrize(

@@ -23,18 +23,18 @@ def test_state_sheet_has_one_signed_scale_a_row():
     np.testing.assert_allclose(late.get_array(), STATES[4, 0], atol=1e-6)
     assert early.get_clim() == late.get_clim() and early.get_clim()[0] == -early.get_clim()[1] < 0
     assert [axes.get_title() for axes in figure.axes[:3]] == ["input", "step 2", "step 10"]
-    with pytest.raises(ValueError, match="5 states need as many steps, got 2"):
+    with pytest.raises(ValueError, match="steps must be 5, one per state, got 2"):
         plotting.state_sheet(IMAGES, STATES, steps=[1, 2])
 
 
-def test_state_film_shows_every_moment(tmp_path):
-    film = plotting.state_film(IMAGES, STATES, title="u")
-    assert film.num_frames == 5
-    film.show(3)
-    np.testing.assert_allclose(pictures(film.figure)[3].get_array(), STATES[3, 1], atol=1e-6)
-    assert film.figure.get_suptitle() == "u, step 4 of 5"
-    plotting.save_film(film, tmp_path / "film.gif", hold=1)
-    with Image.open(tmp_path / "film.gif") as gif:
+def test_state_animation_shows_every_moment(tmp_path):
+    animation = plotting.state_animation(IMAGES, STATES, title="u")
+    assert animation.num_frames == 5
+    animation.show(3)
+    np.testing.assert_allclose(pictures(animation.figure)[3].get_array(), STATES[3, 1], atol=1e-6)
+    assert animation.figure.get_suptitle() == "u, step 4 of 5"
+    plotting.save_animation(animation, tmp_path / "animation.gif", hold=1)
+    with Image.open(tmp_path / "animation.gif") as gif:
         assert gif.n_frames == 5
 
 

@@ -1,0 +1,1 @@
+"""Tools that the generators share: random numbers, checks of arguments, exact pixels, places, digits, cached arrays."""

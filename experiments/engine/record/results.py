@@ -1,0 +1,109 @@
+"""Reading a finished or broken-off run: metrics.jsonl and config.json of a workdir, as arrays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.engine.process.errors import UsageError
+from experiments.engine.record import metrics_log
+from experiments.engine.run.config import RESERVED
+from experiments.engine.run.family import Family
+from experiments.engine.run.workdir import load
+
+# {model: {split: {name: {seed: {training step: value}}}}}; a value is (T,) over the dynamics, or () without time.
+Metrics = dict[str, dict[str, dict[str, dict[int, dict[int, NDArray[np.float64]]]]]]
+
+TRAINING_SPLITS = RESERVED
+_TIMED = re.compile(r"(?P<name>.+)@(?P<step>[1-9]\d*)")
+
+
+def load_metrics(workdir: str | Path) -> Metrics:
+    """The metrics of a run.
+
+    Of the seeds that config.json names, where it does: a run may have been continued with fewer.
+    Where a line was written twice the later one holds; an incomplete last line is left out; null and absent steps of
+    the dynamics are NaN. Lines "accuracy@1" ... "accuracy@T" of older runs are gathered into one array (T,) "accuracy",
+    which holds also where there is a line "accuracy". Undefined values are not in the file, so that their seed, or the
+    metric itself, is absent.
+
+    Raises:
+        UsageError: no workdir, no metrics.jsonl in it, or no complete line in that.
+        RunError: a complete line is damaged; names it.
+    """
+    path = Path(workdir) / "metrics.jsonl"
+    if not Path(workdir).is_dir():
+        raise UsageError(f"no workdir {Path(workdir)}")
+    if not path.is_file():
+        raise UsageError(f"no metrics.jsonl in {Path(workdir)}: has the run been started?")
+    timed: dict[tuple, dict[int, float]] = {}
+    metrics: Metrics = {}
+    wanted = _seeds(load_config(workdir).get("config"))
+    for entry in metrics_log.read(path):
+        if wanted is not None and entry["seed"] not in wanted:
+            continue
+        model, split, seed, step = (entry[key] for key in ("model", "split", "seed", "step"))
+        match = _TIMED.fullmatch(entry["name"])
+        name, value = (match["name"] if match else entry["name"]), np.array(entry["value"], dtype=np.float64)
+        metrics.setdefault(model, {}).setdefault(split, {}).setdefault(name, {}).setdefault(seed, {})[step] = value
+        if match:
+            timed.setdefault((model, split, name, seed, step), {})[int(match["step"])] = float(value)
+    if not metrics:
+        raise UsageError(f"{path} holds no metrics yet")
+    for (model, split, name, seed, step), values in timed.items():
+        series = np.full(max(values), np.nan)
+        series[np.array(list(values)) - 1] = list(values.values())
+        metrics[model][split][name][seed][step] = series
+    return metrics
+
+
+def load_config(workdir: str | Path, family: Family | None = None) -> dict[str, Any]:
+    """The content of a run's config.json, {} where there is none; see `workdir.load`.
+
+    Raises:
+        UsageError: it is damaged, or not of the family.
+    """
+    return load(Path(workdir), family, required=False)
+
+
+def last_values(metrics: Metrics, model: str, split: str, name: str) -> tuple[list[int], NDArray[np.float64]]:
+    """Seeds and their values at the last training step on which `name` was measured: (S, T), T = 1 without time.
+
+    Seeds come in order; none gives ([], (0, 1)).
+    """
+    by_seed = metrics.get(model, {}).get(split, {}).get(name, {})
+    seeds = sorted(by_seed)
+    return seeds, _stack([by_seed[seed][max(by_seed[seed])] for seed in seeds])
+
+
+def history(metrics: Metrics, model: str, split: str, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Training steps (N,) and values (S, N) of `name` during training; over the dynamics its last step is taken."""
+    by_seed = metrics.get(model, {}).get(split, {}).get(name, {})
+    steps = sorted({step for values in by_seed.values() for step in values})
+    rows = [[float(np.ravel(by_seed[seed].get(s, np.nan))[-1]) for s in steps] for seed in sorted(by_seed)]
+    return np.array(steps, dtype=np.int64), np.array(rows, dtype=np.float64).reshape(len(by_seed), len(steps))
+
+
+def in_order(names: Iterable[str], first: Sequence[str] = ()) -> list[str]:
+    """Each name once: those of `first` that occur, in its order, then the rest as they come."""
+    names = dict.fromkeys(names)
+    return [name for name in first if name in names] + [name for name in names if name not in first]
+
+
+def _seeds(settings: Any) -> range | None:
+    """The seeds that a config names, if it does."""
+    numbers = [settings.get(key) for key in ("seed", "seeds")] if isinstance(settings, dict) else []
+    return range(numbers[0], sum(numbers)) if numbers and all(isinstance(each, int) for each in numbers) else None
+
+
+def _stack(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    rows = [np.atleast_1d(row) for row in rows]
+    stacked = np.full((len(rows), max((len(row) for row in rows), default=1)), np.nan)
+    for target, row in zip(stacked, rows, strict=True):
+        target[: len(row)] = row
+    return stacked

@@ -1,0 +1,110 @@
+"""Evaluation of every seed on a split, and its lines in metrics.jsonl."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from experiments.engine.process import devices
+from experiments.engine.record import metrics_log
+from experiments.engine.training import seeds, steps
+from experiments.engine.training.seeds import Plan
+from experiments.engine.training.splits import TRAINING, num_examples
+from experiments.engine.training.task import PyTree, Task
+
+Values = dict[str, np.ndarray]
+
+
+class Evaluator:
+    """Measures a task on splits; compiles each of its functions once."""
+
+    def __init__(self, task: Task, plan: Plan, batch_size: int) -> None:
+        self.task, self.plan, self.batch_size = task, plan, batch_size
+        self._compiled: dict[Callable, Callable] = {}
+
+    def __call__(
+        self, split: str, data: PyTree, groups: list[PyTree], wait: Callable[[Any], None] = lambda _: None
+    ) -> Values:
+        """Means over a split, (S,) or (S, T) by metric; arguments as for `evaluate`."""
+        function = self._function(split)
+        if function not in self._compiled:
+            self._compiled[function] = steps.make_evaluate(function, self.plan)
+        return means(evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, wait))
+
+    def _function(self, split):
+        special = self.task.evaluate_on is not None and split not in TRAINING
+        return self.task.evaluate_on(split) if special else self.task.evaluate
+
+
+def evaluate(
+    compiled: Callable[..., dict[str, Array]],
+    plan: Plan,
+    groups: list[PyTree],
+    data: PyTree,
+    split: str,
+    batch_size: int,
+    wait: Callable[[Any], None] = lambda _: None,
+) -> Values:
+    """Values per example of every seed on a split.
+
+    Args:
+        compiled: from `steps.make_evaluate`.
+        plan: how the seeds share the devices.
+        groups: parameters, one pytree per group.
+        data: the split's arrays, on the host.
+        split: its name, from which the examples' keys derive.
+        batch_size: examples per call; a multiple of the mesh's data axis. The last batch is filled up with its last
+            example, whose results are dropped.
+        wait: called with the results of a batch before they are read; may raise.
+
+    Returns:
+        (S, N) or (S, N, T) by metric.
+    """
+    count = num_examples(data)
+    number, seed_groups = seeds.split_number(split), plan.split(plan.seeds)
+    over_data = NamedSharding(plan.mesh, P("data"))
+    parts, running = [], []
+    for start in range(0, count, batch_size):
+        indices = np.minimum(np.arange(start, start + batch_size, dtype=np.int32), count - 1)
+        batch = devices.place(jax.tree.map(lambda leaf, rows=indices: leaf[rows], data), over_data)
+        places = devices.place(indices, over_data)
+        dispatched = [compiled(*group, batch, number, places) for group in zip(groups, seed_groups, strict=True)]
+        # Read the results of the batch before only now, so that the devices have work meanwhile.
+        parts += [_read(plan, done, wait) for done in running]
+        running = [dispatched]
+    parts += [_read(plan, done, wait) for done in running]
+    return {name: np.concatenate([part[name] for part in parts], axis=1)[:, :count] for name in parts[0]}
+
+
+def _read(plan, results, wait):
+    wait(results)
+    return plan.join(results)
+
+
+def means(values: Values) -> Values:
+    """Mean over the examples, (S,) or (S, T) by metric, leaving undefined ones (NaN) out; NaN where all are."""
+    by_metric = {}
+    for name, array in values.items():
+        array = array.astype(np.float64)
+        defined = ~np.isnan(array)
+        number = defined.sum(axis=1)
+        total = np.where(defined, array, 0.0).sum(axis=1)
+        by_metric[name] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    return by_metric
+
+
+def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, values: Values) -> list[metrics_log.Line]:
+    """Lines of metrics.jsonl for means (S,) or (S, T); steps (S,) are the training steps of the parameters.
+
+    Undefined values give none.
+    """
+    lines = (
+        metrics_log.line(model, seed, step, split, name, value)
+        for name, array in values.items()
+        for seed, step, value in zip(plan.seeds, steps, array, strict=True)
+    )
+    return [line for line in lines if line is not None]

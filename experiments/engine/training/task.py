@@ -1,0 +1,38 @@
+"""The task of one model: pure functions of one seed."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import optax
+from jax import Array
+
+PyTree = Any
+
+
+class Task(NamedTuple):
+    """Initialization, loss, optimizer and evaluation of one model, for one seed.
+
+    The engine adds the seeds, the devices, the checkpoints and the logs. The functions must be pure and must treat the
+    examples of a batch alike: the engine cuts a batch over devices and averages the means of the pieces.
+
+    Attributes:
+        init: key -> params, a pytree of arrays.
+        loss: (params, batch, keys) -> (loss, scalars). The loss is a scalar, the mean over the batch's examples;
+            scalars is a dict of means to log beside it, under names other than "loss". A NaN among them means
+            "undefined" and is not logged. `batch` is the data's pytree with leading axis B; keys (B,) holds one typed
+            PRNG key per example.
+        evaluate: (params, batch, keys) -> a dict of values per example, each (B,), or (B, T) where the value changes
+            over the T steps of the dynamics. NaN means "undefined" and is left out of the mean.
+        optimizer: an optax transformation; the engine calls its `update(gradients, state, params)`.
+        score: the metric of `evaluate` on the validation split that picks the best parameters, at its last time step;
+            higher is better, or lower where the name is given with a leading "-".
+        evaluate_on: label of a test set -> a function like `evaluate`, where test sets are evaluated in different ways;
+            the same function object for those evaluated alike. None: all by `evaluate`.
+    """
+
+    init: Callable[[Array], PyTree]
+    loss: Callable[[PyTree, PyTree, Array], tuple[Array, dict[str, Array]]]
+    evaluate: Callable[[PyTree, PyTree, Array], dict[str, Array]]
+    optimizer: optax.GradientTransformation
+    score: str
+    evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], dict[str, Array]]] | None = None

@@ -1,0 +1,141 @@
+"""A model as the engine trains and evaluates it: its network, its loss, its scores at every step."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax import Array
+from ml_collections import ConfigDict
+
+from experiments import engine
+from experiments.gaspnet.data import SIZE, TARGETS
+from oscnets import losses, metrics, models
+from oscnets.models.gaspnet import Output
+
+Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
+Table = Mapping[str, Any]
+
+
+def gaspnet(config: ConfigDict, model: Table) -> models.GASPnet:
+    """GASPnet with the changes of a model's table, see `specs.MODEL`."""
+    settings = config.model.to_dict() | {"num_heads": num_heads(config)}
+    if model["weaken"]:
+        settings["offset"] *= -1
+    if model["amplify"]:
+        settings["dense_gain"] = 1 / settings["dense_gain"]
+    if model["no_location"]:
+        settings |= {"dense_gain": 1.0, "offset": 0.0, "neighbour_gain": 1.0}
+    if model["node_maps"]:
+        settings["dense_maps"] = "node"
+    if model["input_phases"]:
+        settings["input_phases"] = True
+    return models.GASPnet(**settings)
+
+
+def baseline(config: ConfigDict, model: Table) -> models.FeedforwardNet:
+    """The network without phases."""
+    return models.FeedforwardNet(num_heads=num_heads(config), norm=config.model.norm)
+
+
+# The networks that an entry of config.models may name.
+BUILDERS: dict[str, Callable[[ConfigDict, Table], nn.Module]] = {"gaspnet": gaspnet, "baseline": baseline}
+
+
+def make_network(config: ConfigDict, model: Table) -> nn.Module:
+    """The Flax module of a model, given its config and its table."""
+    return BUILDERS[model["network"]](config, model)
+
+
+def num_heads(config: ConfigDict) -> int:
+    """Classifiers of a network: one of digits, or one each of item and picture."""
+    return 2 if config.data.scenes == "overlay" else 1
+
+
+def has_phases(network: nn.Module) -> bool:
+    """Whether it has oscillators."""
+    return isinstance(network, models.GASPnet)
+
+
+def make_task(config: ConfigDict, model: Table) -> engine.Task:
+    """The task of one model, given its own config and its table."""
+    network, targets = make_network(config, model), TARGETS[config.data.scenes]
+    example = jnp.zeros((1, SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1))
+    if has_phases(network):
+        init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network))))
+        weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
+        loss, evaluate = partial(synchrony_loss, network, targets, weight), phased_scores
+    else:
+        init, loss, evaluate = (
+            partial(network.init, images=example),
+            partial(plain_loss, network, targets),
+            plain_scores,
+        )
+    # Weight decay as in PyTorch's Adam, which adds it to the gradient.
+    decay, adam = optax.add_decayed_weights(config.train.weight_decay), optax.adam(config.train.learning_rate)
+    return engine.Task(init, loss, partial(evaluate, network, targets), optax.chain(decay, adam), score="accuracy")
+
+
+def num_oscillators(network: models.GASPnet) -> int:
+    """N, the oscillators of all layers."""
+    return sum(map(math.prod, network.layers((SIZE, SIZE))))
+
+
+def forward(network: models.GASPnet, params, batch, keys) -> Output:
+    """All steps of a batch; phases that start at random are drawn by each example's own key."""
+    phases0 = None
+    if network.start == "normal":
+        phases0 = jax.vmap(lambda key: jax.random.normal(key, (num_oscillators(network),)))(keys)
+    return network.apply(params, batch["images"], phases0=phases0)
+
+
+def cross_entropy(kind: str, logits: Array, targets: Array) -> Array:
+    """Nats, (...): of "multi_hot" targets (..., 10) binary; of "classes" (..., heads) the sum over the heads."""
+    if kind == "multi_hot":
+        return losses.binary_cross_entropy(logits, targets)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, targets).sum(-1)
+
+
+def accuracies(kind: str, logits: Array, targets: Array) -> dict[str, Array]:
+    """(...) each: of "multi_hot" targets `metrics.multi_label_scores`; of "classes" each head's, and their mean."""
+    if kind == "multi_hot":
+        return metrics.multi_label_scores(logits, targets)
+    right = (logits.argmax(-1) == targets).astype(logits.dtype)
+    return {"accuracy": right.mean(-1), "item": right[..., 0], "picture": right[..., 1]}
+
+
+def plain_loss(network, targets: str, params, batch, keys) -> Scored:
+    """Cross-entropy."""
+    del keys
+    value = cross_entropy(targets, network.apply(params, batch["images"]), batch["targets"]).mean()
+    return value, {"classification": value}
+
+
+def plain_scores(network, targets: str, params, batch, keys) -> dict[str, Array]:
+    """Accuracies, (B,) each."""
+    del keys
+    return accuracies(targets, network.apply(params, batch["images"]), batch["targets"])
+
+
+def synchrony_loss(network, targets: str, weight: float, params, batch, keys) -> Scored:
+    """Cross-entropy plus the weighted synchrony loss of the first block (equation 7), both at the last step."""
+    out = forward(network, params, batch, keys)
+    entropy = cross_entropy(targets, out.logits[-1], batch["targets"]).mean()
+    synchrony = losses.cluster_synchrony(out.first_phases[-1][..., None], batch["masks"]).mean()
+    return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
+
+
+def phased_scores(network, targets: str, params, batch, keys) -> dict[str, Array]:
+    """Accuracies and synchrony loss after every step, (B, T) each, and the accuracies of the plain pass, (B,).
+
+    The plain pass is what every step would give with alpha = 0 in the test.
+    """
+    out = forward(network, params, batch, keys)
+    by_step = accuracies(targets, out.logits, batch["targets"])
+    scores = {name: value[1:].T for name, value in by_step.items()}
+    scores["synchrony"] = losses.cluster_synchrony(out.first_phases[1:, ..., None], batch["masks"]).T
+    return scores | {f"plain_{name}": value[0] for name, value in by_step.items()}

@@ -1,0 +1,215 @@
+"""A model as the engine trains and evaluates it: its network, its loss, its scores on still scenes and on videos."""
+
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax import Array
+from ml_collections import ConfigDict
+
+from experiments import engine
+from experiments.komplexnet.data import VIDEOS
+from oscnets import losses, metrics, models
+from oscnets.models.komplexnet import LAYERS
+
+Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
+
+
+def komplexnet(config: ConfigDict, **settings: Any) -> models.KomplexNet:
+    """The complex-valued network without feedback."""
+    return models.KomplexNet(**{**config.model.to_dict(), **settings})
+
+
+class Feedback(NamedTuple):
+    """Feedback of a network: the group of config.feedback with its rates, and the layers that send it."""
+
+    group: str
+    layers: tuple[str, ...]
+
+
+FEEDBACK = {
+    "feedback": Feedback("all", LAYERS),
+    **{f"feedback_{layer}": Feedback(layer, (layer,)) for layer in LAYERS},
+}
+
+
+def with_feedback(config: ConfigDict, feedback: Feedback) -> models.KomplexNet:
+    """The complex-valued network with feedback; its rates replace `config.model.rate`."""
+    rates = config.feedback[feedback.group].to_dict()
+    return komplexnet(config, feedback=feedback.layers, feedback_kernel_size=config.feedback_kernel_size, **rates)
+
+
+# The networks that a table of config.models may name, each built from the config that `specs.config_of` returns.
+BUILDERS: dict[str, Callable[[ConfigDict], nn.Module]] = {
+    "komplexnet": komplexnet,
+    **{network: partial(with_feedback, feedback=feedback) for network, feedback in FEEDBACK.items()},
+    "fixed_kernel": partial(komplexnet, learn_kernel=False),
+    "random": partial(komplexnet, phases="random"),
+    "ideal": partial(komplexnet, phases="ideal"),
+    "real": lambda config: models.RealNet(),
+    "real_large": lambda config: models.larger_real_net(),
+    "vit": lambda config: models.VisionTransformer(),
+}
+
+
+def make_network(config: ConfigDict, model: Mapping[str, Any]) -> nn.Module:
+    """The Flax module of a model, given its config (`specs.config_of`) and its table."""
+    return BUILDERS[model["network"]](config)
+
+
+def has_phases(network: nn.Module) -> bool:
+    """Whether its activations are complex."""
+    return isinstance(network, models.KomplexNet)
+
+
+def has_dynamics(network: nn.Module) -> bool:
+    """Whether its phases change over the steps of the dynamics."""
+    return has_phases(network) and network.phases == "kuramoto"
+
+
+def make_task(
+    config: ConfigDict, model: Mapping[str, Any], tests: Mapping[str, Mapping[str, Any]] | None = None
+) -> engine.Task:
+    """The task of one model.
+
+    Args:
+        config: this model's own, from `specs.config_of`.
+        model: its table.
+        tests: the table of every test set that it is evaluated on, by label.
+    """
+    network = make_network(config, model)
+    channels = 3 if model["background"] and config.data.colour else 1
+    example = jnp.zeros((1, config.data.size, config.data.size, channels))
+    if has_phases(network):
+        phases = models.random_phases(jax.random.key(0), (*example.shape[:3], network.channels))
+        init = lambda key: network.init(key, example, phases0=phases, num_steps=1)  # noqa: E731
+        weight = config.train.synchrony_weight if has_dynamics(network) else 0.0
+        loss, scores_on = partial(complex_loss, network, weight), _complex_scores_on(network)
+    else:
+        init = lambda key: network.init(key, example)  # noqa: E731
+        loss, scores_on = partial(real_loss, network), _real_scores_on(network)
+    slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
+    optimizer = optax.chain(optax.clip_by_global_norm(config.train.clip_norm), optax.adam(config.train.learning_rate))
+    return engine.Task(
+        init,
+        partial(in_slices, loss, slice_size),
+        scores_on({"kind": "test", "num_steps": None}),
+        optimizer,
+        score="accuracy",
+        evaluate_on=lambda label: scores_on((tests or {})[label]),
+    )
+
+
+ScoresOn = Callable[[Mapping[str, Any]], Callable[..., dict[str, Array]]]
+
+
+def _complex_scores_on(network: models.KomplexNet) -> ScoresOn:
+    """A test table -> its scores; tests evaluated alike share one function, which is then compiled once."""
+    still = cache(lambda num_steps: partial(complex_scores, network, num_steps))
+    by_frame = cache(lambda num_steps: partial(frame_scores, still(num_steps)))
+    moving = partial(video_scores, network) if has_dynamics(network) else by_frame(None)
+
+    def scores_on(test):
+        if test["kind"] not in VIDEOS:
+            return still(test["num_steps"])
+        return by_frame(test["num_steps"]) if test["kind"] == "frames" else moving
+
+    return scores_on
+
+
+def _real_scores_on(network: nn.Module) -> ScoresOn:
+    still = partial(real_scores, network)
+    by_frame = partial(frame_scores, still)
+    return lambda test: by_frame if test["kind"] in VIDEOS else still
+
+
+def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
+    """The mean of `loss` over a batch, computed a slice at a time so that its intermediates stay in the cache."""
+    size = len(keys)
+    count = next(n for n in range(-(-size // slice_size), size + 1) if size % n == 0)
+    sliced = jax.tree.map(lambda x: x.reshape(count, size // count, *x.shape[1:]), (batch, keys))
+    total, scalars = losses.streaming_sum(lambda params, _, data: loss(params, *data), params, (), sliced)
+    return total / count, jax.tree.map(lambda x: x.mean(0), scalars)
+
+
+def real_loss(network, params, batch, keys) -> Scored:
+    """Binary cross-entropy."""
+    del keys
+    value = losses.binary_cross_entropy(network.apply(params, batch["images"]), batch["targets"]).mean()
+    return value, {"classification": value}
+
+
+def real_scores(network, params, batch, keys) -> dict[str, Array]:
+    """Accuracies, (B,) each."""
+    del keys
+    return metrics.multi_label_scores(network.apply(params, batch["images"]), batch["targets"])
+
+
+def initial_phases(network: models.KomplexNet, batch, keys) -> Array:
+    """Phases before the first step, (B, H, W, C): uniform, or for a network with ideal phases set by the masks."""
+    if network.phases == "ideal":
+        return models.ground_truth_phases(keys, batch["masks"], batch["overlap"], network.channels)
+    shape = (*batch["images"].shape[1:3], network.channels)
+    return jax.vmap(lambda key: models.random_phases(key, shape))(keys)
+
+
+def complex_loss(network, weight: float, params, batch, keys, *, phases=initial_phases) -> Scored:
+    """Equation 7: cross-entropy averaged over time plus the weighted synchrony loss at the last step.
+
+    `phases` gives the phases before the first step, as `initial_phases` does.
+    """
+    run = network.apply(params, batch["images"], phases0=phases(network, batch, keys), method="synchronize")
+    shared = (params, run.context)
+    entropy = losses.mean_over_time(partial(step_entropy, network), shared, run.states, batch["targets"])
+    synchrony = losses.cluster_synchrony(run.phases, batch["masks"], run.amplitude).mean()
+    return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
+
+
+def step_entropy(network, shared, state, targets) -> Array:
+    """Binary cross-entropy of one step of the dynamics."""
+    params, context = shared
+    logits = network.apply(params, state, context, method="classify_step")
+    return losses.binary_cross_entropy(logits, targets).mean()
+
+
+def complex_scores(network, num_steps: int | None, params, batch, keys) -> dict[str, Array]:
+    """Accuracies and synchrony loss at every step, (B, T) each; (B,) without dynamics."""
+    phases0 = initial_phases(network, batch, keys)
+    out = network.apply(params, batch["images"], phases0=phases0, num_steps=num_steps)
+    scores = metrics.multi_label_scores(out.logits, batch["targets"])
+    of_step = lambda phases: losses.cluster_synchrony(phases, batch["masks"], out.amplitude)  # noqa: E731
+    scores["synchrony"] = jax.lax.map(of_step, out.trajectory)
+    if not has_dynamics(network):
+        return {name: value[0] for name, value in scores.items()}
+    return {name: value.T for name, value in scores.items()}
+
+
+def frame_scores(still, params, batch, keys) -> dict[str, Array]:
+    """`still`'s scores, at its last step, of every frame of a video as a scene of its own: (B, F)."""
+    frames = {name: jnp.moveaxis(batch[name], 1, 0) for name in ("images", "masks", "overlap")}
+    keys = jax.vmap(partial(jax.random.split, num=len(frames["images"])), out_axes=1)(keys)
+
+    def of_frame(frame):
+        scores = still(params, {**frame[0], "targets": batch["targets"]}, frame[1])
+        return {name: value.reshape(len(value), -1)[:, -1] for name, value in scores.items()}
+
+    return {name: value.T for name, value in jax.lax.map(of_frame, (frames, keys)).items()}
+
+
+def video_scores(network, params, batch, keys) -> dict[str, Array]:
+    """Accuracies at every frame, (B, F): one step of the dynamics per frame, from the state after the frame before."""
+    frames = jnp.moveaxis(batch["images"], 1, 0)
+    see = partial(network.apply, params, num_steps=1)
+    out = see(frames[0], phases0=initial_phases(network, {"images": frames[0]}, keys))
+
+    def next_frame(state, frame):
+        out = see(frame, phases0=state[0], layers0=state[1])
+        return (out.phases, out.layers), out.logits[0]
+
+    _, logits = jax.lax.scan(next_frame, (out.phases, out.layers), frames[1:])
+    scores = metrics.multi_label_scores(jnp.concatenate([out.logits, logits]), batch["targets"])
+    return {name: value.T for name, value in scores.items()}

@@ -1,0 +1,41 @@
+"""The pictures and tables of a run.
+
+`samples` saves arrays, `pictures` draws them, `tables` sets the scores beside the `published` ones.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments import engine
+from experiments.waves.data import SETS
+from experiments.waves.figures import pictures, tables, wavelengths
+from experiments.waves.figures.samples import sample
+
+__all__ = ["draw", "sample"]
+
+
+def draw(config: ConfigDict, models: Mapping[str, engine.Model], split: str, workdir: Path) -> None:
+    """All pictures of this family and tables.md, from what a workdir holds.
+
+    Args:
+        config: of the run.
+        models: by label.
+        split: label of the test set that the tables are of.
+        workdir: of the run.
+    """
+    metrics = engine.load_metrics(workdir)
+    models = {label: model for label, model in models.items() if label in metrics}
+    samples = {}
+    for label in models:
+        path = workdir / "samples" / f"{label}.npz"
+        if path.is_file():
+            with np.load(path) as stored:
+                samples[label] = dict(stored)
+    courses = wavelengths.courses(metrics, models)
+    pictures.draw(workdir / "figures", SETS[config.data.set].classes, samples, courses)
+    text = tables.tables(config, models, split, metrics, courses)
+    (workdir / "tables.md").write_text(text)
+    print(text)

@@ -1,0 +1,174 @@
+"""Readouts of a time series of states: one vector of features per pixel (Jacobs et al., 2025).
+
+    last    the state after the last step          mean, max   over time
+    fft     modulus of the discrete Fourier transform over time, T/2 + 1 bins per channel
+    linear  a learned map from T steps to T/2 + 1 bins, without bias, the same for all channels
+
+Features are ordered bin by bin, and channel by channel within a bin.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from oscnets.phase import modulus
+
+How = Literal["last", "mean", "max", "fft", "linear"]
+
+_HIGHEST = lax.Precision.HIGHEST
+
+
+def num_bins(how: How, length: int) -> int:
+    """Features per channel of a readout from `length` steps: length // 2 + 1 for fft and linear, else 1.
+
+    Raises:
+        ValueError: an unknown readout, or a length below 1.
+    """
+    if how not in get_args(How):
+        raise ValueError(f"readout must be one of {', '.join(get_args(How))}, got {how!r}")
+    if length < 1:
+        raise ValueError(f"a readout needs at least 1 step, got {length}")
+    return length // 2 + 1 if how in ("fft", "linear") else 1
+
+
+def readout(states: Array, how: How, axis: int = 0, *, kernel: Array | None = None) -> Array:
+    """Features of every pixel's time series.
+
+    Args:
+        states: (T, ..., C), or with time at another axis than the last.
+        how: last, mean, max, fft or linear, see above.
+        axis: of time.
+        kernel: (T, bins), for linear and for nothing else.
+
+    Returns:
+        (..., bins * C), bin-major; bins = 1 for last, mean and max. Gradients are finite, and 0 for a Fourier
+        coefficient that is 0; equal maxima share theirs.
+
+    Raises:
+        ValueError: an unknown readout, no axis for both time and channels, a kernel that is missing, unwanted or of
+            another length.
+    """
+    states = jnp.asarray(states)
+    if states.ndim < 2 or not -states.ndim <= axis < states.ndim or axis % states.ndim == states.ndim - 1:
+        raise ValueError(f"states must be (..., C) with time at another axis, got {states.shape} and axis {axis}")
+    states = jnp.moveaxis(jnp.moveaxis(states, axis, 0), -1, 1)
+    return jnp.moveaxis(readout_tchwb(states, how, kernel), 0, -1)
+
+
+def readout_tchwb(states: Array, how: How, kernel: Array | None = None) -> Array:
+    """`readout` in the layout (T, C, H, W, B), or with other axes after C: (T, C, ...) -> (bins * C, ...)."""
+    length, _, *pixels = states.shape
+    check_kernel(how, length, kernel)
+    if how == "last":
+        return states[-1]
+    if how == "mean":
+        return states.mean(0)
+    if how == "max":
+        return states.max(0)
+    series = states.reshape(length, -1)
+    if how == "linear":
+        bins = jnp.matmul(kernel.T, series, precision=_HIGHEST)
+    else:
+        # The transform as one product: no transposition of time to the end, and its gradient is a product too.
+        real, imag = jnp.split(jnp.matmul(jnp.asarray(_fourier(length), series.dtype), series, precision=_HIGHEST), 2)
+        bins = modulus(real, imag)
+    return bins.reshape(-1, *pixels)
+
+
+@lru_cache(maxsize=16)
+def _fourier(length: int) -> np.ndarray:
+    """(2 bins, T): cosines of all bins, then sines; the angle is reduced first, so that float64 keeps its digits."""
+    turns = np.outer(np.arange(length // 2 + 1), np.arange(length)) % length / length
+    return np.concatenate([np.cos(2 * np.pi * turns), -np.sin(2 * np.pi * turns)])
+
+
+def check_kernel(how: How, length: int, kernel: Array | None) -> None:
+    """Raise ValueError unless the kernel is one that a readout from `length` steps takes."""
+    bins = num_bins(how, length)
+    if (kernel is not None) != (how == "linear"):
+        raise ValueError(f"readout {how!r} {'needs a' if kernel is None else 'takes no'} kernel")
+    if kernel is not None and (kernel.ndim != 2 or kernel.shape[0] != length):
+        raise ValueError(f"kernel must be (T, bins) = ({length}, {bins}) for {length} steps, got {kernel.shape}")
+
+
+class Streaming(NamedTuple):
+    """A readout as a streaming reduction over time, for `oscnets.dynamics.unroll(..., reduce=)`: it stores no states.
+
+    Attributes:
+        weights: the time kernel (T, bins) of a linear readout, else None.
+        start: (a state) -> accumulator; only the state's shape and type are used.
+        add: (weights, accumulator, state, t) -> accumulator.
+        finish: (accumulator) -> features.
+        contribution: (weights, last accumulator, state, t) -> what step t adds to the features.
+    """
+
+    weights: Array | None
+    start: Callable[[Array], Any]
+    add: Callable[[Array | None, Any, Array, Array], Any]
+    finish: Callable[[Any], Array]
+    contribution: Callable[[Array | None, Any, Array, Array], Array]
+
+
+def streaming_readout(how: How, length: int, *, kernel: Array | None = None) -> Streaming:
+    """The readout as a streaming reduction: states (C, ...) one after another, features (bins * C, ...).
+
+    Args:
+        how: last, mean, max or linear. The Fourier transform would need two numbers per bin, as many as there are
+            states. Of equal maxima the first takes the gradient.
+        length: T.
+        kernel: (T, bins), for linear and for nothing else.
+
+    Raises:
+        ValueError: fft, an unknown readout, a kernel that is missing, unwanted or of another length.
+    """
+    check_kernel(how, length, kernel)
+    if how == "fft":
+        raise ValueError("the fft of a time series cannot be streamed in less memory than its states need")
+    if how == "max":
+        return Streaming(None, _max_start, _max_add, _max_finish, _max_contribution)
+    share = {"last": partial(_last, length), "mean": partial(_mean, length), "linear": _linear}[how]
+    return Streaming(
+        weights=kernel,
+        start=partial(_sum_start, how, length),
+        add=lambda kernel, acc, state, t: acc + share(kernel, state, t),
+        finish=lambda acc: acc,
+        contribution=lambda kernel, _, state, t: share(kernel, state, t),
+    )
+
+
+def _sum_start(how: How, length: int, state: Array) -> Array:
+    return jnp.zeros((num_bins(how, length) * state.shape[0], *state.shape[1:]), state.dtype)
+
+
+def _last(length: int, _: None, state: Array, t: Array) -> Array:
+    return jnp.where(t == length - 1, state, 0)
+
+
+def _mean(length: int, _: None, state: Array, t: Array) -> Array:
+    return state / length
+
+
+def _linear(kernel: Array, state: Array, t: Array) -> Array:
+    weights = jnp.asarray(kernel)[t].reshape(-1, *[1] * state.ndim)
+    return (weights * state).reshape(-1, *state.shape[1:])
+
+
+def _max_start(state: Array) -> tuple[Array, Array]:
+    return jnp.full_like(state, -jnp.inf), jnp.zeros(state.shape, jnp.int32)
+
+
+def _max_add(_: None, acc: tuple[Array, Array], state: Array, t: Array) -> tuple[Array, Array]:
+    largest, when = acc
+    return jnp.where(state > largest, state, largest), jnp.where(state > largest, t, when)
+
+
+def _max_finish(acc: tuple[Array, Array]) -> Array:
+    return acc[0]
+
+
+def _max_contribution(_: None, acc: tuple[Array, Array], state: Array, t: Array) -> Array:
+    return jnp.where(acc[1] == t, state, 0)

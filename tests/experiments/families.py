@@ -1,0 +1,40 @@
+"""What the tests of the families share: their completed configs and tables."""
+
+from experiments import engine
+from experiments.configs import gaspnet as gaspnet_configs
+from experiments.configs import komplexnet as komplexnet_configs
+from experiments.configs import waves as waves_configs
+from experiments.engine.run import config as config_lib
+from experiments.gaspnet.specs import FAMILY as GASPNET
+from experiments.komplexnet.specs import FAMILY as KOMPLEXNET
+from experiments.waves.specs import FAMILY as WAVES
+
+FAMILIES = {family.name: family for family in (GASPNET, KOMPLEXNET, WAVES)}
+CONFIGS = {"gaspnet": gaspnet_configs, "komplexnet": komplexnet_configs, "waves": waves_configs}
+
+
+def config_of(family, variant, models=(), tests=(), **changes):
+    """A variant's config, complete and checked, with tables from shorthand and entries by dotted key changed."""
+    config = CONFIGS[family.name].get_config(variant)
+    for section, texts in (("models", models), ("tests", tests)):
+        if texts:
+            entries = family.table_entries(section)
+            config[section] = dict(family.shorthand(section).parse(text, entries) for text in texts)
+    config = engine.complete(config, family)
+    config.update_from_flattened_dict(changes)
+    engine.check(config, family)
+    return config
+
+
+def tables(family, section, *texts):
+    """Completed tables of "models" or "tests" by label, from their shorthand."""
+    entries = family.table_entries(section)
+    parsed = [family.shorthand(section).parse(text, entries) for text in texts]
+    completed = {name: config_lib.completed(f"{section}.{name}", table, entries).to_dict() for name, table in parsed}
+    return {engine.label(name, table): table for name, table in completed.items()}
+
+
+def experiment_of(family, variant, models=(), tests=(), **changes):
+    """The experiment of such a config."""
+    config = config_of(family, variant, models, tests, **changes)
+    return family.experiment(config, engine.tables(config, "tests"))

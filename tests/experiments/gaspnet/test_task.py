@@ -1,0 +1,74 @@
+"""GASPnet's tasks: losses and scores at every step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.gaspnet import task
+from experiments.gaspnet.specs import FAMILY
+from oscnets import losses, models
+from tests.experiments.families import config_of, tables
+from tests.helpers import assert_close, random_like
+
+
+def test_losses_and_accuracies():
+    logits = np.zeros((3, 2, 10))
+    logits[:, 0, 4] = logits[:, 1, 7] = np.log(21)  # a probability of 0.7
+    classes = np.array([[4, 7], [4, 0], [1, 1]])
+    expected = -np.log([0.7 * 0.7, 0.7 / 30, 1 / 900])
+    assert_close(task.cross_entropy("classes", jnp.asarray(logits), jnp.asarray(classes)), expected, 1e-5)
+    found = task.accuracies("classes", jnp.asarray(logits), jnp.asarray(classes))
+    assert {name: value.tolist() for name, value in found.items()} == {
+        "accuracy": [1, 0.5, 0], "item": [1, 1, 0], "picture": [1, 0, 0],
+    }  # fmt: skip
+    two_hot = jnp.eye(10)[:1] + jnp.eye(10)[1:2]
+    assert_close(task.cross_entropy("multi_hot", jnp.zeros((1, 10)), two_hot), np.log([2.0]), 1e-6)
+    assert set(task.accuracies("multi_hot", jnp.zeros((1, 10)), two_hot)) == {"accuracy", "exact_match"}
+
+
+def named(logits, targets):
+    """Share of objects named, by hand: two of ten digits, or the class of item and of picture."""
+    if targets.shape[-1] == 10:
+        best = np.argsort(logits, -1)[..., -2:]
+        return np.take_along_axis(np.broadcast_to(targets, logits.shape), best, -1).mean(-1)
+    return (logits.argmax(-1) == targets).mean(-1)
+
+
+@pytest.mark.parametrize("experiment", ["multi_mnist", "cifar_mnist"])
+def test_loss_and_scores_are_of_their_steps(experiment):
+    """Equation 7, and every score at its step, from one batch and three steps."""
+    small = {"model.channels": (2, 3, 2), "model.hidden": 8, "model.dim": 2, "model.num_steps": 3}
+    config = config_of(FAMILY, f"{experiment},smoke", **small)
+    overlaid = config.data.scenes == "overlay"
+    rng = np.random.default_rng(0)
+    two_hot = np.array([rng.permutation([1] * 2 + [0] * 8) for _ in range(32)], np.float32)
+    batch = {
+        "images": rng.uniform(size=(32, 32, 32, 3 if overlaid else 1)).astype(np.float32),
+        "masks": rng.uniform(size=(32, 16, 16, 2 if overlaid else 3)) < 0.5,
+        "targets": rng.integers(0, 10, (32, 2)).astype(np.int32) if overlaid else two_hot,
+    }
+    (model,) = tables(FAMILY, "models", "gaspnet").values()
+    made, network = task.make_task(config, model), task.gaspnet(config, model)
+    keys = jax.random.split(jax.random.key(1), 32)
+
+    @jax.jit
+    def everything(params):
+        plain = models.FeedforwardNet(network.channels, network.hidden, num_heads=network.num_heads)
+        out = task.forward(network, params, batch, keys), plain.apply(params, batch["images"])
+        return *out, made.loss(params, batch, keys), made.evaluate(params, batch, keys)
+
+    out, plain, (loss, logged), scores = jax.device_get(everything(random_like(lambda: made.init(jax.random.key(0)))))
+    first = out.phases[..., :256].reshape(4, 32, 16, 16, 1)
+    synchrony = np.asarray(losses.cluster_synchrony(first, batch["masks"]))
+    entropy = np.asarray(task.cross_entropy(task.TARGETS[config.data.scenes], out.logits[3], batch["targets"])).mean()
+    assert_close(logged, {"classification": entropy, "synchrony": synchrony[3].mean()}, 1e-5)
+    assert_close(loss, entropy + (10 if overlaid else 0.5) * synchrony[3].mean(), 1e-5)
+    accuracy = named(out.logits, batch["targets"])
+    assert (np.diff(accuracy, axis=0) != 0).any(1).all() and (np.diff(synchrony, axis=0) != 0).all()
+    assert_close(scores["accuracy"], accuracy[1:].T, 1e-6)
+    assert_close(scores["synchrony"], synchrony[1:].T, 1e-5)
+    assert_close(scores["plain_accuracy"], named(plain, batch["targets"]), 1e-6)
+    parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact_match")
+    shapes = {"synchrony": (32, 3)} | dict.fromkeys(parts, (32, 3)) | {f"plain_{name}": (32,) for name in parts}
+    assert {name: value.shape for name, value in scores.items()} == shapes

@@ -1,0 +1,180 @@
+"""KomplexNet's tasks: each model's loss, gradients and scores at a small size, on still scenes and on videos."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.komplexnet import specs, task
+from experiments.komplexnet.data import VIDEOS
+from experiments.komplexnet.specs import FAMILY
+from oscnets import losses, metrics, models
+from tests.experiments.families import config_of, tables
+from tests.helpers import assert_close, assert_finite, random_like
+
+SIZE, BATCH, FRAMES = 8, 4, 5
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    owner = rng.integers(0, 4, (BATCH, SIZE, SIZE))  # two digits, their overlap, background
+    targets = np.zeros((BATCH, 10), np.float32)
+    targets[np.arange(BATCH), [1, 2, 3, 4]] = targets[np.arange(BATCH), [5, 0, 9, 8]] = 1
+    return {
+        "images": np.where(owner < 3, rng.uniform(size=owner.shape), 0)[..., None].astype(np.float32),
+        "masks": owner[..., None] == np.arange(2),
+        "overlap": owner == 2,
+        "targets": targets,
+    }
+
+
+TESTS = tables(FAMILY, "tests", "test", "test@3", "noise@6", "moving", "frames", "frames@2")
+CONFIG = {"slice_size": 2, "data.size": SIZE}
+
+
+def make(name, **changes):
+    """Network and task of a model, given by its shorthand."""
+    config = config_of(FAMILY, "smoke", models=(name,), **{**CONFIG, **changes})
+    ((key, table),) = config.models.to_dict().items()
+    own = specs.config_of(config, key)
+    return task.BUILDERS[table["network"]](own), task.make_task(own, table, TESTS)
+
+
+KEYS = jax.random.split(jax.random.key(1), BATCH)
+
+
+@pytest.mark.parametrize("name", [name for name in task.BUILDERS if not name.startswith("feedback_")])
+def test_tasks_start_and_have_finite_gradients(name, batch):
+    network, made = make(name)
+
+    @jax.jit
+    def step(params, batch):
+        result, gradients = jax.value_and_grad(made.loss, has_aux=True)(params, batch, KEYS)
+        updates, _ = made.optimizer.update(gradients, made.optimizer.init(params), params)
+        return result, gradients, updates, made.evaluate(params, batch, KEYS)
+
+    params = random_like(lambda: made.init(jax.random.key(0)))
+    (loss, scalars), gradients, updates, scores = step(params, batch)
+    assert_finite((loss, scalars, gradients, updates, scores))
+    assert all(np.any(x != 0) for x in jax.tree.leaves(gradients))
+    assert jax.tree.structure(updates) == jax.tree.structure(params)
+    shape = (BATCH, 3) if task.has_dynamics(network) else (BATCH,)
+    assert {value.shape for value in scores.values()} == {shape}
+    assert made.score in scores
+    assert ("synchrony" in scores) == task.has_phases(network)
+    assert task.has_phases(network) == (name not in ("real", "real_large", "vit"))
+    assert task.has_dynamics(network) == (name in ("komplexnet", "fixed_kernel", "feedback"))
+    if name == "komplexnet":
+        assert_close(loss, equation_7(params, batch), 1e-5)
+    if name == "ideal":
+        np.testing.assert_allclose(scores["synchrony"], 0, atol=1e-6)
+
+
+def equation_7(params, batch):
+    """Of the smoke config, without slices and without gradients step by step."""
+    network = models.KomplexNet(**config_of(FAMILY, "smoke").model.to_dict())
+    phases0 = task.initial_phases(network, batch, KEYS)
+    out = jax.jit(lambda: network.apply(params, batch["images"], phases0=phases0))()
+    entropy = losses.binary_cross_entropy(out.logits, batch["targets"]).mean()
+    return entropy + losses.cluster_synchrony(out.phases, batch["masks"], out.amplitude).mean()
+
+
+@pytest.mark.parametrize("slice_size", [1, 2, 4, 5, 100])
+def test_slices_make_no_difference(slice_size):
+    def loss(params, batch, keys):
+        noise = jax.vmap(jax.random.normal)(keys)
+        value = jnp.sin(params * batch["x"] + noise)
+        return value.mean(), {"square": (value**2).mean()}
+
+    batch, keys = {"x": jnp.arange(6.0)}, jax.random.split(jax.random.key(0), 6)
+    found = jax.value_and_grad(lambda p: task.in_slices(loss, slice_size, p, batch, keys), has_aux=True)(0.7)
+    assert_close(found, jax.value_and_grad(loss, has_aux=True)(0.7, batch, keys), 1e-6)
+
+
+def test_starting_phases_depend_on_each_examples_key_alone(batch):
+    for phases in ("kuramoto", "ideal"):
+        network = models.KomplexNet(channels=2, phases=phases)
+        whole = task.initial_phases(network, batch, KEYS)
+        assert whole.shape == (BATCH, SIZE, SIZE, 2)
+        backwards = task.initial_phases(network, {name: x[::-1] for name, x in batch.items()}, KEYS[::-1])
+        np.testing.assert_array_equal(backwards[::-1], whole)
+
+
+@pytest.mark.parametrize("name", task.BUILDERS)
+def test_every_network_on_every_kind_of_test_set(name, batch, videos):
+    """Shapes only, without compiling: values at every step of the dynamics or frame of the video."""
+    network, made = make(name)
+    params = jax.eval_shape(made.init, jax.random.key(0))
+    shapes = {
+        label: jax.eval_shape(made.evaluate_on(label), params, videos if test["kind"] in VIDEOS else batch, KEYS)
+        for label, test in TESTS.items()
+    }
+    steps = {"test": 3, "test@3": 3, "noise@6": 6, "moving": FRAMES, "frames": FRAMES, "frames@2": FRAMES}
+    for label, scores in shapes.items():
+        timed = task.has_dynamics(network) or TESTS[label]["kind"] in VIDEOS
+        assert {score.shape for score in scores.values()} == {(BATCH, steps[label]) if timed else (BATCH,)}
+    alike = [made.evaluate_on(label) is made.evaluate for label in ("test", "test@3", "moving")]
+    assert alike == [True, not task.has_phases(network), False]  # those alike are compiled once
+
+
+@pytest.fixture(scope="module")
+def videos(batch):
+    """Every scene drifts by one pixel per frame."""
+    drifting = {
+        name: np.stack([np.roll(batch[name], frame, axis=2) for frame in range(FRAMES)], axis=1)
+        for name in ("images", "masks", "overlap")
+    }
+    return {**drifting, "targets": batch["targets"]}
+
+
+def small(name):
+    """A network with strong coupling, so that the state of the step before matters, its parameters, and its task."""
+    strong = {"model.rate": 0.3, "feedback.all.rate": 0.3, "feedback.all.feedback_rates": (0.3, 0.3, 0.3)}
+    network, made = make(name, **strong)
+    return network, random_like(lambda: made.init(jax.random.key(0))), made
+
+
+@pytest.mark.parametrize("name", ["komplexnet", "feedback"])
+def test_a_video_is_one_step_per_frame_from_the_state_of_the_frame_before(name, videos):
+    network, params, made = small(name)
+    see = jax.jit(
+        lambda image, phases, layers: network.apply(params, image, phases0=phases, layers0=layers, num_steps=1)
+    )
+    phases = task.initial_phases(network, {"images": videos["images"][:, 0]}, KEYS)
+    layers, logits = None, []
+    for frame in range(FRAMES):
+        out = see(videos["images"][:, frame], phases, layers)
+        phases, layers = out.phases, out.layers
+        logits.append(out.logits[0])
+    expected = metrics.multi_label_scores(jnp.stack(logits), videos["targets"])
+    found = jax.jit(made.evaluate_on("moving"))(params, videos, KEYS)
+    assert set(found) == {"accuracy", "exact_match"}
+    for metric, values in found.items():
+        np.testing.assert_array_equal(values, expected[metric].T)
+
+
+@pytest.mark.parametrize("name", ["feedback", "ideal", "real"])
+def test_single_frames_are_scenes_of_their_own(name, videos):
+    """Of each the last step, from phases of its own."""
+    _, params, made = small(name)
+    found = jax.jit(made.evaluate_on("frames"))(params, videos, KEYS)
+    keys = jax.vmap(lambda key: jax.random.split(key, FRAMES))(KEYS)
+    still = jax.jit(made.evaluate_on("test"))
+    for frame in range(FRAMES):
+        scene = {key: videos[key][:, frame] for key in ("images", "masks", "overlap")} | {"targets": videos["targets"]}
+        for metric, values in still(params, scene, keys[:, frame]).items():
+            np.testing.assert_allclose(found[metric][:, frame], values.reshape(BATCH, -1)[:, -1], atol=1e-6)
+
+
+def test_other_steps_than_in_training(batch):
+    """The first of more steps are those of fewer, one by one."""
+    _, params, made = small("feedback")
+    steps = {split: jax.jit(made.evaluate_on(split))(params, batch, KEYS) for split in ("test", "test@3", "noise@6")}
+    assert {split: values["accuracy"].shape for split, values in steps.items()} == {
+        "test": (BATCH, 3), "test@3": (BATCH, 3), "noise@6": (BATCH, 6),
+    }  # fmt: skip
+    for name, values in steps["noise@6"].items():
+        np.testing.assert_allclose(values[:, :3], steps["test"][name], atol=1e-5)
+        np.testing.assert_array_equal(steps["test@3"][name], steps["test"][name])
+    assert np.std(steps["noise@6"]["synchrony"], axis=1).min() > 1e-3

@@ -1,0 +1,37 @@
+"""Receptive fields, the pictures' place, and the correlation of wavelengths with the loss."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.waves.figures import samples, wavelengths
+from oscnets import models
+from tests.helpers import random_like
+
+
+def test_the_receptive_field_of_a_cnn_is_that_of_its_convolutions():
+    network, image = models.CNN(2, channels=2, bins=2, hidden=(3,), num_classes=3), np.ones((9, 9, 1), np.float32)
+    params = jax.tree.map(np.abs, random_like(lambda: network.init(jax.random.key(0), image[None])))
+    field = np.asarray(jax.jit(partial(samples.field_of, network))(params, image, np.array([3, 5]), 1))
+    inside = np.zeros((9, 9), bool)
+    inside[1:6, 3:8] = True
+    np.testing.assert_array_equal(field > 0, inside)
+
+
+def test_the_middle_of_an_object():
+    labels = np.zeros((7, 7), int)
+    labels[1:4, 2:5], labels[5, :2] = 3, 1
+    assert samples.middle(labels).tolist() == [2, 3]
+
+
+def test_correlation():
+    rng = np.random.default_rng(0)
+    shares, values = rng.normal(size=(20, 3)), rng.normal(size=20)
+    shares[:, 1] = 1 - 1e-6 * rng.uniform(size=20)
+    found = wavelengths.correlation(shares, values)
+    for i in (0, 2):
+        assert found[i] == pytest.approx(np.corrcoef(shares[:, i], values)[0, 1], abs=1e-12)
+    assert np.isnan(found[1])
+    assert np.isnan(wavelengths.correlation(shares, np.ones(20))).all()
