@@ -246,6 +246,9 @@ def _check_keys(words, config):
         key = match[1]
         if key not in present:
             inside = [name for name in present if name.startswith(key + ".")]
+            if key in config_lib.SECTIONS:
+                names = ", ".join(config[key])
+                raise UsageError(f"config.{key} holds tables: choose some with --{key}=NAME[,NAME ...] (here: {names})")
             if inside:
                 raise UsageError(f"config.{key} is a group; give one of its entries: {', '.join(inside)}")
             raise UsageError(f"there is no config.{key}{config_lib.nearest(key, present)}")

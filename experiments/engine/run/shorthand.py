@@ -4,6 +4,7 @@
 "label": "noise0.2+digits3@60"}).
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -95,4 +96,6 @@ class Shorthand(NamedTuple):
         return f"{names}; each with {changes}{steps}" if changes or steps else names
 
     def _refusal(self, text):
-        return UsageError(f"no {text!r}; there are: {self.describe()}")
+        near = difflib.get_close_matches(text, self.names, 1)
+        offered = f"; did you mean {near[0]!r}?" if near else ""
+        return UsageError(f"no {text!r}; there are: {self.describe()}{offered}")

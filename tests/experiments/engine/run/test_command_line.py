@@ -94,7 +94,7 @@ def started():
             [CONFIG, "--config.models.deep=x"],
             r"models\.deep is a group; give one of its entries: .*deep\.network",
         ),
-        ([CONFIG, "--config.models=x"], r"config\.models is a group"),
+        ([CONFIG, "--config.models=x"], r"config\.models holds tables: choose some with --models=NAME"),
         ([CONFIG, "--config.models.deep.network=flat"], r"models\.deep\.network='flat': expected one of plain, deep"),
         ([CONFIG, "--config.tests.noise.level=-1"], r"config\.tests\.noise\.level=-1: expected at least 0"),
         (

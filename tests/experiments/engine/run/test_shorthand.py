@@ -69,7 +69,7 @@ def test_shorthand_is_a_table(text, name, table):
     ("text", "said"),
     [
         ("nois", r"no 'nois'; there are: noise\[LEVEL\], digits\[LEVEL\], l2, l\[LEVEL\], salt_pepper\[LEVEL\]; "
-                 r"each with \[\+background\]\[\+plain\]\[\+digitsLEVEL\]\[\+weaken\]\[\+amplify\]\[@STEPS\]"),
+                 r"each with \[\+background\]\[\+plain\]\[\+digitsLEVEL\]\[\+weaken\]\[\+amplify\]\[@STEPS\]; did you mean 'noise'"),
         ("noise0.2x", "no 'noise0.2x'"),
         ("noise+unknown", "no 'noise.unknown'"),
         ("noise+digits", "no 'noise.digits'"),
@@ -94,7 +94,7 @@ def test_without_steps_or_changes_there_are_none():
     plain = engine.Shorthand({"a": {"kind": "a"}})
     assert plain.describe() == "a"
     for text in ("a@3", "a+b", "a3"):
-        with pytest.raises(UsageError, match=r"there are: a$"):
+        with pytest.raises(UsageError, match=r"there are: a(; did you mean 'a'\?)?$"):
             plain.parse(text, ENTRIES)
 
 
