@@ -69,7 +69,8 @@ def test_shorthand_is_a_table(text, name, table):
     ("text", "said"),
     [
         ("nois", r"no 'nois'; there are: noise\[LEVEL\], digits\[LEVEL\], l2, l\[LEVEL\], salt_pepper\[LEVEL\]; "
-                 r"each with \[\+background\]\[\+plain\]\[\+digitsLEVEL\]\[\+weaken\]\[\+amplify\]\[@STEPS\]; did you mean 'noise'"),
+                 r"each with \[\+background\]\[\+plain\]\[\+digitsLEVEL\]\[\+weaken\]\[\+amplify\]\[@STEPS\]"
+                 "; did you mean 'noise'"),
         ("noise0.2x", "no 'noise0.2x'"),
         ("noise+unknown", "no 'noise.unknown'"),
         ("noise+digits", "no 'noise.digits'"),
