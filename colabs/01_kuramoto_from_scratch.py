@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     name: python3
@@ -10,19 +15,20 @@
 # %% [markdown]
 # # Kuramoto from scratch
 #
-# Fireflies, pacemaker cells, metronomes on one board: things that oscillate and feel each other fall into step. This
-# notebook goes from two oscillators to an image that cuts itself into objects, with nothing but pure functions: a
-# *dynamics* maps a state to the next state, and `unroll` is the loop over time.
+# Fireflies, pacemaker cells and metronomes on one board are coupled oscillators: they influence each other, and they
+# synchronize. This notebook starts with two oscillators and ends with an image that is segmented into objects by
+# synchronization. It uses pure functions only: a *dynamics* maps a state to the next state, and `unroll` is the loop
+# over time.
 #
-# Nothing here is trained. It runs in seconds on a CPU, a GPU or a TPU.
+# Nothing is trained in this notebook. It runs in seconds on a CPU, a GPU or a TPU.
 
 # %%
-# On a hosted runtime this installs oscnets beside the JAX that is there, and never another version of JAX.
+# On a hosted runtime this cell installs oscnets and keeps the installed version of JAX.
 import importlib.util
 import subprocess
 import sys
 
-SOURCE = "oscnets"  # before its first release: "git+https://..." of the repository, or a wheel
+SOURCE = "oscnets"  # before the first release: "git+https://..." of the repository, or a wheel
 if importlib.util.find_spec("oscnets") is None:
     import jax
 
@@ -41,18 +47,19 @@ from data_gen import multi_mnist, sources
 from oscnets import losses, phase, plotting
 from oscnets.dynamics import kuramoto, unroll
 
-SMOKE = bool(os.environ.get("OSCNETS_SMOKE"))  # a tiny size, for tests
+SMOKE = bool(os.environ.get("OSCNETS_SMOKE"))  # tiny sizes, for the tests
 print(f"jax {jax.__version__} on {jax.devices()[0].platform}")
 
 # %% [markdown]
 # ## Two oscillators
 #
-# Each has a phase $\varphi$, an angle. Each is pulled towards the other by the sine of their difference:
+# Each oscillator has a phase $\varphi$, an angle. The oscillators attract each other with a force that is the sine of
+# their phase difference:
 #
 # $$\varphi_i \leftarrow \varphi_i + \eta \sum_j k_{ij} \sin(\varphi_j - \varphi_i)$$
 #
-# so that the difference $\delta$ of two follows $\dot\delta = -2k\sin\delta$, whose solution is
-# $\tan(\delta/2) = \tan(\delta_0/2)\,e^{-2kt}$. The loop and the formula agree:
+# The phase difference $\delta$ of two oscillators therefore follows $\dot\delta = -2k\sin\delta$. The solution is
+# $\tan(\delta/2) = \tan(\delta_0/2)\,e^{-2kt}$. The simulation and this formula agree:
 
 # %%
 coupling = jnp.array([[0.0, 1.0], [1.0, 0.0]])
@@ -65,40 +72,41 @@ time = rate * jnp.arange(1, length + 1)
 formula = 2 * jnp.arctan(jnp.tan(start[1] / 2) * jnp.exp(-2 * time))
 plotting.curve_row(
     [{
-        "values": {"the loop": trajectory[None, :, 1] - trajectory[None, :, 0], "the formula": formula[None]},
-        "positions": {"the loop": time, "the formula": time},
-        "xlabel": "time", "ylabel": "difference of phase (rad)",
+        "values": {"simulation": trajectory[None, :, 1] - trajectory[None, :, 0], "formula": formula[None]},
+        "positions": {"simulation": time, "formula": time},
+        "xlabel": "time", "ylabel": "phase difference (rad)",
     }],
-    models=["the loop", "the formula"],
-    title="Two oscillators fall into step",
+    models=["simulation", "formula"],
+    title="Two oscillators synchronize",
 )  # fmt: skip
 
 # %% [markdown]
-# **Change it.** Start at $\delta_0 = \pi$, exactly opposite. What happens, and why does it not last in nature? Then
-# make the coupling negative.
+# **Exercise.** Start at $\delta_0 = \pi$, exactly in antiphase. What happens, and why does this state not last in
+# nature? Then make the coupling negative.
 
 # %% [markdown]
-# ## A crowd, and the moment it finds its beat
+# ## Many oscillators: the onset of synchrony
 #
-# Now every oscillator has a frequency $\omega_i$ of its own. How much of the crowd is in step is told by the *order
-# parameter*, the length of the mean of $e^{i\varphi}$: 0 is chaos, 1 is one beat. Weak coupling does nothing at all;
-# above a critical strength $K_c$ a part of the crowd locks. For frequencies from a Lorentz distribution of width
-# $\gamma$, Kuramoto found $K_c = 2\gamma$ and $r = \sqrt{1 - K_c/K}$.
+# Now every oscillator has its own natural frequency $\omega_i$. The *order parameter*, the length of the mean of
+# $e^{i\varphi}$, measures the synchrony of the population: 0 means no synchrony, 1 means that all phases are equal.
+# Weak coupling has no effect on synchrony; above a critical strength $K_c$ a part of the population synchronizes. For
+# frequencies from a Lorentz distribution of width $\gamma$, Kuramoto derived $K_c = 2\gamma$ and
+# $r = \sqrt{1 - K_c/K}$.
 #
-# The dynamics is a pure function, so that a sweep over $K$ is a `vmap`.
+# The dynamics is a pure function, so a sweep over $K$ is one `vmap`.
 
 # %%
-number, steps = (60, 200) if SMOKE else (400, 1500)
+num_oscillators, steps = (60, 200) if SMOKE else (400, 1500)
 gamma = 0.5
-shares = (jnp.arange(number) + 0.5) / number
-frequencies = jnp.clip(gamma * jnp.tan(jnp.pi * (shares - 0.5)), -20, 20)
-start = jax.random.uniform(jax.random.key(0), (number,), maxval=2 * jnp.pi)
+quantiles = (jnp.arange(num_oscillators) + 0.5) / num_oscillators
+frequencies = jnp.clip(gamma * jnp.tan(jnp.pi * (quantiles - 0.5)), -20, 20)
+start = jax.random.uniform(jax.random.key(0), (num_oscillators,), maxval=2 * jnp.pi)
 
 
 def synchrony(strength):
-    """The order parameter at every step, for one strength of coupling."""
-    everyone = jnp.full((number, number), strength / number)
-    step = lambda phases: kuramoto.graph_step(phases, everyone, rate=0.02, natural_frequency=frequencies)
+    """The order parameter at every step, for one coupling strength."""
+    all_to_all = jnp.full((num_oscillators, num_oscillators), strength / num_oscillators)
+    step = lambda phases: kuramoto.graph_step(phases, all_to_all, rate=0.02, natural_frequency=frequencies)
     return unroll(step, start, steps, collect=lambda phases: jnp.abs(phase.order_parameter(phases)))[1]
 
 
@@ -108,24 +116,25 @@ measured = order[:, steps // 2 :].mean(1)
 theory = jnp.sqrt(jnp.maximum(0, 1 - 2 * gamma / jnp.maximum(strengths, 1e-6)))
 plotting.curve_row(
     [{
-        "values": {"measured": measured[None], "Kuramoto, 1975": theory[None]},
-        "positions": {"measured": strengths, "Kuramoto, 1975": strengths},
+        "values": {"simulation": measured[None], "Kuramoto, 1975": theory[None]},
+        "positions": {"simulation": strengths, "Kuramoto, 1975": strengths},
         "xlabel": "coupling K", "ylabel": "order parameter r",
     }],
-    models=["measured", "Kuramoto, 1975"],
-    title=f"{number} oscillators: a phase transition at K = {2 * gamma:g}",
+    models=["simulation", "Kuramoto, 1975"],
+    title=f"{num_oscillators} oscillators: a phase transition at K = {2 * gamma:g}",
 )  # fmt: skip
 
 # %% [markdown]
-# **Change it.** Make the crowd larger: the transition sharpens. Make the frequencies Gaussian
-# (`jax.random.normal`): where does it move?
+# **Exercise.** Increase the number of oscillators: the transition becomes sharper. Draw the frequencies from a Gaussian
+# distribution (`jax.random.normal`): at which coupling strength is the transition now?
 
 # %% [markdown]
-# ## An image that segments itself
+# ## Segmentation of an image by synchronization
 #
-# Give every pixel an oscillator. Near pixels attract each other, through a kernel; all pixels repel each other a
-# little, with strength $\epsilon$. Only bright pixels pull. This is equation 1 of KomplexNet (Muzellec, Alamia, Serre
-# and VanRullen, 2025), `kuramoto.conv_step`. Two digits lie apart in this scene. Nobody tells the pixels so.
+# Every pixel now has one oscillator. Nearby pixels attract each other, through a kernel; all pixels repel each other
+# weakly, with strength $\epsilon$. Only bright pixels act on other pixels. This is equation 1 of KomplexNet (Muzellec,
+# Alamia, Serre and VanRullen, 2025), `kuramoto.conv_step`. The scene has two separate digits. The dynamics receives the
+# image only, not the positions of the digits.
 
 # %%
 digits = sources.load("digits", "test")
@@ -144,20 +153,21 @@ def segment(epsilon, length=40):
 phases = jax.jit(segment)(0.3)
 plotting.scene_sheet(
     scene.images, scene.masks, np.asarray(phases)[None], scene.images, steps=[1, 10, 40],
-    title="Hue is phase: noise at first, then a colour an object, opposite on the circle",
+    title="Hue is phase: random at first, then one colour per object, in antiphase",
 )  # fmt: skip
 
 # %%
 over_time = np.asarray(phases)[None]
-animation = plotting.phase_animation(scene.images, scene.masks, over_time, scene.images, title="A scene settles")
+animation = plotting.phase_animation(scene.images, scene.masks, over_time, scene.images, title="The phases of a scene")
 plotting.save_animation(animation, "scene.gif")
 Image(filename="scene.gif")
 
 # %% [markdown]
-# ## Why both forces?
+# ## Why attraction and repulsion are both necessary
 #
-# Attraction alone would put the whole picture into one phase; repulsion alone never makes an object. The *cluster
-# synchrony loss* (equation 2) is 0 where each object has one phase and the phases of the objects are spread evenly.
+# With attraction alone, all pixels of the image reach the same phase; with repulsion alone, the pixels of an object
+# never synchronize. The *cluster synchrony loss* (equation 2) is 0 if each object has one phase and the phases of the
+# objects are equally spaced on the circle.
 
 # %%
 epsilons = jnp.array([0.0, 0.1, 0.3, 1.0])
@@ -170,13 +180,14 @@ plotting.curve_row(
         "xlabel": "step", "ylabel": "cluster synchrony loss (0: perfect)",
     }],
     models=names,
-    title="Without repulsion the objects do not part",
+    title="Without repulsion the objects are not separated",
 )  # fmt: skip
 
 # %% [markdown]
-# **Change it.**
+# **Exercises.**
 #
-# 1. Shrink the kernel to 3 x 3. Which scenes still work? (An object larger than the kernel must pass its phase on.)
-# 2. Put three digits into the scene: `num_digits=3`. Can three phases be opposite?
-# 3. Differentiate: `jax.grad` of the loss in `kernel` works through all steps. Three steps of descent already help;
-#    `02_komplexnet` learns it in earnest.
+# 1. Reduce the kernel to 3 x 3. Which scenes are still segmented? (In an object larger than the kernel, synchrony must
+#    spread from pixel to pixel.)
+# 2. Place three digits in the scene: `num_digits=3`. Can three phases all be in antiphase?
+# 3. Differentiate: `jax.grad` of the loss with respect to `kernel` works through all steps. Three steps of gradient
+#    descent already reduce the loss; `02_komplexnet` trains the kernel fully.

@@ -16,16 +16,17 @@
 # # GASPnet
 #
 # *Global agreement to synchronize phases* (Alamia, Muzellec, Serre and VanRullen, 2025). Every position of a
-# convolutional network, in every layer, has a phase. Queries and keys, as in a transformer, say who agrees with whom;
-# who agrees falls into step; and who is in step talks louder to each other.
+# convolutional network, in every layer, has a phase. Queries and keys, as in a transformer, determine the coupling of
+# every pair of positions. Positions with positive coupling synchronize, and the connections between synchronized
+# positions become stronger.
 
 # %%
-# On a hosted runtime this installs oscnets beside the JAX that is there, and never another version of JAX.
+# On a hosted runtime this cell installs oscnets and keeps the installed version of JAX.
 import importlib.util
 import subprocess
 import sys
 
-SOURCE = "oscnets"  # before its first release: "git+https://..." of the repository, or a wheel
+SOURCE = "oscnets"  # before the first release: "git+https://..." of the repository, or a wheel
 if importlib.util.find_spec("oscnets") is None:
     import jax
 
@@ -46,77 +47,81 @@ from oscnets import losses, metrics, ops, phase, plotting
 from oscnets.dynamics import kuramoto, unroll
 from oscnets.models import GASPnet
 
-SMOKE = bool(os.environ.get("OSCNETS_SMOKE"))  # a tiny size, for tests
+SMOKE = bool(os.environ.get("OSCNETS_SMOKE"))  # tiny sizes, for the tests
 print(f"jax {jax.__version__} on {jax.devices()[0].platform}")
 
 # %% [markdown]
-# ## Agreement makes groups
+# ## Agreement forms groups
 #
-# Twelve oscillators hold one of three opinions, a vector each. Their couplings are the inner products of the opinions,
-# less an offset, so that strangers repel; the pull is normalized by all that an oscillator hears (equation 3):
+# Each of twelve oscillators has one of three feature vectors. The coupling of two oscillators is the inner product of
+# their vectors minus an offset, so that oscillators with different vectors repel each other. The force is normalized by
+# the total absolute coupling that an oscillator receives (equation 3):
 #
 # $$\varphi_i \leftarrow \varphi_i + \lambda\,\frac{\sum_j r_{ij}\sin(\varphi_j-\varphi_i)}{\sum_j |r_{ij}|}$$
 
 # %%
-opinions = jnp.repeat(jnp.eye(3), 4, axis=0)
-coupling = opinions @ opinions.T - 0.3
+features = jnp.repeat(jnp.eye(3), 4, axis=0)
+coupling = features @ features.T - 0.3
 start = jax.random.uniform(jax.random.key(0), (12,), maxval=2 * jnp.pi)
 step = lambda phases: kuramoto.agreement_step(phases, coupling, rate=0.5)
 last, trajectory = unroll(step, start, 40, collect=lambda phases: phases)
-together = jnp.abs(phase.order_parameter(trajectory.reshape(40, 3, 4)))
+synchrony = jnp.abs(phase.order_parameter(trajectory.reshape(40, 3, 4)))
 plotting.curve_row(
     [{
-        "values": {f"group {i + 1}": together[None, :, i] for i in range(3)},
+        "values": {f"group {i + 1}": synchrony[None, :, i] for i in range(3)},
         "xlabel": "step", "ylabel": "synchrony within the group",
     }],
     models=[f"group {i + 1}" for i in range(3)],
-    title="Those of one opinion fall into step",
+    title="Oscillators with the same feature vector synchronize",
 )  # fmt: skip
 
 # %%
 means = np.sort(np.asarray(phase.circular_mean(last.reshape(3, 4))))
-print("mean phases of the groups, turns apart:", np.round(np.diff(means, append=means[0] + 2 * np.pi) / (2 * np.pi), 2))
+differences = np.diff(means, append=means[0] + 2 * np.pi) / (2 * np.pi)
+print("differences between the mean phases of the groups, in cycles:", np.round(differences, 2))
 
 # %% [markdown]
-# **Change it.** An offset of 0: strangers ignore each other. A negative one: they attract. What happens to the three
-# groups?
+# **Exercise.** Set the offset to 0: oscillators with different vectors are not coupled. Set it to a negative number:
+# they attract each other. What happens to the three groups?
 
 # %% [markdown]
 # ## Phases modulate weights
 #
-# Each connection is scaled by $1 + \alpha\cos(\varphi_{out} - \varphi_{in})$: doubled in phase, silenced in antiphase
-# (equations 1 and 2). By the addition theorem this is three plain convolutions, `ops.phase_conv`.
+# Each connection is multiplied by $1 + \alpha\cos(\varphi_{out} - \varphi_{in})$ (equations 1 and 2). With
+# $\alpha = 1$ this factor is 2 in phase and 0 in antiphase. By the addition theorem of the cosine, the result is a
+# combination of three ordinary convolutions, `ops.phase_conv`.
 
 # %%
 image = jnp.ones((8, 8, 1))
 left_right = jnp.where(jnp.arange(8) < 4, 0.0, jnp.pi) * jnp.ones((8, 1))  # two halves in antiphase
 kernel = jnp.ones((3, 3, 1, 1)) / 9
-heard = {
+responses = {
     f"alpha = {strength:g}": ops.phase_conv(image, kernel, left_right, left_right, strength=strength)[4, :, 0]
     for strength in (0.0, 0.5, 1.0)
 }
 plotting.curve_row(
     [{
-        "values": {name: row[None] for name, row in heard.items()}, "xlabel": "column", "ylabel": "response",
+        "values": {name: row[None] for name, row in responses.items()}, "xlabel": "column", "ylabel": "response",
     }],
-    models=list(heard),
-    title="Across the border between two phases, neighbours stop adding up",
+    models=list(responses),
+    title="With modulation, the response is lower at the border between two phases",
 )  # fmt: skip
 
 # %% [markdown]
 # ## The network
 #
-# A plain pass gives activities. Then, a few times: activities give queries and keys, the phases take a step towards
-# agreement, and a pass modulated by the phases gives new activities. `out.logits[0]` is the plain pass.
+# A plain pass computes the activities. Then, `num_steps` times, queries and keys are computed from the activities, the
+# phases take one step towards agreement, and a pass modulated by the phases computes new activities. `out.logits[0]` is
+# the output of the plain pass.
 
 # %%
-number, batch = (16, 8) if SMOKE else (3000, 32)
-scenes = multi_mnist.generate(sources.load("digits", "train"), seed=0, num_examples=number)
+num_scenes, batch_size = (16, 8) if SMOKE else (3000, 32)
+scenes = multi_mnist.generate(sources.load("digits", "train"), seed=0, num_examples=num_scenes)
 tests = multi_mnist.generate(sources.load("digits", "test"), seed=1, num_examples=8 if SMOKE else 200)
 
 
 def at_first_block(groups):
-    """Masks of background and digits at half the resolution, where the first block's phases live."""
+    """Masks of background and digits at half the resolution, that of the phases of the first block."""
     count, height, width, n = groups.shape
     objects = groups[..., 1:].reshape(count, height // 2, 2, width // 2, 2, n - 1).any((2, 4))
     return np.concatenate([~objects.any(-1, keepdims=True), objects], -1)
@@ -143,11 +148,11 @@ def update(variables, state, images, targets, masks, key):
     return optax.apply_updates(variables, changes), state, value, synchrony
 
 
-state, updates, order = optimizer.init(variables), 3 if SMOKE else 300, np.random.default_rng(0)
+state, updates, rng = optimizer.init(variables), 3 if SMOKE else 300, np.random.default_rng(0)
 masks, targets = at_first_block(scenes.groups()), scenes.multi_hot()
 for step in range(updates):
-    chosen = order.integers(0, number, batch)
-    examples = (jnp.asarray(array[chosen]) for array in (scenes.images, targets, masks))
+    indices = rng.integers(0, num_scenes, batch_size)
+    examples = (jnp.asarray(array[indices]) for array in (scenes.images, targets, masks))
     key = jax.random.fold_in(jax.random.key(2), step)
     variables, state, value, synchrony = update(variables, state, *examples, key)
     if (step + 1) % max(1, updates // 4) == 0:
@@ -155,37 +160,39 @@ for step in range(updates):
 
 
 # %%
-def look(model, variables, title):
-    """Phases of three scenes, and the share of digits found in all of them after the plain pass and every step."""
+def test(model, variables, title):
+    """Plot the phases of three test scenes; print the accuracy after the plain pass and after each step."""
     run = jax.jit(lambda images: model.apply(variables, images, rngs={"phases": jax.random.key(3)}))
     out = run(tests.images)
     accuracy = metrics.multi_label_scores(out.logits, jnp.asarray(tests.multi_hot()))["accuracy"].mean(1)
-    print("share of digits found after the plain pass and every step:", np.round(np.asarray(accuracy), 3))
-    shown = np.moveaxis(np.asarray(out.first_phases)[:, :3], 0, 1)[..., None]
+    print("share of digits found after the plain pass and after each step:", np.round(np.asarray(accuracy), 3))
+    phases = np.moveaxis(np.asarray(out.first_phases)[:, :3], 0, 1)[..., None]
     return plotting.scene_sheet(
-        tests.images[:3], at_first_block(tests.groups())[:3, ..., 1:], shown[:, 1:], np.ones_like(shown[:, 0]),
+        tests.images[:3], at_first_block(tests.groups())[:3, ..., 1:], phases[:, 1:], np.ones_like(phases[:, 0]),
         title=title,
     )  # fmt: skip
 
 
-look(model, variables, "Phases of the first block; the background has one too")
+test(model, variables, "Phases of the first block; the background has phases too")
 
 # %% [markdown]
-# ## One that was trained for longer
+# ## A GASPnet after longer training
 #
-# A few hundred updates bring phases that begin to agree, and little more. `oscnets.pretrained` has the weights of a
-# GASPnet after 10,000 on MNIST scenes, with the command that made it. Of digits of another kind than it ever saw more
-# are found from step to step. In some scenes they come forward from their background in phase, in others all agree.
+# After a few hundred updates the phases only begin to agree. `oscnets.pretrained` loads the weights of a
+# GASPnet after 10,000 updates on MNIST scenes, and the command that trained it. On digits from another data set, which
+# were not in its training, its accuracy rises from step to step. In some scenes the phases of the digits differ from
+# the phase of the background; in others all phases agree.
 
 # %%
 trained, weights, facts = oscnets.pretrained("gaspnet")
-print(f"share found in its own test, last step: {facts['score']['test']['accuracy']:.3f}")
-look(trained, weights, "A GASPnet trained on MNIST, on digits of another kind")
+print(f"share of digits found in its own test set, at the last step: {facts['score']['test']['accuracy']:.3f}")
+test(trained, weights, "A GASPnet trained on MNIST, tested on another data set")
 
 # %% [markdown]
-# **Change it.**
+# **Exercises.**
 #
-# 1. `GASPnet(strength=0.0)` in the test: the phases move, and nothing listens.
-# 2. The paper prints an offset of -0.9 for a term that it says weakens distant pairs. Try `offset=0.9`, the sign that
-#    the words would have, and compare; the experiments call these readings `gaspnet` and `gaspnet+weaken`.
-# 3. `dense_maps="node"`: every node of the dense layers gets a query and a key of its own.
+# 1. Test with `GASPnet(strength=0.0)`: the phases change, but have no effect on the activities.
+# 2. The formula in the paper has an offset of -0.9, in a term that, according to the text, weakens distant pairs. Try
+#    `offset=0.9`, the sign that agrees with the text, and compare. The experiments call these two versions `gaspnet`
+#    and `gaspnet+weaken`.
+# 3. Train with `dense_maps="node"`: every node of the dense layers then has its own query and key.
