@@ -34,16 +34,21 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
     Kinds:
 
     - `komplexnet`: KomplexNet of Muzellec et al. (2025) on square images, with feedback from the layers whose
-      `kernel_kuramoto_l2`, `_l3`, `_l4` are present. The layer norm of the output layer (`classif2.norm.*`), which the
-      published code creates and never applies, is left out.
+      `kernel_kuramoto_l2`, `_l3`, `_l4` are present. `epsilon` and `lr_kuramoto`, which are parameters of the published
+      module, become `epsilon` and `rate`; `lr_kuramoto_l2`, `_l3`, `_l4` become `feedback_rates`; `epsilon_l2`, `_l3`,
+      `_l4` must be 0, since equation 6 has no such term. The layer norm of the output layer (`classif2.norm.*`), which
+      the published code creates and never applies, is left out.
     - `wave_machine`, `conv_lstm`: the recurrent segmenters of Jacobs et al. (2025). `readout` comes by keyword, linear
       by default; other readouts do not use `classifier.fc_time.weight`, which may be missing then.
     - `cnn`, `unet`: the feedforward segmenters.
 
     Args:
         kind: of network, see above.
-        state_dict: published key -> array or tensor, in PyTorch's layouts; not changed.
-        **overrides: attributes of the module that cannot be inferred, for example `rate` and `epsilon`.
+        state_dict: published key -> array or tensor, in PyTorch's layouts, of any real type; not changed. It may be
+            nested in the file of a training framework under "state_dict", "model_state_dict" or "model", and all keys
+            may begin with the names of wrappers ("module.", "_orig_mod.", "model.", "net.", "network.").
+        **overrides: attributes of the module that cannot be inferred, for example `num_steps`. One that the arrays
+            determine too must agree with them.
 
     Returns:
         The module, and its variables {"params": ...}, for `unet` with its running "batch_stats"; float32, or float64
@@ -57,12 +62,13 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     recipe = _KINDS[kind]
-    arrays = {key: _to_numpy(value) for key, value in state_dict.items() if not key.endswith(recipe.unused)}
+    state_dict = _unwrapped(state_dict)
+    arrays = {key: _to_numpy(key, value) for key, value in state_dict.items() if not key.endswith(recipe.unused)}
     entries = recipe.entries(arrays, overrides) if callable(recipe.entries) else recipe.entries
     _check_keys(kind, arrays, entries)
     sizes = _infer_sizes(arrays, entries)
     inferred = recipe.attributes(sizes, arrays, overrides)
-    if clash := sorted(key for key in inferred.keys() & overrides if inferred[key] != overrides[key]):
+    if clash := sorted(key for key in inferred.keys() & overrides if not _agree(inferred[key], overrides[key])):
         expected = {key: inferred[key] for key in clash}
         raise ValueError(f"{', '.join(clash)} cannot be overridden: the arrays have {expected}")
     module = recipe.module(**(inferred | overrides))
@@ -108,9 +114,43 @@ class _Kind(NamedTuple):
     unused: tuple[str, ...] = ()
 
 
-def _to_numpy(value: Any) -> np.ndarray:
-    """An array, or a tensor that may require gradients or lie on another device."""
-    return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+_NESTED = ("state_dict", "model_state_dict", "model")  # where the files of training frameworks keep the parameters
+_WRAPPERS = ("module", "_orig_mod", "model", "net", "network")  # first parts of keys that wrappers and compilers add
+_COUNTERS = ("num_batches_tracked", "n_averaged")  # of batch norms and of moving averages: they are no weights
+
+
+def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters by published key, whatever a training framework has put around them."""
+    while (name := next((name for name in _NESTED if isinstance(state_dict.get(name), Mapping)), None)) is not None:
+        state_dict = state_dict[name]
+    kept = {key: value for key, value in state_dict.items() if key.rpartition(".")[2] not in _COUNTERS}
+    while kept and len(first := {key.partition(".")[0] for key in kept}) == 1 and first <= {*_WRAPPERS}:
+        kept = {key.partition(".")[2]: value for key, value in kept.items()}
+    return kept
+
+
+def _to_numpy(key: str, value: Any) -> np.ndarray:
+    """An array, or a tensor that may require gradients or lie on another device; float32 or float64."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        try:
+            value = value.numpy()
+        except TypeError:  # bfloat16, which NumPy does not have
+            value = value.float()
+    array = np.atleast_1d(np.asarray(value))
+    if array.dtype == np.float64:
+        return array
+    try:
+        return array.astype(np.float32, casting="unsafe" if array.dtype.kind in "biufV" else "safe")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{key} must be an array of real numbers, got {type(value).__name__} {array.dtype}") from error
+
+
+def _agree(inferred: Any, given: Any) -> bool:
+    """Equal; floats up to the precision of float32, in which they are stored."""
+    if isinstance(inferred, float) or (isinstance(inferred, tuple) and any(isinstance(x, float) for x in inferred)):
+        return np.shape(inferred) == np.shape(given) and bool(np.allclose(inferred, given, rtol=1e-6, atol=0))
+    return inferred == given
 
 
 def _check_keys(kind: str, arrays: Arrays, entries: Mapping[str, _Entry]) -> None:
@@ -164,8 +204,16 @@ def _dense_of_image(array: np.ndarray, sizes: Sizes) -> np.ndarray:
 
 def _komplexnet_attributes(sizes: Sizes, arrays: Arrays, _: Mapping[str, Any]) -> dict[str, Any]:
     names = ("channels", "hidden", "num_classes", "kernel_size", "feedback_kernel_size")
-    feedback = tuple(name for name in ("l2", "l3", "l4") if f"kernel_kuramoto_{name}" in arrays)
-    return {**{name: sizes[name] for name in names if name in sizes}, "learn_kernel": True, "feedback": feedback}
+    layers = ("l2", "l3", "l4")
+    feedback = tuple(name for name in layers if f"kernel_kuramoto_{name}" in arrays)
+    inferred = {**{name: sizes[name] for name in names if name in sizes}, "learn_kernel": True, "feedback": feedback}
+    scalars = {key: float(array[0]) for key, array in arrays.items() if key.startswith(("epsilon", "lr_kuramoto"))}
+    if nonzero := {key: value for key, value in scalars.items() if key.startswith("epsilon_") and value}:
+        raise ValueError(f"feedback has no term of strength epsilon: expected 0, got {nonzero}")
+    inferred |= {to: scalars[key] for key, to in (("epsilon", "epsilon"), ("lr_kuramoto", "rate")) if key in scalars}
+    if feedback and all(f"lr_kuramoto_{name}" in scalars for name in feedback):
+        inferred["feedback_rates"] = tuple(scalars.get(f"lr_kuramoto_{name}", 0.0) for name in layers)
+    return inferred
 
 
 # Segmenters
@@ -324,6 +372,12 @@ _KINDS = {
             ),
             "kernel_kuramoto_l3": _Entry("feedback_l3_kernel", "channels hidden", _dense, optional=True),
             "kernel_kuramoto_l4": _Entry("feedback_l4_kernel", "channels num_classes", _dense, optional=True),
+            # Parameters of the published module that are attributes of this one.
+            **{
+                f"{name}{layer}": _Entry("", "1", optional=True)
+                for name in ("epsilon", "lr_kuramoto")
+                for layer in ("", "_l2", "_l3", "_l4")
+            },
         },
         module=KomplexNet,
         attributes=_komplexnet_attributes,
@@ -336,6 +390,5 @@ _KINDS = {
         _unet(),
         UNet,
         lambda sizes, *_: {"width": sizes["width_0"], "num_classes": sizes["num_classes"]},
-        unused=("num_batches_tracked",),
     ),
 }

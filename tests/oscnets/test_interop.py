@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -174,3 +175,88 @@ def test_attributes_of_the_arrays_cannot_be_overridden():
 def test_an_override_that_the_module_does_not_have():
     with pytest.raises(TypeError, match="epsilonn"):
         interop.from_torch("komplexnet", small_state(), epsilonn=0.2)
+
+
+def published_state():
+    """The published module registers epsilon and the rates as parameters; here with feedback from l2 and l4."""
+    state = small_state() | {
+        "kernel_kuramoto_l2": np.zeros((4, 4, 3, 3), np.float32),
+        "kernel_kuramoto_l4": np.zeros((4, 3), np.float32),
+    }
+    scalars = {"epsilon": 0.35, "lr_kuramoto": 0.011, "lr_kuramoto_l2": 0.002, "lr_kuramoto_l4": 0.003}
+    scalars |= {f"epsilon_{layer}": 0.0 for layer in ("l2", "l3", "l4")}
+    return state | {key: np.array([value], np.float32) for key, value in scalars.items()}
+
+
+def test_rates_and_epsilon_that_the_state_dict_holds_are_read():
+    module, _ = interop.from_torch("komplexnet", published_state())
+    assert module.feedback == ("l2", "l4")
+    np.testing.assert_allclose([module.rate, module.epsilon], [0.011, 0.35], rtol=1e-6)
+    np.testing.assert_allclose(module.feedback_rates, [0.002, 0.0, 0.003], rtol=1e-6)
+    state = small_state() | {"epsilon": np.float32(0.35), "lr_kuramoto": np.array([0.011], np.float32)}
+    module, _ = interop.from_torch("komplexnet", state, num_steps=3)
+    assert (module.num_steps, module.feedback) == (3, ())
+    np.testing.assert_allclose([module.rate, module.epsilon], [0.011, 0.35], rtol=1e-6)
+
+
+def test_rates_that_are_given_too_must_agree():
+    module, _ = interop.from_torch("komplexnet", published_state(), rate=0.011, feedback_rates=(0.002, 0.0, 0.003))
+    np.testing.assert_allclose(module.rate, 0.011, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"rate cannot be overridden: the arrays have \{'rate': 0\.01[01]"):
+        interop.from_torch("komplexnet", published_state(), rate=0.012)
+    with pytest.raises(ValueError, match="feedback_rates cannot be overridden"):
+        interop.from_torch("komplexnet", published_state(), feedback_rates=(0.005, 0.0, 0.003))
+
+
+def test_a_desynchronizing_term_of_the_feedback_is_refused():
+    with pytest.raises(ValueError, match=r"expected 0, got \{'epsilon_l2': 0\.5\}"):
+        interop.from_torch("komplexnet", published_state() | {"epsilon_l2": np.array([0.5], np.float32)})
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"epoch": 29, "global_step": 1, "state_dict": state},
+        lambda state: {"model": state, "optimizer": {"state": {}}},
+        lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {"state_dict": {f"model._orig_mod.{key}": value for key, value in state.items()}},
+        lambda state: {"n_averaged": np.array(7), **{f"module.{key}": value for key, value in state.items()}},
+    ],
+)
+def test_wrappings_of_training_frameworks_are_taken_off(wrap):
+    expected, found = (interop.from_torch("komplexnet", state) for state in (small_state(), wrap(small_state())))
+    assert found[0] == expected[0]
+    assert jax.tree.all(jax.tree.map(np.array_equal, found[1], expected[1]))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32", "bool"])
+def test_arrays_of_other_types_become_float32(dtype):
+    state = {key: jnp.asarray(10 * array, dtype) for key, array in small_state().items()}
+    as_numpy = {key: np.asarray(array) for key, array in state.items()}
+    _, variables = interop.from_torch("komplexnet", as_numpy)
+    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    np.testing.assert_array_equal(variables["params"]["head"]["conv_bias"], np.float32(state["convA.kernel_conv.bias"]))
+
+
+class HalfTensor(Tensor):
+    """A tensor of bfloat16, which NumPy lacks."""
+
+    def float(self):
+        return Tensor(self.array).numpy()
+
+    def numpy(self):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+
+def test_tensors_of_bfloat16_are_read():
+    arrays = small_state()
+    found, expected = (
+        interop.from_torch("komplexnet", state)[1]
+        for state in ({key: HalfTensor(array) for key, array in arrays.items()}, arrays)
+    )
+    assert jax.tree.all(jax.tree.map(np.array_equal, found, expected))
+
+
+def test_what_is_no_array_of_numbers_is_named():
+    with pytest.raises(ValueError, match=r"convA\.norm\.bias must be an array of real numbers, got"):
+        interop.from_torch("komplexnet", small_state() | {"convA.norm.bias": np.array(["a"] * 4)})
