@@ -13,6 +13,8 @@ import numpy as np
 from einops import rearrange
 from jax import Array, lax
 
+from oscnets._products.linear import bilinear
+
 _HIGHEST = lax.Precision.HIGHEST
 
 
@@ -106,29 +108,26 @@ def _patchwise(gather: Callable[[Array], Array], x: Array, matrix: Array) -> Arr
     return _pixelwise(gather(x), matrix)
 
 
-@jax.custom_vjp
-def _pixelwise(x: Array, matrix: Array) -> Array:
-    """(H, W, C_in, B) times (C_in, C_out) at every pixel."""
-    return _at_pixels(x, matrix.T)
-
-
 def _at_pixels(x: Array, matrix: Array) -> Array:
     """(H, W, C, B) times (M, C): a batched product, which leaves the axes in their order."""
     pixels = x.shape[0] * x.shape[1]
     matrix = jnp.broadcast_to(matrix, (pixels, *matrix.shape))
-    out = lax.dot_general(matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    out = lax.dot_general(
+        matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST
+    )
     return out.reshape(*x.shape[:2], *out.shape[1:])
 
 
-def _pixelwise_forward(x, matrix):
-    return _pixelwise(x, matrix), (x, matrix)
+def _pixelwise_product(_: None, x: Array, matrix: Array) -> Array:
+    return _at_pixels(x, matrix.T)
 
 
-def _pixelwise_backward(residuals, ct_out):
+def _pixelwise_transpose(_: None, factors: tuple[Array, Array], ct_out: Array) -> tuple[Array, Array]:
     # As automatic differentiation has it, but each matrix is oriented as XLA's fast product on a CPU needs it.
-    x, matrix = residuals
+    x, matrix = factors
     ct_matrix = jnp.einsum("hwin,hwon->hwio", x, ct_out, precision=_HIGHEST).sum((0, 1))
     return _at_pixels(ct_out, matrix), ct_matrix
 
 
-_pixelwise.defvjp(_pixelwise_forward, _pixelwise_backward)
+# (H, W, C_in, B) times (C_in, C_out) at every pixel
+_pixelwise = partial(bilinear(_pixelwise_product, _pixelwise_transpose), None)

@@ -24,6 +24,8 @@ import numpy as np
 from einops import rearrange
 from jax import Array, lax
 
+from oscnets._products.linear import Linear, linear_map
+
 __all__ = ["Method", "PreparedKernel", "choose_method", "neighbourhood_sum", "prepare_kernel"]
 
 
@@ -112,7 +114,7 @@ def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
         prepared: by `prepare_kernel`, for these sizes.
 
     Returns:
-        (H, W, C_out, B). By the method "transform" the gradient rule has reverse mode and first derivatives only.
+        (H, W, C_out, B).
 
     Raises:
         ValueError: a field of another size than the kernel was prepared for.
@@ -123,7 +125,7 @@ def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
         raise ValueError(f"prepared for fields (H, W, C_in, B) = {(*expected, 'B')}, got shape {field.shape}")
     if plan.method == "transform":
         # The gradient's product needs the transpose; made by `prepare_kernel`, it stays outside a loop over time.
-        return _transformed_sum(plan, field, weights, lax.stop_gradient(prepared.transposed))
+        return _transformed_sum(plan, field, weights, prepared.transposed)
     from_all = prepared.uniform * field.sum((0, 1, 2))
     if plan.method == "direct":
         near = lax.conv_general_dilated(
@@ -211,26 +213,45 @@ def _bases(plan: _Plan) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray
     return (analysis_h, analysis_w), (synthesis_h, synthesis_w)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _transformed_sum(plan: _Plan, field: Array, weights: Array, transposed: Array) -> Array:
-    return _transformed_sum_forward(plan, field, weights, transposed)[0]
-
-
-def _transformed_sum_forward(plan, field, weights, transposed):
+def _apply(plan: _Plan, field: Array, weights: Array) -> tuple[Array, Array]:
+    """The sum, and the field in frequency."""
     analysis, synthesis = _bases(plan)
     pairs = _to_pairs(field, *analysis)
-    mixed = lax.dot_general(weights, pairs, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
-    return _from_pairs(mixed, *synthesis), (pairs, transposed)
+    return _from_pairs(_mix(weights, pairs), *synthesis), pairs
 
 
-def _transformed_sum_backward(plan, residuals, ct_out):
+def _mix(weights: Array, pairs: Array) -> Array:
+    return lax.dot_general(weights, pairs, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _transformed_sum(plan: _Plan, field: Array, weights: Array, transposed: Array) -> Array:
+    """`transposed` is `weights` with its axes swapped, for the transpose of this map alone."""
+    return _apply(plan, field, weights)[0]
+
+
+@partial(_transformed_sum.defjvp, symbolic_zeros=True)
+def _transformed_sum_jvp(plan, primals, tangents):
+    field, weights, transposed = primals
+    out, pairs = _apply(plan, field, weights)
+    return out, linear_map(_TANGENT, plan, (weights, transposed, pairs), tangents[:2])
+
+
+def _tangent(plan, residuals, tangents):
+    (weights, _, pairs), (d_field, d_weights) = residuals, tangents
+    analysis, synthesis = _bases(plan)
+    parts = [] if d_field is None else [_mix(weights, _to_pairs(d_field, *analysis))]
+    parts += [] if d_weights is None else [_mix(d_weights, pairs)]
+    return _from_pairs(sum(parts), *synthesis)
+
+
+def _tangent_transpose(plan, residuals, ct_out):
     """Transposes of the same products in the same order of axes; automatic differentiation would not keep it."""
-    pairs, transposed = residuals
+    _, transposed, pairs = residuals
     analysis, synthesis = _bases(plan)
     ct_mixed = _to_pairs(ct_out, *(matrix.T for matrix in synthesis))
     ct_weights = lax.dot_general(ct_mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=_HIGHEST)
-    ct_pairs = lax.dot_general(transposed, ct_mixed, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
-    return _from_pairs(ct_pairs, *(matrix.T for matrix in analysis)), ct_weights, jnp.zeros_like(transposed)
+    return _from_pairs(_mix(transposed, ct_mixed), *(matrix.T for matrix in analysis)), ct_weights
 
 
-_transformed_sum.defvjp(_transformed_sum_forward, _transformed_sum_backward)
+_TANGENT = Linear(_tangent, _tangent_transpose)

@@ -9,12 +9,14 @@ second needs phases: a third of the multiplications, and only a few per pixel wh
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from oscnets._products.linear import bilinear
 from oscnets.phase import sincos
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
@@ -186,24 +188,19 @@ def modulate(
     return _weighted_sum(lax.optimization_barrier(1 + strength * aligned), responses)
 
 
-@jax.custom_vjp
-def _weighted_sum(weights: Array, responses: Array) -> Array:
-    """sum_t weights[t] responses[t]: (t, H, W, B) and (t, C, H, W, B) -> (C, H, W, B)."""
+def _weighted(_: None, weights: Array, responses: Array) -> Array:
     # Not a sum over an axis, which takes XLA a hundred times as long.
     return sum(weight * response for weight, response in zip(weights, responses, strict=True))
 
 
-def _weighted_sum_forward(weights, responses):
-    return _weighted_sum(weights, responses), (weights, responses)
-
-
-def _weighted_sum_backward(residuals, ct_out):
+def _weighted_transpose(_: None, factors: tuple[Array, Array], ct_out: Array) -> tuple[Array, Array]:
     # As automatic differentiation has it, but each tap's part is written in place instead of padded and added.
-    weights, responses = residuals
+    weights, responses = factors
     return (responses * ct_out).sum(1), weights[:, None] * ct_out
 
 
-_weighted_sum.defvjp(_weighted_sum_forward, _weighted_sum_backward)
+# sum_t weights[t] responses[t]: (t, H, W, B) and (t, C, H, W, B) -> (C, H, W, B)
+_weighted_sum = partial(bilinear(_weighted, _weighted_transpose), None)
 
 
 def _shifts(x: Array, taps_h: int, taps_w: int) -> Array:
