@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from jax import Array
+from jax.custom_derivatives import SymbolicZero
 
 from oscnets.phase import modulus, sincos, unit
 
@@ -111,8 +112,8 @@ def streaming_sum(
         data: pytree of arrays of any dtype, terms along the first axis; not differentiated.
 
     Returns:
-        The sum, and the auxiliary values stacked along a new first axis; these carry no gradient. Derivatives of any
-        order are right in reverse mode; forward mode is a TypeError.
+        The sum, and the auxiliary values stacked along a new first axis; these carry no gradient. Derivatives of either
+        mode and any order are right.
     """
     return _streaming_sum(fn, shared, xs, data)
 
@@ -203,11 +204,11 @@ def mean_over_pixels(
     return streaming_sum(of_chunk, shared, *chunks)[0] / pixels
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _streaming_sum(fn, shared, xs, data):
     def body(total, x):
         value, aux = fn(shared, *x)
-        return total + value, aux
+        return total + value.astype(total.dtype), aux
 
     return jax.lax.scan(body, _zero(), (xs, data))
 
@@ -216,28 +217,40 @@ def _zero() -> Array:
     return jnp.zeros((), jnp.result_type(float))
 
 
-def _streaming_sum_forward(fn, shared, xs, data):
-    differentiate = jax.value_and_grad(fn, argnums=(0, 1), has_aux=True)
+@partial(_streaming_sum.defjvp, symbolic_zeros=True)
+def _streaming_sum_jvp(fn, primals, tangents):
+    """The gradient of every term, taken with its value; the tangent is its product with the arguments' tangents."""
+    (shared, xs, data), (d_shared, d_xs, _) = primals, tangents
+    varying = tuple(i for i, tangent in enumerate((d_shared, d_xs)) if not _is_constant(tangent))
+    differentiate = jax.value_and_grad(fn, argnums=varying, has_aux=True)
 
     def body(state, x):
-        (value, aux), (of_shared, of_x) = differentiate(shared, *x)
+        (value, aux), gradients = differentiate(shared, *x)
+        of_shared, of_x = (gradients[varying.index(i)] if i in varying else None for i in (0, 1))
         total, gradient = state
-        return (total + value, jax.tree.map(jnp.add, gradient, of_shared)), (aux, of_x)
+        return (total + value.astype(total.dtype), jax.tree.map(jnp.add, gradient, of_shared)), (aux, of_x)
 
-    start = (_zero(), jax.tree.map(jnp.zeros_like, shared))
+    start = (_zero(), jax.tree.map(jnp.zeros_like, shared) if 0 in varying else None)
     (total, of_shared), (aux, of_xs) = jax.lax.scan(body, start, (xs, data))
-    return (total, aux), (of_shared, of_xs, data)
+    tangent = jnp.zeros_like(total)
+    for i, gradient, change in ((0, of_shared, d_shared), (1, of_xs, d_xs)):
+        if i in varying:
+            products = map(_product, jax.tree.leaves(gradient), _leaves(change))
+            tangent += sum(x.astype(tangent.dtype) for x in products)
+    return (total, aux), (tangent, jax.tree.map(_no_tangent, aux))
 
 
-def _streaming_sum_backward(fn, residuals, cotangents):
-    of_shared, of_xs, data = residuals
-    ct_total, _ = cotangents
-    ct_shared, ct_xs = jax.tree.map(lambda gradient: ct_total.astype(gradient.dtype) * gradient, (of_shared, of_xs))
-    return ct_shared, ct_xs, jax.tree.map(_no_gradient, data)
+def _product(gradient: Array, change: Any) -> Array:
+    return jnp.zeros(()) if isinstance(change, SymbolicZero) else (gradient * change).sum()
 
 
-def _no_gradient(x: Array) -> Any:
-    return jnp.zeros_like(x) if jnp.issubdtype(x.dtype, jnp.floating) else np.zeros(x.shape, jax.dtypes.float0)
+def _leaves(tangent: PyTree) -> list[Any]:
+    return jax.tree.leaves(tangent, is_leaf=lambda x: isinstance(x, SymbolicZero))
 
 
-_streaming_sum.defvjp(_streaming_sum_forward, _streaming_sum_backward)
+def _is_constant(tangent: PyTree) -> bool:
+    return all(isinstance(x, SymbolicZero) for x in _leaves(tangent))
+
+
+def _no_tangent(x: Array) -> Any:
+    return jnp.zeros_like(x) if jnp.issubdtype(x.dtype, jnp.inexact) else np.zeros(x.shape, jax.dtypes.float0)

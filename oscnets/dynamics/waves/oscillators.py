@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from oscnets._products.layout import from_chwb, to_chwb
+from oscnets._products.linear import Linear, linear_map
 from oscnets._products.stencil import stencil_gradients, stencil_sum
 from oscnets.dynamics._unroll import (
     Checkpoint,
@@ -229,10 +230,23 @@ class _Static(NamedTuple):
     reduce: ReductionFunctions | None
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _stored_run(static: _Static, params: Params, weights: Any, state: State) -> tuple[State, Array]:
     """Last state, and the positions after every step or their reduction (with `weights`)."""
     return _run(static, params, weights, state, for_gradients=False)[0]
+
+
+@partial(_stored_run.defjvp, symbolic_zeros=True)
+def _stored_run_jvp(static, primals, tangents):
+    out, *stored = _run(static, *primals, for_gradients=True)
+    return out, linear_map(_TANGENT, static, (*primals, out[0], *stored), tangents)
+
+
+def _tangent(static, residuals, tangents):
+    primals = residuals[:3]
+    zeros = partial(jax.tree.map, jnp.zeros_like)
+    tangents = tuple(zeros(x) if dx is None else dx for x, dx in zip(primals, tangents, strict=True))
+    return jax.jvp(lambda *primals: _run(static, *primals, for_gradients=False)[0], primals, tangents)[1]
 
 
 def _run(static: _Static, params: Params, weights: Any, state: State, *, for_gradients: bool):
@@ -247,11 +261,6 @@ def _run(static: _Static, params: Params, weights: Any, state: State, *, for_gra
     last, acc, stacked = run_steps(step, state, num_steps, **options)
     positions, couplings = (None, None) if stacked is None else stacked
     return (last, positions if reduce is None else reduce.finish(acc)), acc, positions, couplings
-
-
-def _forward(static, params, weights, state):
-    out, *stored = _run(static, params, weights, state, for_gradients=True)
-    return out, (params, weights, state, out[0], *stored)
 
 
 class _Cotangents(NamedTuple):
@@ -343,7 +352,7 @@ def _like(gradient: Array, x: Array) -> Array:
     return gradient.sum(axes, keepdims=True)
 
 
-_stored_run.defvjp(_forward, _backward)
+_TANGENT = Linear(_tangent, _backward)
 
 
 # Checks
