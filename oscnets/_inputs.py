@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 P = ParamSpec("P")
@@ -67,3 +68,13 @@ def float_type(*arrays: Any) -> Any:
 def at_least_float32(dtype: Any) -> Any:
     """float32 for half precision, else the type itself."""
     return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else jnp.dtype(dtype)
+
+
+def check_broadcast(name: str, shape: tuple[int, ...], target: tuple[int, ...], of: str) -> None:
+    """Raise ValueError unless an argument's shape broadcasts to that of another."""
+    try:
+        fits = np.broadcast_shapes(shape, target) == tuple(target)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name} must be a scalar or broadcast to {of} {target}, got shape {shape}")

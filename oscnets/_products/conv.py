@@ -112,9 +112,7 @@ def _at_pixels(x: Array, matrix: Array) -> Array:
     """(H, W, C, B) times (M, C): a batched product, which leaves the axes in their order."""
     pixels = x.shape[0] * x.shape[1]
     matrix = jnp.broadcast_to(matrix, (pixels, *matrix.shape))
-    out = lax.dot_general(
-        matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST
-    )
+    out = lax.dot_general(matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
     return out.reshape(*x.shape[:2], *out.shape[1:])
 
 

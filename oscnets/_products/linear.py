@@ -2,7 +2,7 @@
 
 The transpose that automatic differentiation makes of a product keeps neither the order of its axes nor the choice of
 what is stored, and costs a multiple of one written by hand. `jax.custom_vjp` takes such a transpose but has no forward
-mode. Here the rule of a `jax.custom_jvp` gives the tangent as a `linear_map`, of which reverse mode takes the transpose.
+mode. Here the rule of a `jax.custom_jvp` gives the tangent as a `linear_map`, and reverse mode takes its transpose.
 """
 
 from collections.abc import Callable, Hashable

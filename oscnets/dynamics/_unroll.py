@@ -5,6 +5,7 @@ or `Reverse`.
 """
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -111,15 +112,49 @@ def unroll(
     if isinstance(gradient, Reverse):
         return _unroll_reversible(step, state, length, collect, reduce, gradient)
     every = checkpoint_interval(length, gradient.every) if isinstance(gradient, Checkpoint) else None
-    without_aux = lambda state: (step(state), None)  # noqa: E731
     if reduce is None:
-        keep = None if collect is None else lambda state, _: collect(state)
-        last, _, stacked = run_steps(without_aux, state, length, keep=keep, every=every)
-        return last, stacked
+        return _checkpointed_scan(_body(step, collect), state, None, length, every)
+    without_aux = lambda state: (step(state), None)  # noqa: E731
     functions, weights = split_reduction(reduce)
     options = {"reduce": functions, "weights": weights, "observe": collect, "every": every}
     last, acc, _ = run_steps(without_aux, state, length, **options)
     return last, reduce.finish(acc)
+
+
+class _Body:
+    """Body of a scan. JAX finds the compiled loop again by its body, so that one is kept for as long as its step lives.
+
+    It refers to the step and to `collect` weakly where it is kept, so that it does not prolong their lives.
+    """
+
+    def __init__(self, step: Callable[[], Callable], collect: Callable[[], Callable]):
+        self._step, self._collect, self._blocks = step, collect, {}
+
+    def __call__(self, state: PyTree, _: None) -> tuple[PyTree, PyTree]:
+        state = self._step()(state)
+        return state, self._collect()(state)
+
+    def block(self, every: int) -> Callable:
+        """So many steps, recomputed for gradients."""
+        if every not in self._blocks:
+            self._blocks[every] = _block(self, every)
+        return self._blocks[every]
+
+
+_BODIES = weakref.WeakKeyDictionary()
+
+
+def _nothing(_: PyTree) -> None:
+    return None
+
+
+def _body(step: Callable, collect: Callable | None) -> _Body:
+    collect = _nothing if collect is None else collect
+    try:
+        of_step = _BODIES.setdefault(step, weakref.WeakKeyDictionary())
+        return of_step.setdefault(collect, _Body(weakref.ref(step), weakref.ref(collect)))
+    except TypeError:  # of a kind that has no hash or takes no weak references
+        return _Body(lambda: step, lambda: collect)
 
 
 def checkpoint_interval(length: int, every: int | None) -> int:
@@ -141,6 +176,16 @@ def _gradient(
     if isinstance(gradient, Checkpoint) and gradient.every is not None and gradient.every < 1:
         raise ValueError(f"checkpoint_every must be >= 1, got {gradient.every}")
     return gradient
+
+
+class WeightedReduction(NamedTuple):
+    """A `Reduction` put together again from its weights and functions."""
+
+    weights: PyTree
+    start: Callable
+    add: Callable
+    finish: Callable
+    contribution: Callable
 
 
 class ReductionFunctions(NamedTuple):
@@ -203,7 +248,7 @@ def _checkpointed_scan(body: Callable, carry: PyTree, times: Array | None, lengt
         return jax.lax.scan(body, carry, times, length)
     blocks, rest = divmod(length, every)
     part = lambda start, end: None if times is None else times[start:end]  # noqa: E731
-    block = jax.checkpoint(lambda carry, times: jax.lax.scan(body, carry, times, every), prevent_cse=False)
+    block = body.block(every) if isinstance(body, _Body) else _block(body, every)
     whole = None if times is None else part(0, blocks * every).reshape(blocks, every)
     carry, stacked = jax.lax.scan(block, carry, whole, blocks)
     stacked = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), stacked)
@@ -211,6 +256,10 @@ def _checkpointed_scan(body: Callable, carry: PyTree, times: Array | None, lengt
         carry, tail = jax.lax.scan(body, carry, part(blocks * every, length), rest)
         stacked = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), stacked, tail)
     return carry, stacked
+
+
+def _block(body: Callable, every: int) -> Callable:
+    return jax.checkpoint(lambda carry, times: jax.lax.scan(body, carry, times, every), prevent_cse=False)
 
 
 # Gradients by inversion

@@ -10,13 +10,14 @@ the nodes of a dense layer.
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from oscnets._inputs import check_broadcast, floats, standard_promotion
 from oscnets.dynamics.coupling import rowwise
 from oscnets.phase import sincos
 
@@ -43,6 +44,7 @@ class Gains(NamedTuple):
     dense: Array | float = 1.0
 
 
+@standard_promotion
 def coupling(queries: Array, keys: Array, layers: Layers, gains: Gains) -> Array:
     """Couplings of equations 4 to 6, all of them at once.
 
@@ -61,11 +63,18 @@ def coupling(queries: Array, keys: Array, layers: Layers, gains: Gains) -> Array
     Raises:
         ValueError: shapes that do not fit together.
     """
-    queries, keys = _check(queries, keys, layers)
+    queries, keys = floats(queries=queries, keys=keys)
+    layers = _check(queries, keys, layers)
+    return _coupling(queries, keys, layers, _gains(gains, queries.dtype)[0])
+
+
+@partial(jax.jit, static_argnames="layers", inline=True)
+def _coupling(queries: Array, keys: Array, layers: Layers, gains: Gains) -> Array:
     oscillators = _oscillators(layers)
     return _couple(queries, keys, oscillators, oscillators, gains)
 
 
+@standard_promotion
 def attention_step(
     phases: Array,
     queries: Array,
@@ -88,7 +97,7 @@ def attention_step(
         queries, keys: (..., N, D), with the leading axes of `phases`.
         layers: of the N oscillators.
         gains: tau, epsilon and kappa.
-        rate: lambda; no phase moves by more than `rate` radians.
+        rate: lambda; no phase moves by more than `rate` radians. A scalar or broadcasting to the phases.
         floor: added to the denominator: without input the phase is unchanged, with finite gradients.
         cached_strength: `strength` of the first n oscillators among themselves, (..., n); None computes it. Where their
             queries and keys are constant in time, it is computed once.
@@ -100,16 +109,34 @@ def attention_step(
     Raises:
         ValueError: shapes that do not fit together, or `max_couplings` below 1.
     """
-    queries, keys = _check(queries, keys, layers)
-    phases = jnp.asarray(phases)
+    phases, queries, keys = floats(phases=phases, queries=queries, keys=keys)
+    layers = _check(queries, keys, layers)
     if phases.shape != queries.shape[:-1]:
         raise ValueError(f"phases must be {queries.shape[:-1]} for queries {queries.shape}, got {phases.shape}")
+    values = {}
+    for name, value in (("rate", rate), ("floor", floor)):
+        (values[name],) = (x.astype(phases.dtype) for x in floats(**{name: value}))
+        check_broadcast(name, values[name].shape, phases.shape, "phases")
+    if cached_strength is not None:
+        cached_strength = floats(cached_strength=cached_strength)[0].astype(phases.dtype)
+    gains, has_neighbours = _gains(gains, phases.dtype)
+    _check_limit(max_couplings)
+    static = {"layers": layers, "has_neighbours": has_neighbours, "limit": max_couplings}
+    return _attention_step(phases, queries, keys, gains, cached_strength, **values, **static)
+
+
+@partial(jax.jit, static_argnames=("layers", "has_neighbours", "limit"), inline=True)
+def _attention_step(
+    phases, queries, keys, gains, cached_strength, *, rate, floor, layers: Layers, has_neighbours: bool, limit: int
+) -> Array:
     sine, cosine = sincos(phases)
-    total = _total(queries, keys, layers, gains, cached_strength, max_couplings)
-    received = _input(queries, keys, jnp.stack([sine, cosine], axis=-1), layers, gains)
+    total = _total(queries, keys, layers, gains, cached_strength, limit)
+    field = jnp.stack([sine, cosine], axis=-1)
+    received = _input(queries, keys, field, layers, gains, has_neighbours=has_neighbours)
     return phases + rate * (cosine * received[..., 0] - sine * received[..., 1]) / (total + floor)
 
 
+@standard_promotion
 def strength(queries: Array, keys: Array, layers: Layers, gains: Gains, *, max_couplings: int = 2**24) -> Array:
     """Total absolute coupling received by each oscillator: sum_j |r_ij|, (..., N); arguments as for `coupling`.
 
@@ -119,8 +146,15 @@ def strength(queries: Array, keys: Array, layers: Layers, gains: Gains, *, max_c
     Raises:
         ValueError: shapes that do not fit together, or `max_couplings` below 1.
     """
-    queries, keys = _check(queries, keys, layers)
-    return _total(queries, keys, layers, gains, None, max_couplings)
+    queries, keys = floats(queries=queries, keys=keys)
+    layers = _check(queries, keys, layers)
+    _check_limit(max_couplings)
+    return _strengths(queries, keys, _gains(gains, queries.dtype)[0], layers=layers, limit=max_couplings)
+
+
+@partial(jax.jit, static_argnames=("layers", "limit"), inline=True)
+def _strengths(queries: Array, keys: Array, gains: Gains, *, layers: Layers, limit: int) -> Array:
+    return _total(queries, keys, layers, gains, None, limit)
 
 
 class _Oscillators(NamedTuple):
@@ -155,8 +189,6 @@ def _couple(queries: Array, keys: Array, receivers: _Oscillators, senders: _Osci
 def _total(
     queries: Array, keys: Array, layers: Layers, gains: Gains, cached_strength: Array | None, limit: int
 ) -> Array:
-    if limit < 1:
-        raise ValueError(f"max_couplings must be >= 1, got {limit}")
     oscillators = _oscillators(layers)
     if cached_strength is None:
         return _strength(queries, keys, oscillators, oscillators, gains, limit)
@@ -192,13 +224,13 @@ def _strength(
     return strengths.reshape(*strengths.shape[:axis], blocks * rows)[..., :size]
 
 
-def _input(queries: Array, keys: Array, field: Array, layers: Layers, gains: Gains) -> Array:
+def _input(queries: Array, keys: Array, field: Array, layers: Layers, gains: Gains, *, has_neighbours: bool) -> Array:
     """sum_j r_ij field_j for each part of the field (..., N, 2), without the couplings r as an array."""
     dense = _oscillators(layers).dense[:, None]
     # The gain applies to what positions receive from dense nodes, and to all that dense nodes receive.
     to_positions, to_nodes = jnp.where(dense, gains.dense, 1) * field, gains.dense * field
     received = jnp.where(dense, *(_input_from(queries, keys, sent, gains.offset) for sent in (to_nodes, to_positions)))
-    if isinstance(gains.neighbour, int | float) and gains.neighbour == 1:
+    if not has_neighbours:
         return received
     near, start = [], 0
     for layer in layers:
@@ -227,8 +259,23 @@ def _input_from_neighbours(queries: Array, keys: Array, field: Array, size: tupl
     return jnp.stack([(queries * part).sum(-1) for part in parts], axis=-1)
 
 
-def _check(queries: Array, keys: Array, layers: Layers) -> tuple[Array, Array]:
-    queries, keys = jnp.asarray(queries), jnp.asarray(keys)
+def _gains(gains: Gains, dtype: Any) -> tuple[Gains, bool]:
+    """Gains in a floating type, and whether that of neighbours is known to be no 1."""
+    arrays = []
+    for name, value in zip(Gains._fields, gains, strict=True):
+        arrays += [x.astype(dtype) for x in floats(**{name: value})]
+        if arrays[-1].ndim:
+            raise ValueError(f"{name} must be a scalar, got shape {arrays[-1].shape}")
+    return Gains(*arrays), not (isinstance(gains[0], int | float) and gains[0] == 1)
+
+
+def _check_limit(max_couplings: int) -> None:
+    if max_couplings < 1:
+        raise ValueError(f"max_couplings must be >= 1, got {max_couplings}")
+
+
+def _check(queries: Array, keys: Array, layers: Layers) -> Layers:
+    """The layers, hashable."""
     if queries.ndim < 2 or queries.shape != keys.shape:
         raise ValueError(f"queries and keys must both be (..., N, D), got {queries.shape} and {keys.shape}")
     if not layers or any(len(layer) not in (1, 2) or min(layer) < 1 for layer in layers):
@@ -236,4 +283,4 @@ def _check(queries: Array, keys: Array, layers: Layers) -> tuple[Array, Array]:
     count = sum(map(math.prod, layers))
     if count != queries.shape[-2]:
         raise ValueError(f"layers {layers} have {count} oscillators, but queries are {queries.shape}")
-    return queries, keys
+    return tuple(tuple(int(n) for n in layer) for layer in layers)

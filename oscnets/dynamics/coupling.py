@@ -24,6 +24,7 @@ import numpy as np
 from einops import rearrange
 from jax import Array, lax
 
+from oscnets._inputs import at_least_float32, floats, standard_promotion
 from oscnets._products.linear import Linear, linear_map
 
 __all__ = ["Method", "PreparedKernel", "choose_method", "neighbourhood_sum", "prepare_kernel"]
@@ -71,6 +72,7 @@ def choose_method(image: tuple[int, int]) -> str:
     return "transform" if max(image) <= 128 else "fft"
 
 
+@standard_promotion
 def prepare_kernel(
     kernel: Array, image: tuple[int, int], *, uniform: Array | float = 0.0, method: Method = "auto"
 ) -> PreparedKernel:
@@ -83,9 +85,9 @@ def prepare_kernel(
         method: `direct`, `fft`, `transform`, or `auto`, which picks one by size (`choose_method`).
 
     Raises:
-        ValueError: a kernel that is not 4-D or of even size, or an unknown method.
+        ValueError: a kernel that is not 4-D or of even size, a uniform coupling that is no scalar, an unknown method.
     """
-    kernel = jnp.asarray(kernel)
+    (kernel,) = floats(kernel=kernel)
     if kernel.ndim != 4:
         raise ValueError(f"kernel must be (kh, kw, C_in, C_out), got shape {kernel.shape}")
     size = kernel.shape[:2]
@@ -95,17 +97,21 @@ def prepare_kernel(
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
     if method == "auto":
         method = choose_method(tuple(image))
-    uniform = jnp.asarray(uniform, kernel.dtype)
+    uniform = floats(uniform=uniform)[0].astype(kernel.dtype)
+    if uniform.ndim:
+        raise ValueError(f"uniform must be a scalar, got shape {uniform.shape}")
     plan = _Plan(method, tuple(image), size, kernel.shape[2])
     transposed = None
     if method == "transform":
         kernel = _kernel_to_frequency(kernel, uniform, plan)
         transposed = lax.optimization_barrier(kernel.swapaxes(1, 2))
     elif method == "fft":
+        kernel = kernel.astype(at_least_float32(kernel.dtype))
         kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, _periods(plan)), axes=(0, 1)))
     return PreparedKernel(kernel, transposed, uniform, plan)
 
 
+@standard_promotion
 def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
     """Apply a prepared kernel to a real field in the layout (H, W, C, B).
 
@@ -114,12 +120,12 @@ def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
         prepared: by `prepare_kernel`, for these sizes.
 
     Returns:
-        (H, W, C_out, B).
+        (H, W, C_out, B), in the field's floating type; FFTs of half precision are taken in float32.
 
     Raises:
         ValueError: a field of another size than the kernel was prepared for.
     """
-    field, plan, weights = jnp.asarray(field), prepared.plan, prepared.weights
+    (field,), plan, weights = floats(field=field), prepared.plan, prepared.weights
     expected = (*plan.image, plan.channels)
     if field.ndim != 4 or field.shape[:3] != expected:
         raise ValueError(f"prepared for fields (H, W, C_in, B) = {(*expected, 'B')}, got shape {field.shape}")
@@ -133,10 +139,10 @@ def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
         )
     else:
         periods = _periods(plan)
-        spectrum = jnp.fft.rfft2(field, periods, axes=(0, 1))
+        spectrum = jnp.fft.rfft2(field.astype(at_least_float32(field.dtype)), periods, axes=(0, 1))
         mixed = jnp.einsum("uvin,uvio->uvon", spectrum, weights, precision=_HIGHEST)
         near = jnp.fft.irfft2(mixed, periods, axes=(0, 1))[: plan.image[0], : plan.image[1]]
-    return near + from_all
+    return near.astype(field.dtype) + from_all
 
 
 def _periods(plan: _Plan) -> tuple[int, int]:

@@ -1,19 +1,23 @@
 """Kuramoto synchronization: phases coupled through kernels, graphs, or signed agreement.
 
-State is the phase alone, in radians, never wrapped. Equation numbers are those of Muzellec, Alamia, Serre and VanRullen
+State is the phase alone, in radians, never wrapped: in float32 phases of 1e4 rad are known to 1e-3 only. Loops of one's
+own over many turns keep their frequency where they wrap the state, `oscnets.phase.wrap`, at every step. Equation numbers are those of Muzellec, Alamia, Serre and VanRullen
 (2025) for the kernel, of Alamia, Muzellec, Serre and VanRullen (2025) for the agreement.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
+from oscnets._inputs import check_broadcast, floats, standard_promotion
 from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling as couplings
 from oscnets.dynamics._unroll import unroll
-from oscnets.phase import sincos
+from oscnets.phase import bounded_sincos, bounded_wrap, sincos, wrap
 
 __all__ = [
     "agreement_step",
@@ -50,19 +54,22 @@ def conv_step(
         amplitude: (..., H, W, C) >= 0; a unit of amplitude 0 moves but does not act on others. Its leading axes
             broadcast against those of `phases`.
         kernel: (kh, kw, C_in, C_out) with odd sizes, C_in = C_out = C; cross-correlated, zero padded.
-        rate: step size times gain, radians per step.
-        epsilon: strength of the global desynchronization.
+        rate: step size times gain, radians per step; a scalar, or an array that broadcasts to the phases: (C,) for
+            channels, (B, 1, 1, 1) for images, (H, W, C) for oscillators.
+        epsilon: strength of the global desynchronization of the oscillators that receive it, shaped like `rate`.
         method: how the neighbourhood sum is computed, see `oscnets.dynamics.coupling`; the result is the same.
 
     Returns:
-        Phases after the step, of the broadcast shape.
+        Phases after the step, of the broadcast shape, in the widest floating type of phases, amplitude and kernel.
 
     Raises:
         ValueError: shapes that do not fit together, a kernel of even size, an unknown method.
+        TypeError: a sparse or complex array.
     """
     return conv_trajectory(phases, amplitude, kernel, rate=rate, epsilon=epsilon, num_steps=1, method=method)[0]
 
 
+@standard_promotion
 def conv_trajectory(
     phases: Array,
     amplitude: Array,
@@ -75,17 +82,27 @@ def conv_trajectory(
 ) -> Array:
     """`num_steps` of `conv_step`, faster than a loop of it.
 
-    The kernel is transformed once, and one layout is kept throughout. Arguments as for `conv_step`.
+    The kernel is transformed once, and one layout is kept throughout. Inside the loop phases are wrapped and their turns
+    counted, so that they keep their accuracy over a long run. Arguments as for `conv_step`.
 
     Returns:
         (num_steps, ..., H, W, C): the phases after every step.
     """
-    phases, amplitude = _check_conv(phases, amplitude, kernel)
+    phases, amplitude, kernel = _check_conv(phases, amplitude, kernel)
+    values = _per_oscillator(phases.shape, phases.dtype, rate=rate, epsilon=epsilon)
+    return _conv_trajectory(phases, amplitude, kernel, *values, num_steps=num_steps, method=method)
+
+
+@partial(jax.jit, static_argnames=("num_steps", "method"), inline=True)
+def _conv_trajectory(phases, amplitude, kernel, rate, epsilon, *, num_steps: int, method: str) -> Array:
     lead, image = phases.shape[:-3], phases.shape[-3:]
-    prepared = couplings.prepare_kernel(jnp.asarray(kernel, phases.dtype), image[:2], uniform=-epsilon, method=method)
-    drive = jnp.tanh(to_hwcb(amplitude))
-    stacked = conv_trajectory_hwcb(to_hwcb(phases), drive, prepared, rate=rate, num_steps=num_steps)
-    return from_hwcb(stacked, lead)
+    rate, epsilon = (x if x.ndim == 0 else to_hwcb(jnp.broadcast_to(x, phases.shape)) for x in (rate, epsilon))
+    uniform, epsilon = (-epsilon, None) if epsilon.ndim == 0 else (0.0, epsilon)
+    prepared = couplings.prepare_kernel(kernel, image[:2], uniform=uniform, method=method)
+    start, drive = wrap(phases), jnp.tanh(to_hwcb(amplitude))
+    stacked = conv_trajectory_hwcb(to_hwcb(start), drive, prepared, rate=rate, epsilon=epsilon, num_steps=num_steps)
+    given, start = lax.stop_gradient((phases, start))
+    return given + (from_hwcb(stacked, lead) - start)
 
 
 def conv_step_hwcb(
@@ -94,6 +111,7 @@ def conv_step_hwcb(
     prepared: couplings.PreparedKernel,
     *,
     rate: Array | float,
+    epsilon: Array | None = None,
     external: Array | None = None,
 ) -> Array:
     """Equation 1 in the layout (H, W, C, B), and equation 6 with an external field.
@@ -101,19 +119,25 @@ def conv_step_hwcb(
     With the field z = b e^{i phase} both sums are one linear map L of z: phase += rate * Im(e^{-i phase} L z).
 
     Args:
-        phases: (H, W, C, B) radians.
+        phases: (H, W, C, B) radians, within 2.5e4.
         drive: b, of the same shape.
         prepared: by `coupling.prepare_kernel`, with -epsilon as its uniform coupling.
-        rate: as for `conv_step`.
+        rate: scalar, or (H, W, C, B).
+        epsilon: (H, W, C, B), a desynchronization that differs between oscillators, beside that in `prepared`.
         external: (H, W, C, 2 B), real parts before imaginary ones: a field that acts on the same phases, before the
             step, as well. Its rates are in it.
 
     Returns:
         Phases after the step.
     """
-    received = couplings.neighbourhood_sum(_field(phases, drive), prepared)
+    field = _field(phases, drive)
+    received = couplings.neighbourhood_sum(field, prepared)
+    if epsilon is not None:
+        received -= jnp.concatenate([epsilon, epsilon], axis=-1) * field.sum((0, 1, 2))
     if external is None:
         return phases + rate * coupling_force(phases, *jnp.split(received, 2, axis=-1))
+    if jnp.ndim(rate):
+        rate = jnp.concatenate([rate, rate], axis=-1)
     # The barrier lets the gradient of the whole field be computed once, for both of its parts.
     whole = lax.optimization_barrier(rate * received + external)
     return phases + coupling_force(phases, *jnp.split(whole, 2, axis=-1))
@@ -122,33 +146,50 @@ def conv_step_hwcb(
 # Recomputed for gradients: sines cost less than the memory that would hold them for every step of a trajectory.
 @partial(jax.checkpoint, prevent_cse=False)
 def _field(phases: Array, drive: Array) -> Array:
-    sine, cosine = sincos(phases)
+    sine, cosine = bounded_sincos(phases)
     return jnp.concatenate([drive * cosine, drive * sine], axis=-1)
 
 
-@partial(jax.checkpoint, prevent_cse=False)
 def coupling_force(phases: Array, real: Array, imag: Array) -> Array:
     """Force of a complex field F on each phase, towards the angle of F: Im(e^{-i phase} F) (equation 6).
 
     Args:
-        phases: (...) radians.
+        phases: (...) radians, within 2.5e4.
         real, imag: the two parts of F, broadcastable to the phases.
 
     Returns:
         Change of the phases, radians per unit of rate.
     """
-    sine, cosine = sincos(phases)
+    return _force(phases, real, imag)
+
+
+@partial(jax.checkpoint, prevent_cse=False)
+def _force(phases: Array, real: Array, imag: Array) -> Array:
+    sine, cosine = bounded_sincos(phases)
     return cosine * imag - sine * real
 
 
 def conv_trajectory_hwcb(
-    phases: Array, drive: Array, prepared: couplings.PreparedKernel, *, rate: Array | float, num_steps: int
+    phases: Array,
+    drive: Array,
+    prepared: couplings.PreparedKernel,
+    *,
+    rate: Array | float,
+    epsilon: Array | None = None,
+    num_steps: int,
 ) -> Array:
     """(num_steps, H, W, C, B): the phases after every `conv_step_hwcb`, with arguments as there."""
-    step = lambda phases: conv_step_hwcb(phases, drive, prepared, rate=rate)  # noqa: E731
-    return unroll(step, phases, num_steps, collect=lambda phases: phases)[1]
+
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        wrapped, turns = state
+        wrapped, more = bounded_wrap(conv_step_hwcb(wrapped, drive, prepared, rate=rate, epsilon=epsilon))
+        return wrapped, turns + more
+
+    unwrapped = lambda state: state[0] + (2 * jnp.pi) * state[1]  # noqa: E731
+    return unroll(step, (phases, jnp.zeros_like(phases)), num_steps, collect=unwrapped)[1]
 
 
+@standard_promotion
 def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_frequency: Array | float = 0.0) -> Array:
     """One Euler step of Kuramoto oscillators on a graph.
 
@@ -157,16 +198,24 @@ def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_f
     Args:
         phases: (..., N) radians.
         coupling: (..., N, N), row i receives; any sign.
-        rate: step size.
-        natural_frequency: radians per unit of time, scalar or (..., N).
+        rate: step size: a scalar, or broadcasting to the phases; for phases (N,) also a column (N, 1).
+        natural_frequency: radians per unit of time, a scalar or broadcasting to the phases: (N,), or (..., N).
+
+    Returns:
+        Phases after the step, (..., N), in the widest floating type of phases and coupling.
 
     Raises:
-        ValueError: a coupling that is not square or does not fit the phases.
+        ValueError: a coupling that is not square or does not fit the phases; a rate or natural frequency that does not.
+        TypeError: a sparse or complex array.
     """
-    phases, coupling = _check_graph(phases, coupling)
+    phases, coupling, shape = _check_graph(phases, coupling)
+    rate, natural_frequency = _per_oscillator(
+        shape, phases.dtype, rate=_row(rate, shape), natural_frequency=natural_frequency
+    )
     return phases + rate * (natural_frequency + _graph_force(phases, coupling))
 
 
+@standard_promotion
 def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor: float = 1e-6) -> Array:
     """One step towards agreement, normalized by the total absolute coupling received (GASPnet, equation 3).
 
@@ -175,16 +224,22 @@ def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor
     Args:
         phases: (..., N) radians.
         coupling: r, (..., N, N), any sign; negative entries repel.
-        rate: bounds the step: no phase moves by more than `rate` radians.
+        rate: bounds the step: no phase moves by more than `rate` radians. Shaped as for `graph_step`.
         floor: added to the denominator: without input the phase is unchanged, with finite gradients.
 
+    Returns:
+        Phases after the step, as for `graph_step`.
+
     Raises:
-        ValueError: a coupling that is not square or does not fit the phases.
+        ValueError: a coupling that is not square or does not fit the phases, a rate that does not.
+        TypeError: a sparse or complex array.
     """
-    phases, coupling = _check_graph(phases, coupling)
+    phases, coupling, shape = _check_graph(phases, coupling)
+    rate, floor = _per_oscillator(shape, phases.dtype, rate=_row(rate, shape), floor=floor)
     return phases + rate * _graph_force(phases, coupling) / (jnp.abs(coupling).sum(-1) + floor)
 
 
+@standard_promotion
 def energy(phases: Array, coupling: Array) -> Array:
     """Energy -1/2 sum_ij coupling_ij cos(phase_i - phase_j), which a symmetric `graph_step` descends (equation 9).
 
@@ -195,8 +250,11 @@ def energy(phases: Array, coupling: Array) -> Array:
     Returns:
         (...,). In the continuous-time limit it never rises while the natural frequencies are 0 and the coupling
         symmetric.
+
+    Raises:
+        ValueError, TypeError: as `graph_step`.
     """
-    phases, coupling = _check_graph(phases, coupling)
+    phases, coupling, _ = _check_graph(phases, coupling)
     sine, cosine = sincos(phases)
     aligned = cosine * _matvec(coupling, cosine) + sine * _matvec(coupling, sine)
     return -0.5 * aligned.sum(-1)
@@ -212,19 +270,37 @@ def _graph_force(phases: Array, coupling: Array) -> Array:
     return cosine * _matvec(coupling, sine) - sine * _matvec(coupling, cosine)
 
 
-def _check_graph(phases: Array, coupling: Array) -> tuple[Array, Array]:
-    phases, coupling = jnp.asarray(phases), jnp.asarray(coupling)
+def _check_graph(phases: Array, coupling: Array) -> tuple[Array, Array, tuple[int, ...]]:
+    """Phases and coupling of one floating type, and the shape of what they give."""
+    phases, coupling = floats(phases=phases, coupling=coupling)
+    shapes = f"coupling must be (..., N, N) for phases (..., N), got {coupling.shape} and {phases.shape}"
     if phases.ndim < 1 or coupling.ndim < 2 or coupling.shape[-2:] != (phases.shape[-1],) * 2:
-        raise ValueError(f"coupling must be (..., N, N) for phases (..., N), got {coupling.shape} and {phases.shape}")
-    return phases, coupling
+        raise ValueError(shapes)
+    try:
+        return phases, coupling, np.broadcast_shapes(phases.shape, coupling.shape[:-1])
+    except ValueError:
+        raise ValueError(shapes) from None
 
 
-def _check_conv(phases: Array, amplitude: Array, kernel: Array) -> tuple[Array, Array]:
-    phases, amplitude, shape = jnp.asarray(phases), jnp.asarray(amplitude), jnp.shape(kernel)
+def _row(value: Array | float, shape: tuple[int, ...]) -> Array | float:
+    """A column (N, 1) for phases (N,) as (N,)."""
+    return jnp.reshape(value, shape) if jnp.shape(value) == (*shape, 1) and len(shape) == 1 else value
+
+
+def _per_oscillator(shape: tuple[int, ...], dtype: Any, **values: Array | float) -> list[Array]:
+    """Values that broadcast to the phases, in their type."""
+    for name, value in values.items():
+        (values[name],) = (x.astype(dtype) for x in floats(**{name: value}))
+        check_broadcast(name, values[name].shape, shape, "phases")
+    return list(values.values())
+
+
+def _check_conv(phases: Array, amplitude: Array, kernel: Array) -> tuple[Array, Array, Array]:
+    phases, amplitude, kernel = floats(phases=phases, amplitude=amplitude, kernel=kernel)
     if phases.ndim < 3 or amplitude.ndim < 3 or phases.shape[-3:] != amplitude.shape[-3:]:
         raise ValueError(f"phases and amplitude must both be (..., H, W, C), got {phases.shape} and {amplitude.shape}")
-    if len(shape) != 4 or shape[2:] != (phases.shape[-1],) * 2:
-        raise ValueError(f"kernel must be (kh, kw, C, C) for phases (..., H, W, C), got {shape} and {phases.shape}")
-    phases, amplitude = jnp.broadcast_arrays(phases, amplitude)
-    dtype = jnp.result_type(phases, amplitude, float if phases.dtype.kind != "f" else phases)
-    return phases.astype(dtype), amplitude.astype(dtype)
+    if kernel.ndim != 4 or kernel.shape[2:] != (phases.shape[-1],) * 2:
+        raise ValueError(
+            f"kernel must be (kh, kw, C, C) for phases (..., H, W, C), got {kernel.shape} and {phases.shape}"
+        )
+    return *jnp.broadcast_arrays(phases, amplitude), kernel

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from oscnets._inputs import floats, standard_promotion
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets._products.linear import Linear, linear_map
 from oscnets._products.stencil import stencil_gradients, stencil_sum
@@ -19,6 +20,7 @@ from oscnets.dynamics._unroll import (
     Reduction,
     ReductionFunctions,
     Reverse,
+    WeightedReduction,
     run_steps,
     split_reduction,
     unroll,
@@ -39,6 +41,7 @@ class Trajectory(NamedTuple):
     inverted: Array | None  # () bool: gradients invert the steps; None unless that was asked for
 
 
+@standard_promotion
 def oscillator_step(
     position: Array,
     velocity: Array,
@@ -69,10 +72,11 @@ def oscillator_step(
             or <= 0.
     """
     lead, params, state = _to_chwb(position, velocity, kernel, omega, damping, dt)
-    after = oscillator_step_chwb(params, state, implicit_damping=implicit_damping)
+    after = _compiled_step(params, state, implicit_damping=bool(implicit_damping))
     return tuple(from_chwb(x, lead) for x in after)
 
 
+@standard_promotion
 def reverse_oscillator_step(
     position: Array,
     velocity: Array,
@@ -85,10 +89,11 @@ def reverse_oscillator_step(
 ) -> State:
     """Inverse of `oscillator_step`, up to rounding, which `inverse_gain` amplifies. Arguments and errors as there."""
     lead, params, state = _to_chwb(position, velocity, kernel, omega, damping, dt)
-    before = reverse_oscillator_step_chwb(params, state, implicit_damping=implicit_damping)
+    before = _compiled_reverse_step(params, state, implicit_damping=bool(implicit_damping))
     return tuple(from_chwb(x, lead) for x in before)
 
 
+@standard_promotion
 def oscillator_trajectory(
     position: Array,
     velocity: Array,
@@ -128,11 +133,13 @@ def oscillator_trajectory(
     return Trajectory(*(from_chwb(x, lead) for x in out[:3]), out.inverted)
 
 
+@standard_promotion
 def inverse_gain(damping: Array | float, *, dt: Array | float, num_steps: int, implicit_damping: bool = False) -> Array:
     """Error amplification of `num_steps` inverse steps: of a rounding error of the velocity, the largest of all units.
 
     |1 - dt alpha|^-T with explicit damping, |1 + dt alpha|^T with implicit; infinite where dt alpha = 1
     """
+    damping, dt = floats(damping=damping, dt=dt)
     rate = jnp.log(jnp.abs(1 + dt * damping)) if implicit_damping else -jnp.log(jnp.abs(1 - dt * damping))
     return jnp.exp(num_steps * jnp.max(rate))
 
@@ -173,6 +180,12 @@ def reverse_oscillator_step_chwb(params: Params, state: State, *, implicit_dampi
     return position, (velocity - dt * force) / (1 - dt * damping)
 
 
+_compiled_step, _compiled_reverse_step = (
+    jax.jit(fn, static_argnames="implicit_damping", inline=True)
+    for fn in (oscillator_step_chwb, reverse_oscillator_step_chwb)
+)
+
+
 def oscillator_trajectory_chwb(
     params: Params,
     state: State,
@@ -198,9 +211,16 @@ def oscillator_trajectory_chwb(
         ValueError: num_steps below 1, an unknown gradient, `checkpoint_every` with "reverse".
     """
     _check_run(num_steps, gradient, checkpoint_every)
+    static = _Static(num_steps, bool(implicit_damping), split_reduction(reduce)[0])
+    return _trajectory(static, gradient, checkpoint_every, params, state, reduce.weights if reduce else None)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+@standard_promotion
+def _trajectory(static, gradient, checkpoint_every, params, state, weights) -> Trajectory:
+    num_steps, implicit_damping, functions = static
     if gradient == "store" and checkpoint_every is None:
-        functions, weights = split_reduction(reduce)
-        last, kept = _stored_run(_Static(num_steps, implicit_damping, functions), params, weights, state)
+        last, kept = _stored_run(static, params, weights, state)
         return Trajectory(*last, kept, None)
     inverted, rule = None, Checkpoint(checkpoint_every)
     if gradient == "reverse":
@@ -208,6 +228,7 @@ def oscillator_trajectory_chwb(
         inverted = gain * jnp.finfo(state[0].dtype).eps <= 1e-5
         rule = Reverse(partial(reverse_oscillator_step_chwb, params, implicit_damping=implicit_damping), inverted)
     step = partial(oscillator_step_chwb, params, implicit_damping=implicit_damping)
+    reduce = None if functions is None else WeightedReduction(weights, *functions)
     last, kept = unroll(step, state, num_steps, collect=_position, reduce=reduce, gradient=rule)
     return Trajectory(*last, kept, inverted)
 
