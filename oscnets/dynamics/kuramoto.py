@@ -1,8 +1,9 @@
 """Kuramoto synchronization: phases coupled through kernels, graphs, or signed agreement.
 
-State is the phase alone, in radians, never wrapped: in float32 phases of 1e4 rad are known to 1e-3 only. Loops of one's
-own over many turns keep their frequency where they wrap the state, `oscnets.phase.wrap`, at every step. Equation numbers are those of Muzellec, Alamia, Serre and VanRullen
-(2025) for the kernel, of Alamia, Muzellec, Serre and VanRullen (2025) for the agreement.
+State is the phase alone, in radians, never wrapped. In float32 a phase of 1e4 rad is known to 1e-3 only: a loop over
+many turns keeps its frequencies where it wraps the state at every step (`oscnets.phase.wrap`). Equation numbers are
+those of Muzellec, Alamia, Serre and VanRullen (2025) for the kernel, of Alamia, Muzellec, Serre and VanRullen (2025)
+for the agreement.
 """
 
 from functools import partial
@@ -10,12 +11,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from oscnets._inputs import check_broadcast, floats, standard_promotion
 from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling as couplings
+from oscnets.dynamics._graph import Dense, Sparse, graph
 from oscnets.dynamics._unroll import unroll
 from oscnets.phase import bounded_sincos, bounded_wrap, sincos, wrap
 
@@ -82,8 +83,8 @@ def conv_trajectory(
 ) -> Array:
     """`num_steps` of `conv_step`, faster than a loop of it.
 
-    The kernel is transformed once, and one layout is kept throughout. Inside the loop phases are wrapped and their turns
-    counted, so that they keep their accuracy over a long run. Arguments as for `conv_step`.
+    The kernel is transformed once, and one layout is kept throughout. Inside the loop phases are wrapped, and their
+    turns counted, so that they keep their accuracy over a long run. Arguments as for `conv_step`.
 
     Returns:
         (num_steps, ..., H, W, C): the phases after every step.
@@ -197,7 +198,8 @@ def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_f
 
     Args:
         phases: (..., N) radians.
-        coupling: (..., N, N), row i receives; any sign.
+        coupling: (..., N, N), row i receives; any sign. Or one sparse matrix (N, N) for all: a
+            `jax.experimental.sparse.BCOO`, or one of SciPy's; time and memory then grow with its entries.
         rate: step size: a scalar, or broadcasting to the phases; for phases (N,) also a column (N, 1).
         natural_frequency: radians per unit of time, a scalar or broadcasting to the phases: (N,), or (..., N).
 
@@ -206,9 +208,9 @@ def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_f
 
     Raises:
         ValueError: a coupling that is not square or does not fit the phases; a rate or natural frequency that does not.
-        TypeError: a sparse or complex array.
+        TypeError: a complex array, or a sparse one of another kind.
     """
-    phases, coupling, shape = _check_graph(phases, coupling)
+    phases, coupling, shape = graph(phases, coupling)
     rate, natural_frequency = _per_oscillator(
         shape, phases.dtype, rate=_row(rate, shape), natural_frequency=natural_frequency
     )
@@ -223,7 +225,7 @@ def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor
 
     Args:
         phases: (..., N) radians.
-        coupling: r, (..., N, N), any sign; negative entries repel.
+        coupling: r, (..., N, N), any sign; negative entries repel. Or sparse, as for `graph_step`.
         rate: bounds the step: no phase moves by more than `rate` radians. Shaped as for `graph_step`.
         floor: added to the denominator: without input the phase is unchanged, with finite gradients.
 
@@ -232,11 +234,11 @@ def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor
 
     Raises:
         ValueError: a coupling that is not square or does not fit the phases, a rate that does not.
-        TypeError: a sparse or complex array.
+        TypeError: a complex array, or a sparse one of another kind.
     """
-    phases, coupling, shape = _check_graph(phases, coupling)
+    phases, coupling, shape = graph(phases, coupling)
     rate, floor = _per_oscillator(shape, phases.dtype, rate=_row(rate, shape), floor=floor)
-    return phases + rate * _graph_force(phases, coupling) / (jnp.abs(coupling).sum(-1) + floor)
+    return phases + rate * _graph_force(phases, coupling) / (coupling.strength() + floor)
 
 
 @standard_promotion
@@ -245,7 +247,7 @@ def energy(phases: Array, coupling: Array) -> Array:
 
     Args:
         phases: (..., N) radians.
-        coupling: (..., N, N).
+        coupling: (..., N, N), or sparse, as for `graph_step`.
 
     Returns:
         (...,). In the continuous-time limit it never rises while the natural frequencies are 0 and the coupling
@@ -254,32 +256,16 @@ def energy(phases: Array, coupling: Array) -> Array:
     Raises:
         ValueError, TypeError: as `graph_step`.
     """
-    phases, coupling, _ = _check_graph(phases, coupling)
+    phases, coupling, _ = graph(phases, coupling)
     sine, cosine = sincos(phases)
-    aligned = cosine * _matvec(coupling, cosine) + sine * _matvec(coupling, sine)
+    aligned = cosine * coupling.received(cosine) + sine * coupling.received(sine)
     return -0.5 * aligned.sum(-1)
 
 
-def _matvec(matrix: Array, vector: Array) -> Array:
-    return jnp.einsum("...ij,...j->...i", matrix, vector, precision="highest")
-
-
-def _graph_force(phases: Array, coupling: Array) -> Array:
+def _graph_force(phases: Array, coupling: Dense | Sparse) -> Array:
     """sum_j coupling_ij sin(phase_j - phase_i), through the field: no (N, N) array of differences."""
     sine, cosine = sincos(phases)
-    return cosine * _matvec(coupling, sine) - sine * _matvec(coupling, cosine)
-
-
-def _check_graph(phases: Array, coupling: Array) -> tuple[Array, Array, tuple[int, ...]]:
-    """Phases and coupling of one floating type, and the shape of what they give."""
-    phases, coupling = floats(phases=phases, coupling=coupling)
-    shapes = f"coupling must be (..., N, N) for phases (..., N), got {coupling.shape} and {phases.shape}"
-    if phases.ndim < 1 or coupling.ndim < 2 or coupling.shape[-2:] != (phases.shape[-1],) * 2:
-        raise ValueError(shapes)
-    try:
-        return phases, coupling, np.broadcast_shapes(phases.shape, coupling.shape[:-1])
-    except ValueError:
-        raise ValueError(shapes) from None
+    return cosine * coupling.received(sine) - sine * coupling.received(cosine)
 
 
 def _row(value: Array | float, shape: tuple[int, ...]) -> Array | float:

@@ -10,18 +10,21 @@ second needs phases: a third of the multiplications, and only a few per pixel wh
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from oscnets._inputs import floats, standard_promotion
 from oscnets._products.linear import bilinear
 from oscnets.phase import sincos
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 
+@standard_promotion
 def phase_conv(
     x: Array,
     kernel: Array,
@@ -52,12 +55,14 @@ def phase_conv(
         bias: (C_out,), not modulated; None is none.
 
     Returns:
-        (..., H', W', C_out).
+        (..., H', W', C_out), in the widest floating type of the first four.
 
     Raises:
         ValueError: shapes that do not fit together, an unknown padding.
+        TypeError: a sparse or complex array.
     """
-    x, kernel, phase_in, phase_out = map(jnp.asarray, (x, kernel, phase_in, phase_out))
+    x, kernel, phase_in, phase_out = floats(x=x, kernel=kernel, phase_in=phase_in, phase_out=phase_out)
+    strength, bias = _constants(x.dtype, strength, bias, kernel.shape[-1:])
     _check_conv(x, kernel, phase_in)
     strides = (strides, strides) if isinstance(strides, int) else tuple(strides)
     pads = _pads(padding, x.shape[-3:-1], kernel.shape[:2], strides)
@@ -80,6 +85,7 @@ def phase_conv(
     return _biased(_combine(parts, phase_out[..., None], strength), bias)
 
 
+@standard_promotion
 def phase_dense(
     x: Array,
     kernel: Array,
@@ -107,7 +113,8 @@ def phase_dense(
     Raises:
         ValueError: shapes that do not fit together.
     """
-    x, kernel, phase_in, phase_out = map(jnp.asarray, (x, kernel, phase_in, phase_out))
+    x, kernel, phase_in, phase_out = floats(x=x, kernel=kernel, phase_in=phase_in, phase_out=phase_out)
+    strength, bias = _constants(x.dtype, strength, bias, kernel.shape[-1:])
     if x.ndim < 1 or kernel.ndim != 2 or x.shape[-1] != kernel.shape[0]:
         raise ValueError(f"kernel must be (K, J) for x (..., K), got {kernel.shape} and {x.shape}")
     if phase_in.shape != x.shape or phase_out.shape != (*x.shape[:-1], kernel.shape[1]):
@@ -222,6 +229,19 @@ def _combine(parts: Array, phase_out: Array, strength: Array | float) -> Array:
     plain, of_cosine, of_sine = parts
     sine, cosine = sincos(phase_out)
     return plain + strength * (cosine * of_cosine + sine * of_sine)
+
+
+def _constants(dtype: Any, strength: Any, bias: Any, features: tuple[int, ...]) -> tuple[Array, Array | None]:
+    """Strength and bias in a floating type, of the shapes that the layers take."""
+    (strength,) = (x.astype(dtype) for x in floats(strength=strength))
+    if strength.ndim:
+        raise ValueError(f"strength must be a scalar, got shape {strength.shape}")
+    if bias is None:
+        return strength, None
+    (bias,) = (x.astype(dtype) for x in floats(bias=bias))
+    if bias.shape != features:
+        raise ValueError(f"bias must be {features}, one for each output, got {bias.shape}")
+    return strength, bias
 
 
 def _biased(y: Array, bias: Array | None) -> Array:
