@@ -97,7 +97,7 @@ def _shifted_sum(x: Array, kernel: Array, origin: tuple[int, int]) -> Array:
         return _patchwise(gather, padded, kernel.reshape(-1, c_out))
     by_tap = kernel.transpose(2, 0, 1, 3).reshape(c_in, -1)
     products = jnp.pad(_pixelwise(x, by_tap), pads).reshape(
-        height + sum(pads[0]), width + sum(pads[1]), -1, c_out, batch
+        height + sum(pads[0]), width + sum(pads[1]), len(offsets), c_out, batch
     )
     return sum(products[i : i + height, j : j + width, t] for t, (i, j) in enumerate(offsets))
 

@@ -61,9 +61,10 @@ def _product(boundary: Boundary, field: Array, kernel: Array) -> Array:
     channels, and was left out.
     """
     gathered, scattered = _split(kernel.shape)
-    neighbours = _gather(field, gathered, boundary).reshape(-1, field[0].size)
-    products = jnp.matmul(_matrix(kernel), neighbours, precision=_HIGHEST)
-    return _scatter(products.reshape(-1, *field.shape[1:]), scattered, boundary)
+    matrix, pixels = _matrix(kernel), field.shape[1:]
+    neighbours = _gather(field, gathered, boundary).reshape(matrix.shape[1], math.prod(pixels))
+    products = jnp.matmul(matrix, neighbours, precision=_HIGHEST)
+    return _scatter(products.reshape(len(matrix), *pixels), scattered, boundary)
 
 
 def _split(shape: tuple[int, ...]) -> tuple[Taps, Taps]:
@@ -92,7 +93,7 @@ def _scatter(x: Array, taps: Taps, boundary: Boundary, order: int = 1) -> Array:
     """(taps_h taps_w C, H, W, B) -> (C, H, W, B): the sum over taps d of x_d[y + d - radius], in reverse if -1."""
     for axis in (1, 2):
         n = taps[axis - 1]
-        parts = x.reshape(n, -1, *x.shape[1:])
+        parts = x.reshape(n, len(x) // n, *x.shape[1:])
         x = sum(_shifts(parts[d], n, axis, boundary)[::order][d] for d in range(n))
     return x
 
@@ -122,10 +123,11 @@ def stencil_gradients(field: Array, kernel: Array, ct_out: Array, *, boundary: B
         ct_out: cotangent of its result, (C_out, H, W, B).
     """
     gathered, scattered = _split(kernel.shape)
-    neighbours = _gather(field, gathered, boundary).reshape(-1, field[0].size)
-    cotangents = _gather(ct_out, scattered, boundary, -1).reshape(-1, field[0].size)
-    products = jnp.matmul(_matrix(kernel).T, cotangents, precision=_HIGHEST)
-    ct_field = _scatter(products.reshape(-1, *field.shape[1:]), gathered, boundary, -1)
+    matrix, pixels = _matrix(kernel), field.shape[1:]
+    neighbours = _gather(field, gathered, boundary).reshape(matrix.shape[1], math.prod(pixels))
+    cotangents = _gather(ct_out, scattered, boundary, -1).reshape(len(matrix), math.prod(pixels))
+    products = jnp.matmul(matrix.T, cotangents, precision=_HIGHEST)
+    ct_field = _scatter(products.reshape(matrix.shape[1], *pixels), gathered, boundary, -1)
     product = lax.dot_general(neighbours, cotangents, (((1,), (1,)), ((), ())), precision=_HIGHEST)
     product = product.reshape(*gathered, kernel.shape[2], *scattered, kernel.shape[3])
     return ct_field, product.transpose(0, 3, 1, 4, 2, 5).reshape(kernel.shape)

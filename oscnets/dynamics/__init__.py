@@ -1,7 +1,8 @@
 """Pure dynamics, (state, drive) -> state: no parameters, no framework beyond JAX."""
 
 from oscnets.dynamics import agreement, coupling, kuramoto, waves
-from oscnets.dynamics._unroll import Checkpoint, Reduction, Reverse, Store, unroll
+from oscnets.dynamics._scan import Reduction
+from oscnets.dynamics._unroll import Checkpoint, Reverse, Store, unroll
 
 __all__ = [
     "Checkpoint",

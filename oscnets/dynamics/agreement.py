@@ -253,9 +253,10 @@ def _input_from_neighbours(queries: Array, keys: Array, field: Array, size: tupl
     # Sums over three rows, then over three columns, as products: shifted copies would move more memory.
     near = (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 1 for n in size)
     over_rows, over_columns = (jnp.asarray(x, keys.dtype) for x in near)
-    around = rowwise(over_rows, around.reshape(-1, size[0], size[1] * 2 * keys.shape[-1]))
-    around = rowwise(over_columns, around.reshape(-1, size[1], 2 * keys.shape[-1]))
-    parts = jnp.split(around.reshape(*keys.shape[:-1], -1), 2, axis=-1)
+    lead = math.prod(keys.shape[:-2])
+    around = rowwise(over_rows, around.reshape(lead, size[0], size[1] * 2 * keys.shape[-1]))
+    around = rowwise(over_columns, around.reshape(lead * size[0], size[1], 2 * keys.shape[-1]))
+    parts = jnp.split(around.reshape(*keys.shape[:-1], 2 * keys.shape[-1]), 2, axis=-1)
     return jnp.stack([(queries * part).sum(-1) for part in parts], axis=-1)
 
 

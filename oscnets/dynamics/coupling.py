@@ -197,18 +197,18 @@ def rowwise(matrix: Array, x: Array) -> Array:
 def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
     """(H, W, C, B) -> (F_h F_w, 4 C, B) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W)."""
     height, width, channels, batch = x.shape
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, -1), precision=_HIGHEST)
+    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, width * channels * batch), precision=_HIGHEST)
     # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
     x = lax.optimization_barrier(rearrange(x, "(f pair) (w cb) -> f w (pair cb)", pair=2, w=width))
     x = rowwise(jnp.asarray(of_w, x.dtype), x)
-    return x.reshape(-1, 4 * channels, batch)
+    return x.reshape(len(of_h) * len(of_w) // 4, 4 * channels, batch)
 
 
 def _from_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
     """(F_h F_w, 4 C, B) -> (H, W, C, B) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
     channels, batch = x.shape[1] // 4, x.shape[2]
     frequencies, width = of_h.shape[1] // 2, len(of_w)
-    x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], -1))
+    x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], 2 * channels * batch))
     x = lax.optimization_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
     x = jnp.matmul(jnp.asarray(of_h, x.dtype), x, precision=_HIGHEST)
     return x.reshape(len(of_h), width, channels, batch)

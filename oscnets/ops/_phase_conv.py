@@ -8,6 +8,7 @@ vmap over kernels makes it a grouped one. `tap_responses` and `modulate` are the
 second needs phases: a third of the multiplications, and only a few per pixel where the input is constant in time.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -66,7 +67,7 @@ def phase_conv(
     _check_conv(x, kernel, phase_in)
     strides = (strides, strides) if isinstance(strides, int) else tuple(strides)
     pads = _pads(padding, x.shape[-3:-1], kernel.shape[:2], strides)
-    lead, batch = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
+    lead, batch = x.shape[:-3], x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
     sizes = zip(batch.shape[1:3], pads, kernel.shape[:2], strides, strict=True)
     size = tuple(int(length + sum(pad) - taps) // stride + 1 for length, pad, taps, stride in sizes)
     if phase_out.shape != (*lead, *size):
@@ -77,11 +78,11 @@ def phase_conv(
         return lax.conv_general_dilated(batch, kernel, strides, pads, dimension_numbers=names, precision="highest")
 
     if _is_zero(strength):
-        return _biased(conv(batch).reshape(*lead, *size, -1), bias)
+        return _biased(conv(batch).reshape(*lead, *size, kernel.shape[-1]), bias)
     sine, cosine = (part.reshape(*batch.shape[:3], 1) for part in sincos(phase_in))
     # Stored before they are joined, because XLA would compute all three for each element.
     thrice = jnp.concatenate(lax.optimization_barrier((batch, batch * cosine, batch * sine)))
-    parts = conv(thrice).reshape(3, *lead, *size, -1)
+    parts = conv(thrice).reshape(3, *lead, *size, kernel.shape[-1])
     return _biased(_combine(parts, phase_out[..., None], strength), bias)
 
 
@@ -143,7 +144,7 @@ def phase_dense_cnb(
     """
 
     def product(x: Array) -> Array:
-        return jnp.matmul(kernel.T, x.reshape(len(kernel), -1), precision="highest")
+        return jnp.matmul(kernel.T, x.reshape(len(kernel), x.shape[-1]), precision="highest")
 
     if phase_in is None:
         return product(x) + bias[:, None]
@@ -162,11 +163,14 @@ def tap_responses(x: Array, kernel: Array) -> Array:
     """
     taps_h, taps_w, c_in, c_out = kernel.shape
     shifted = _shifts(x, taps_h, taps_w)
-    flat = shifted.reshape(*shifted.shape[:2], -1)
+    flat = shifted.reshape(*shifted.shape[:2], math.prod(x.shape[1:]))
     products = lax.dot_general(
-        kernel.reshape(-1, c_in, c_out), flat, (((1,), (1,)), ((0,), (0,))), precision=lax.Precision.HIGHEST
+        kernel.reshape(taps_h * taps_w, c_in, c_out),
+        flat,
+        (((1,), (1,)), ((0,), (0,))),
+        precision=lax.Precision.HIGHEST,
     )
-    return products.reshape(-1, c_out, *x.shape[1:])
+    return products.reshape(taps_h * taps_w, c_out, *x.shape[1:])
 
 
 def modulate(
