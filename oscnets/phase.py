@@ -145,10 +145,12 @@ def bounded_wrap(phases: Array) -> tuple[Array, Array]:
 
     The turns have no gradient.
     """
+    dtype = phases.dtype
+    phases = phases.astype(at_least_float32(dtype))
     turns = jax.lax.stop_gradient(_turns(phases))
     for part in _TWO_PI_PARTS[jnp.finfo(phases.dtype).bits]:
         phases = phases - turns * part
-    return phases, turns
+    return phases.astype(dtype), turns.astype(dtype)
 
 
 @partial(jax.jit, inline=True)

@@ -76,6 +76,7 @@ def bilinear(
     linear = Linear(tangent, transpose)
     fn = jax.custom_jvp(product, nondiff_argnums=(0,))
 
+    @standard_promotion
     def rule(static: Any, factors: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
         return fn(static, *factors), linear_map(linear, static, factors, tangents)
 

@@ -237,6 +237,7 @@ def _transformed_sum(plan: _Plan, field: Array, weights: Array, transposed: Arra
 
 
 @partial(_transformed_sum.defjvp, symbolic_zeros=True)
+@standard_promotion
 def _transformed_sum_jvp(plan, primals, tangents):
     field, weights, transposed = primals
     out, pairs = _apply(plan, field, weights)

@@ -151,6 +151,7 @@ def _field(phases: Array, drive: Array) -> Array:
     return jnp.concatenate([drive * cosine, drive * sine], axis=-1)
 
 
+@standard_promotion
 def coupling_force(phases: Array, real: Array, imag: Array) -> Array:
     """Force of a complex field F on each phase, towards the angle of F: Im(e^{-i phase} F) (equation 6).
 
@@ -161,7 +162,7 @@ def coupling_force(phases: Array, real: Array, imag: Array) -> Array:
     Returns:
         Change of the phases, radians per unit of rate.
     """
-    return _force(phases, real, imag)
+    return _force(*floats(phases=phases, real=real, imag=imag))
 
 
 @partial(jax.checkpoint, prevent_cse=False)
@@ -268,9 +269,10 @@ def _graph_force(phases: Array, coupling: Dense | Sparse) -> Array:
     return cosine * coupling.received(sine) - sine * coupling.received(cosine)
 
 
-def _row(value: Array | float, shape: tuple[int, ...]) -> Array | float:
+def _row(rate: Array | float, shape: tuple[int, ...]) -> Array:
     """A column (N, 1) for phases (N,) as (N,)."""
-    return jnp.reshape(value, shape) if jnp.shape(value) == (*shape, 1) and len(shape) == 1 else value
+    (rate,) = floats(rate=rate)
+    return rate.reshape(shape) if rate.shape == (*shape, 1) and len(shape) == 1 else rate
 
 
 def _per_oscillator(shape: tuple[int, ...], dtype: Any, **values: Array | float) -> list[Array]:

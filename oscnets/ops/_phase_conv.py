@@ -151,6 +151,7 @@ def phase_dense_cnb(
     return _modulated(product, x, phase_in, phase_out, strength) + bias[:, None]
 
 
+@standard_promotion
 def tap_responses(x: Array, kernel: Array) -> Array:
     """Contribution of each tap of a kernel to a convolution of stride 1, zero padded by half the kernel.
 
@@ -161,6 +162,7 @@ def tap_responses(x: Array, kernel: Array) -> Array:
     Returns:
         (kh kw, C_out, H, W, B): sum_c x[c](p + t) kernel(t)[c] for every tap t; their sum is the convolution.
     """
+    x, kernel = floats(x=x, kernel=kernel)
     taps_h, taps_w, c_in, c_out = kernel.shape
     shifted = _shifts(x, taps_h, taps_w)
     flat = shifted.reshape(*shifted.shape[:2], math.prod(x.shape[1:]))
@@ -173,6 +175,7 @@ def tap_responses(x: Array, kernel: Array) -> Array:
     return products.reshape(taps_h * taps_w, c_out, *x.shape[1:])
 
 
+@standard_promotion
 def modulate(
     responses: Array,
     phase_in: Array,
@@ -192,6 +195,8 @@ def modulate(
     Returns:
         (C_out, H, W, B).
     """
+    responses, phase_in, phase_out = floats(responses=responses, phase_in=phase_in, phase_out=phase_out)
+    (strength,) = (x.astype(responses.dtype) for x in floats(strength=strength))
     # Stored, because XLA would recompute sines for every tap, and weights for every channel.
     sender, receiver = lax.optimization_barrier((jnp.stack(sincos(phase_in)), jnp.stack(sincos(phase_out))))
     (of_sine, of_cosine), shifted = receiver, _shifts(sender, *kernel_size)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from oscnets._inputs import standard_promotion
 from oscnets._products.linear import Linear, linear_map
 from oscnets._products.stencil import stencil_gradients, stencil_sum
 from oscnets.dynamics._scan import ReductionFunctions, run_steps
@@ -74,6 +75,7 @@ def stored_run(static: Static, params: Params, weights: Any, state: State) -> tu
 
 
 @partial(stored_run.defjvp, symbolic_zeros=True)
+@standard_promotion
 def stored_run_jvp(static, primals, tangents):
     out, *stored = _run(static, *primals, for_gradients=True)
     return out, linear_map(_TANGENT, static, (*primals, out[0], *stored), tangents)

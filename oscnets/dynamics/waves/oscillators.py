@@ -138,7 +138,7 @@ def inverse_gain(damping: Array | float, *, dt: Array | float, num_steps: int, i
     """
     damping, dt = floats(damping=damping, dt=dt)
     rate = jnp.log(jnp.abs(1 + dt * damping)) if implicit_damping else -jnp.log(jnp.abs(1 - dt * damping))
-    return jnp.exp(num_steps * jnp.max(rate))
+    return jnp.exp(num_steps * jnp.max(rate, initial=-jnp.inf))
 
 
 # In the layout of the fast paths
@@ -220,8 +220,8 @@ def _to_chwb(position, velocity, kernel, omega, damping, dt) -> tuple[tuple[int,
         raise ValueError(f"kernel must be (kh, kw, C, C) for a position (..., H, W, C), got {kernel.shape} and {shape}")
     units = []
     for name, value in (("omega", omega), ("damping", damping)):
-        check_broadcast(name, jnp.shape(value), shape)
-        value = jnp.asarray(value, position.dtype)
+        (value,) = (x.astype(position.dtype) for x in floats(**{name: value}))
+        check_broadcast(name, value.shape, shape)
         units.append(value if value.ndim == 0 else to_chwb(jnp.broadcast_to(value, shape)))
     params = (kernel, *units, jnp.asarray(dt, position.dtype))
     return shape[:-3], params, (to_chwb(position), to_chwb(velocity))

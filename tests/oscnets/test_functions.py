@@ -1,0 +1,173 @@
+"""What holds for every public function: derivatives, types, NaN, batches, promotion, and what eager calls cost."""
+
+from contextlib import contextmanager
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.oscnets.functions import CASES, MODULES, NOT_OF_ARRAYS
+
+SMOOTH = [name for name, case in CASES.items() if case.smooth]
+TYPED = [name for name, case in CASES.items() if case.typed]
+BATCHED = [name for name, case in CASES.items() if any(case.batched)]
+TYPES = ("bool", "uint8", "int32", "float16", "bfloat16", "float32", "float64", "list")
+DIRECTIONS = np.random.default_rng(1)
+
+
+def leaves(out):
+    return [np.asarray(x) for x in jax.tree.leaves(out)]
+
+
+def scalar(case):
+    """A function of the arrays to one number: its outputs times constants, through sines so that it is no sum."""
+
+    def fn(*arrays):
+        out = jax.tree.leaves(case.fn(*arrays))
+        return sum(
+            (jnp.sin(x) * np.random.default_rng(i).normal(size=x.shape).astype(x.dtype)).sum()
+            for i, x in enumerate(out)
+            if jnp.issubdtype(x.dtype, jnp.floating)
+        )
+
+    return fn
+
+
+def test_every_public_function_is_in_the_table():
+    covered = {name.split("[")[0] for key in CASES for name in key.split(", ")}
+    missing = [
+        full
+        for module in MODULES
+        for name in module.__all__
+        if name not in NOT_OF_ARRAYS.get(short := module.__name__.removeprefix("oscnets."), ())
+        and not isinstance(getattr(module, name), ModuleType)
+        and (full := f"{short}.{name}") not in covered
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_derivatives_of_both_modes_and_of_second_order(name):
+    case = CASES[name]
+    with jax.enable_x64(True):
+        fn, arrays = jax.jit(scalar(case)), tuple(map(jnp.asarray, case.arrays))
+        along = tuple(jnp.asarray(DIRECTIONS.normal(size=x.shape)) for x in arrays)
+        gradient = jax.jit(jax.grad(scalar(case), range(len(arrays))))
+        shift = lambda size: tuple(x + size * d for x, d in zip(arrays, along, strict=True))  # noqa: E731
+        dot = lambda a: sum(jnp.vdot(x, d) for x, d in zip(a, along, strict=True))  # noqa: E731
+        _, forward = jax.jvp(fn, arrays, along)
+        size = 1e-6
+        difference = (fn(*shift(size)) - fn(*shift(-size))) / (2 * size)
+        scale = max(1.0, float(jnp.abs(difference)))
+        np.testing.assert_allclose(forward, difference, atol=1e-6 * scale)
+        np.testing.assert_allclose(dot(gradient(*arrays)), forward, atol=1e-10 * scale)
+        over = jax.jvp(gradient, arrays, along)[1]
+        twice = jax.grad(lambda *x: dot(gradient(*x)), range(len(arrays)))(*arrays)
+        differences = [
+            (a - b) / (2 * size) for a, b in zip(gradient(*shift(size)), gradient(*shift(-size)), strict=True)
+        ]
+        for a, b, c in zip(over, twice, differences, strict=True):
+            scale = max(1.0, float(jnp.abs(c).max(initial=0)))
+            np.testing.assert_allclose(a, c, atol=2e-5 * scale)
+            np.testing.assert_allclose(b, a, atol=1e-9 * scale)
+
+
+def cast(x, kind):
+    return (
+        x.astype(np.float32).tolist()
+        if kind == "list"
+        else x.astype(ml_dtypes.bfloat16 if kind == "bfloat16" else kind)
+    )
+
+
+@pytest.mark.parametrize("name", TYPED)
+@settings(deadline=None, max_examples=8)
+@given(st.sampled_from(TYPES))
+def test_arrays_of_any_type_are_computed_in_a_floating_type(name, kind):
+    case = CASES[name]
+    kept = len(case.arrays) - case.positive
+    given_arrays = [cast(x, kind) if i < kept else x.astype(np.float32) for i, x in enumerate(case.arrays)]
+    found = leaves(case.fn(*given_arrays))
+    expected = leaves(case.fn(*(np.asarray(x).astype(np.float32) for x in given_arrays)))
+    half = kind in ("float16", "bfloat16")
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        assert jnp.issubdtype(a.dtype, jnp.floating) or a.dtype == b.dtype
+        assert half or a.dtype == b.dtype
+        finite = np.isfinite(b)
+        tolerance = 0.1 * max(1.0, np.abs(b[finite]).max(initial=0)) if half else 1e-5
+        np.testing.assert_allclose(a.astype(np.float32)[finite], b[finite], atol=tolerance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].keeps_nan])
+def test_nan_in_is_nan_out(name):
+    case = CASES[name]
+    for i, x in enumerate(case.arrays[: len(case.arrays) - case.positive]):
+        spoilt = [np.asarray(y, np.float32) for y in case.arrays]
+        spoilt[i] = np.full(x.shape, np.nan, np.float32)
+        out = leaves(case.fn(*spoilt))
+        assert any(np.isnan(y).any() for y in out if y.dtype.kind == "f"), f"argument {i}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_promotion_may_be_strict(name):
+    case, arrays = CASES[name], [jnp.asarray(x, jnp.float32) for x in CASES[name].arrays]
+    expected = leaves(case.fn(*arrays))
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        found = leaves(case.fn(*arrays))
+        if case.smooth:
+            first = lambda *arrays: jax.tree.leaves(case.fn(*arrays))[0].sum()  # noqa: E731
+            jax.jit(jax.grad(first)).lower(*arrays)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_batches_are_of_any_number_of_images(name):
+    case = CASES[name]
+    arrays = [np.asarray(x, np.float32) for x in case.arrays]
+    pick = lambda chosen: [x[chosen] if b else x for x, b in zip(arrays, case.batched, strict=True)]  # noqa: E731
+    whole, none = leaves(case.fn(*arrays)), leaves(case.fn(*pick(slice(0, 0))))
+    assert [x.ndim for x in none] == [x.ndim for x in whole]
+    assert any(x.size == 0 for x in none)
+    if case.smooth:
+        gradient = jax.grad(scalar(case))(*pick(slice(0, 0)))
+        assert gradient.size == 0
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_vmap_is_a_loop(name):
+    case = CASES[name]
+    arrays = [np.asarray(x, np.float32) for x in case.arrays]
+    both = [np.stack([x, x * 0.5]) for x in arrays]
+    mapped = leaves(jax.jit(jax.vmap(case.fn))(*both))
+    for i in range(2):
+        alone = leaves(case.fn(*(x[i] for x in both)))
+        for a, b in zip(mapped, alone, strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-4)
+
+
+@contextmanager
+def compilations():
+    found = []
+    listen = lambda event, *_, **__: found.append(event) if "backend_compile" in event else None  # noqa: E731
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_eager_calls_compile_once(name):
+    case = CASES[name]
+    arrays = [jnp.asarray(x, jnp.float32) for x in case.arrays]
+    jax.block_until_ready(case.fn(*arrays))
+    with compilations() as found:
+        jax.block_until_ready(case.fn(*arrays))
+    assert found == []
