@@ -90,7 +90,7 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     if isinstance(value, float | np.floating):
         raise ValueError(f"{name} must be a whole number, got {value!r}")
     try:
-        if isinstance(value, bool) or getattr(value, "dtype", None) == bool:
+        if isinstance(value, bool) or getattr(value, "dtype", np.int64) == np.bool_:
             raise TypeError("bool")
         value = operator.index(value)
     except TypeError:
@@ -131,8 +131,8 @@ def hot_targets(logits: Array, targets: Any) -> Array:
     fits = missing >= 0 and logits.shape[missing:] == targets.shape
     if not logits.ndim or not fits or (missing and targets.ndim < 2):
         raise ValueError(
-            "targets must be (..., K) like logits, or (B, ..., K) for logits (T, B, ..., K), "
-            f"got targets {targets.shape} and logits {logits.shape}"
+            "logits and targets must both be (..., K), or logits (T, B, ..., K) and targets (B, ..., K), "
+            f"got {logits.shape} and {targets.shape}"
         )
     values = concrete(targets)
     if values is not None and ((values < 0) | (values > 1)).any():

@@ -141,7 +141,7 @@ def streaming_readout(how: How, length: int, *, kernel: Array | None = None) -> 
         return Streaming(None, _max_start, _max_add, _max_finish, _max_contribution)
     share = {"last": partial(_last, length), "mean": partial(_mean, length), "linear": _linear}[how]
     return Streaming(
-        weights=None if kernel is None else floats(kernel=kernel)[0],
+        weights=jnp.asarray(kernel) if isinstance(kernel, list | tuple) else kernel,
         start=partial(_sum_start, how, length),
         add=lambda kernel, acc, state, t: acc + share(kernel, state, t),
         finish=lambda acc: acc,

@@ -63,7 +63,7 @@ def rectify(z: Polar, scale: Array, shift: Array, axes: int | tuple[int, ...]) -
 
 @standard_promotion
 def contrast_logits(magnitude: Array, axis: int = -1) -> Array:
-    """Logits of an output layer without rectification: magnitude minus a third of the largest; with a NaN all are NaN."""
+    """Logits of an output layer without rectification: magnitude minus a third of the largest; all NaN with a NaN."""
     (magnitude,) = floats(magnitude=magnitude)
     # Stored, because the gradient of max divides by the number of largest entries: 0 where XLA recomputes them with
     # another rounding.

@@ -2,22 +2,28 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
+from oscnets._inputs import concrete, floats
 
-def check_dt(dt: Array | float) -> None:
-    """Raise ValueError unless the time step is finite and > 0, or traced."""
-    if not isinstance(dt, jax.core.Tracer) and not 0 < dt < math.inf:
+
+def check_dt(dt: Array | float, target: tuple[int, ...] = ()) -> None:
+    """Raise ValueError unless the time step is finite and > 0, or traced, and fits the position's shape.
+
+    Without `target` it must be a single number.
+    """
+    if not target and jnp.ndim(dt):
+        raise ValueError(f"dt must be a single number, got shape {jnp.shape(dt)}")
+    check_broadcast("dt", jnp.shape(dt), target)
+    values = concrete(dt)
+    if values is not None and not ((values > 0) & (values < math.inf)).all():
         raise ValueError(f"dt must be finite and > 0, got {dt}")
 
 
 def as_floats(*arrays: Array) -> tuple[Array, ...]:
     """Arrays of one floating type; integers and booleans become JAX's default floating type."""
-    arrays = [jnp.asarray(x) for x in arrays]
-    dtype = jnp.result_type(*arrays)
-    return tuple(x.astype(dtype if jnp.issubdtype(dtype, jnp.floating) else float) for x in arrays)
+    return floats(**{f"array {i}": x for i, x in enumerate(arrays, 1)})
 
 
 def check_broadcast(name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> None:
