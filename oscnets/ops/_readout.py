@@ -142,15 +142,15 @@ def streaming_readout(how: How, length: int, *, kernel: Array | None = None) -> 
     share = {"last": partial(_last, length), "mean": partial(_mean, length), "linear": _linear}[how]
     return Streaming(
         weights=jnp.asarray(kernel) if isinstance(kernel, list | tuple) else kernel,
-        start=partial(_sum_start, how, length),
+        start=partial(_sum_start, num_bins(how, length) if kernel is None else jnp.shape(kernel)[1]),
         add=lambda kernel, acc, state, t: acc + share(kernel, state, t),
         finish=lambda acc: acc,
         contribution=lambda kernel, _, state, t: share(kernel, state, t),
     )
 
 
-def _sum_start(how: How, length: int, state: Array) -> Array:
-    return jnp.zeros((num_bins(how, length) * state.shape[0], *state.shape[1:]), float_type(state))
+def _sum_start(bins: int, state: Array) -> Array:
+    return jnp.zeros((bins * state.shape[0], *state.shape[1:]), float_type(state))
 
 
 def _last(length: int, _: None, state: Array, t: Array) -> Array:
