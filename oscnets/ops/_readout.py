@@ -137,15 +137,22 @@ def streaming_readout(how: How, length: int, *, kernel: Array | None = None) -> 
     check_kernel(how, length, kernel)
     if how == "fft":
         raise ValueError("the fft of a time series cannot be streamed in less memory than its states need")
+    bins = num_bins(how, length) if kernel is None else jnp.shape(kernel)[1]
+    kernel = jnp.asarray(kernel) if isinstance(kernel, list | tuple) else kernel
+    return Streaming(kernel, *_streaming_functions(how, length, bins))
+
+
+@lru_cache(maxsize=64)
+def _streaming_functions(how: How, length: int, bins: int) -> tuple[Callable, ...]:
+    """Those of a `Streaming`: the same objects for the same arguments, so that JAX finds again what it compiled."""
     if how == "max":
-        return Streaming(None, _max_start, _max_add, _max_finish, _max_contribution)
+        return _max_start, _max_add, _max_finish, _max_contribution
     share = {"last": partial(_last, length), "mean": partial(_mean, length), "linear": _linear}[how]
-    return Streaming(
-        weights=jnp.asarray(kernel) if isinstance(kernel, list | tuple) else kernel,
-        start=partial(_sum_start, num_bins(how, length) if kernel is None else jnp.shape(kernel)[1]),
-        add=lambda kernel, acc, state, t: acc + share(kernel, state, t),
-        finish=lambda acc: acc,
-        contribution=lambda kernel, _, state, t: share(kernel, state, t),
+    return (
+        partial(_sum_start, bins),
+        lambda kernel, acc, state, t: acc + share(kernel, state, t),
+        lambda acc: acc,
+        lambda kernel, _, state, t: share(kernel, state, t),
     )
 
 

@@ -11,13 +11,13 @@ from jax.sharding import PartitionSpec as P
 
 from experiments.engine.process import devices, hosts
 from experiments.engine.record import metrics_log
+from experiments.engine.record.metrics_log import NOT_FINITE
 from experiments.engine.training import seeds, steps
 from experiments.engine.training.seeds import Plan
 from experiments.engine.training.splits import TRAINING, num_examples
 from experiments.engine.training.task import Measured, PyTree, Scores, Task
 
 Values = dict[str, np.ndarray]
-NOT_FINITE = "not_finite"  # the number of examples of a split with a value that is not finite
 
 
 class Evaluator:

@@ -313,7 +313,7 @@ class Trainer:
         if name not in values:
             raise RunError(f"model {self.name}: score {name!r} is not among the metrics it gives: {', '.join(values)}")
         last = values[name].reshape(len(self.plan.seeds), -1)[:, -1].astype(np.float32)
-        diverged = values.get(evaluate.NOT_FINITE, np.zeros(len(last))) > 0
+        diverged = values.get(metrics_log.NOT_FINITE, np.zeros(len(last))) > 0
         if (np.isnan(last) & ~diverged).any():
             raise RunError(f"model {self.name}, step {self.step}: score {name!r} is undefined on the validation split")
         return np.where(np.isnan(last), -np.inf, -last if self.task.score.startswith("-") else last)
