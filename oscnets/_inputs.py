@@ -143,3 +143,8 @@ def hot_targets(logits: Array, targets: Any) -> Array:
 def largest(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Array:
     """Maximum over axes, and NaN where there is one, which XLA's own reduction drops on CPUs."""
     return x.max(axis, keepdims=keepdims) + jnp.where(jnp.isnan(x), x, 0).sum(axis, keepdims=keepdims)
+
+
+def rectified(x: Array) -> Array:
+    """x where it is positive, else 0; and NaN, which XLA drops on CPUs where it fuses `jax.nn.relu` into a sum."""
+    return jnp.where(x <= 0, 0, x)

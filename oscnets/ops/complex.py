@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._inputs import floats, largest, standard_promotion
+from oscnets._inputs import floats, largest, rectified, standard_promotion
 from oscnets.ops.norm import normalize
 from oscnets.phase import modulus
 
@@ -58,7 +58,7 @@ def gate(real: Array, imag: Array, classic: Array) -> Polar:
 @standard_promotion
 def rectify(z: Polar, scale: Array, shift: Array, axes: int | tuple[int, ...]) -> Polar:
     """Equation 5: relu of the magnitude normalized over `axes` (biased variance, 1e-5), scaled and shifted."""
-    return z._replace(magnitude=jax.nn.relu(normalize(z.magnitude, axes) * scale + shift))
+    return z._replace(magnitude=rectified(normalize(z.magnitude, axes) * scale + shift))
 
 
 @standard_promotion

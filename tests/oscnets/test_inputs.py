@@ -132,3 +132,12 @@ def test_the_largest_of_many_is_nan_where_one_is():
     np.testing.assert_array_equal(_inputs.largest(jnp.asarray(x), 0), x.max(0))
     x[777, 3] = np.nan
     np.testing.assert_array_equal(jax.jit(lambda x: _inputs.largest(x, 0))(x), x.max(0))
+
+
+def test_a_sum_of_rectified_numbers_is_nan_where_one_is():
+    x = np.random.default_rng(0).normal(size=(8, 32, 32, 16)).astype(np.float32)
+    total = lambda x: _inputs.rectified(x).sum((1, 2))  # noqa: E731
+    np.testing.assert_allclose(jax.jit(total)(x), np.maximum(x, 0).sum((1, 2)), rtol=1e-5)
+    np.testing.assert_array_equal(jax.grad(lambda x: _inputs.rectified(x).sum())(jnp.array([-1.0, 0, 2])), [0, 0, 1])
+    x[3, 5, 7, 2] = np.nan
+    assert np.isnan(jax.jit(total)(x)).sum() == 1
