@@ -6,6 +6,7 @@ types, in which Python numbers do not count. Half precision stays half precision
 sums over many units are taken in float32 (`at_least_float32`).
 """
 
+import operator
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -70,11 +71,99 @@ def at_least_float32(dtype: Any) -> Any:
     return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else jnp.dtype(dtype)
 
 
-def check_broadcast(name: str, shape: tuple[int, ...], target: tuple[int, ...], of: str) -> None:
-    """Raise ValueError unless an argument's shape broadcasts to that of another."""
+def broadcasting(target: tuple[int, ...], of: str, dtype: Any, **values: Any) -> list[Array]:
+    """Values per unit, by name: arrays of a floating type that broadcast to the shape of another argument.
+
+    Raises:
+        ValueError: one that does not; the message names it, its shape and that of `of`.
+    """
+    arrays = []
+    for name, value in values.items():
+        (value,) = floats(**{name: value})
+        try:
+            fits = np.broadcast_shapes(value.shape, target) == tuple(target)
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{name} must be a scalar or broadcast to {of} {target}, got shape {value.shape}")
+        arrays.append(value.astype(dtype))
+    return arrays
+
+
+def concrete(x: Any) -> np.ndarray | None:
+    """The values of an array; None where they cannot be read, in a traced function or on other hosts' devices."""
+    if isinstance(x, jax.core.Tracer) or not getattr(x, "is_fully_addressable", True):
+        return None
+    return np.asarray(x)
+
+
+def whole_number(name: str, value: Any, least: int = 0) -> int:
+    """A number of steps, classes or the like, as an int. 3.0 is 3; 0.3 / 0.1, which is not quite 3, is refused.
+
+    Raises:
+        TypeError: a bool, a traced value, or no single number.
+        ValueError: it is not whole, or below `least`.
+    """
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    if isinstance(value, float | np.floating):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
     try:
-        fits = np.broadcast_shapes(shape, target) == tuple(target)
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(f"{name} must be a scalar or broadcast to {of} {target}, got shape {shape}")
+        if isinstance(value, bool) or getattr(value, "dtype", np.int64) == np.bool_:
+            raise TypeError("bool")
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if value < least:
+        raise ValueError(f"{name} must be >= {least}, got {value}")
+    return value
+
+
+def class_indices(name: str, labels: Any, num_classes: int, counted: Any = True) -> Array:
+    """Labels as an integer array; where `counted`, they must lie in 0 to num_classes - 1.
+
+    Raises:
+        ValueError: labels of a floating type; a counted one out of range, unless it is traced.
+    """
+    labels = dense_array(name, labels)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        if labels.dtype != bool and labels.size:
+            raise ValueError(f"{name} must be integer class indices, got {labels.dtype} {labels.shape}")
+        labels = labels.astype(jnp.int32)
+    values, chosen = concrete(labels), concrete(counted)
+    if values is not None and chosen is not None:
+        wrong = values[((values < 0) | (values >= num_classes)) & chosen]
+        if wrong.size:
+            raise ValueError(f"{name} must lie in 0 to {num_classes - 1}, got {wrong[0]} among {labels.shape}")
+    return labels
+
+
+def hot_targets(logits: Array, targets: Any) -> Array:
+    """Targets in [0, 1] of logits (..., K), of their floating type.
+
+    Raises:
+        ValueError: another shape than that of the logits, where `targets` (B, ..., K) may lack their first axes;
+            values outside [0, 1], unless they are traced.
+    """
+    targets = dense_array("targets", targets)
+    missing = logits.ndim - targets.ndim
+    fits = missing >= 0 and logits.shape[missing:] == targets.shape
+    if not logits.ndim or not fits or (missing and targets.ndim < 2):
+        raise ValueError(
+            "logits and targets must both be (..., K), or logits (T, B, ..., K) and targets (B, ..., K), "
+            f"got {logits.shape} and {targets.shape}"
+        )
+    values = concrete(targets)
+    if values is not None and ((values < 0) | (values > 1)).any():
+        raise ValueError(f"targets must lie in [0, 1], got {values.min()} to {values.max()} among {targets.shape}")
+    return targets.astype(logits.dtype)
+
+
+def largest(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Array:
+    """Maximum over axes, and NaN where there is one, which XLA's own reduction drops on CPUs."""
+    return x.max(axis, keepdims=keepdims) + jnp.where(jnp.isnan(x), x, 0).sum(axis, keepdims=keepdims)
+
+
+def rectified(x: Array) -> Array:
+    """x where it is positive, else 0; and NaN, which XLA drops on CPUs where it fuses `jax.nn.relu` into a sum."""
+    return jnp.where(x <= 0, 0, x)

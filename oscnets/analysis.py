@@ -1,7 +1,8 @@
 """Analysis of waves: analytic signals, phases, wavelengths, spectra by class, receptive fields.
 
 The wave analysis follows Jacobs et al. (2025, appendix) after Davis et al. (2020): states become complex signals by the
-Hilbert transform over time, and the wavelength at a pixel is 2 pi over the spatial gradient of their phase.
+Hilbert transform over time, and the wavelength at a pixel is 2 pi over the spatial gradient of their phase. Half
+precision is computed in float32, also the results. NaN in is NaN out.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from oscnets._inputs import (
+    at_least_float32,
+    class_indices,
+    dense_array,
+    floats,
+    standard_promotion,
+    whole_number,
+)
 from oscnets.phase import angle, modulus, wrap
+
+_STILL = 4  # rounding errors of its largest value by which a signal that stands still may vary
 
 __all__ = [
     "analytic_signal",
@@ -29,6 +40,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+@standard_promotion
 def analytic_signal(signal: Array, axis: int = 0) -> Array:
     """signal + i H[signal], H the Hilbert transform over one axis.
 
@@ -45,32 +57,59 @@ def analytic_signal(signal: Array, axis: int = 0) -> Array:
     Raises:
         ValueError: a complex signal.
     """
-    signal = jnp.asarray(signal)
-    if jnp.iscomplexobj(signal):
-        raise ValueError(f"the signal must be real, got {signal.dtype}")
+    signal, axis = _signal(signal, axis)
+    signal = signal.astype(at_least_float32(signal.dtype))
     length = signal.shape[axis]
     gain = np.zeros(length)
-    gain[0] = 1
+    gain[:1] = 1
     gain[1 : (length + 1) // 2] = 2
     if length % 2 == 0:
-        gain[length // 2] = 1
-    shape = [length if i == axis % signal.ndim else 1 for i in range(signal.ndim)]
-    spectrum = jnp.fft.fft(signal, axis=axis) * jnp.asarray(gain.reshape(shape), signal.real.dtype)
+        gain[length // 2 : length // 2 + 1] = 1
+    shape = [length if i == axis else 1 for i in range(signal.ndim)]
+    if not signal.size:
+        return jax.lax.complex(signal, signal)
+    spectrum = jnp.fft.fft(signal, axis=axis) * jnp.asarray(gain.reshape(shape), signal.dtype)
     return jnp.fft.ifft(spectrum, axis=axis)
 
 
+def _signal(signal: Array, axis: int) -> tuple[Array, int]:
+    """A real signal of a floating type, and its axis of time counted from the first."""
+    signal = dense_array("signal", signal)
+    if jnp.iscomplexobj(signal):
+        raise ValueError(f"the signal must be real, got {signal.dtype}")
+    if not -signal.ndim <= axis < signal.ndim:
+        raise ValueError(f"axis must be one of the signal's {signal.ndim}, got {axis}")
+    return floats(signal=signal)[0], axis % signal.ndim
+
+
+@standard_promotion
 def instantaneous_phase(signal: Array, axis: int = 0) -> Array:
-    """Phase of the deviation of a signal from its mean over time, radians in (-pi, pi]; 0 where it is constant.
+    """Phase of the deviation of a signal from its mean over time, radians in (-pi, pi].
+
+    0 with zero gradient where the signal stands still: where it stays within four rounding errors of its largest value
+    around the first one.
 
     Args:
         signal: real, any shape.
         axis: of time.
+
+    Raises:
+        ValueError: a complex signal.
     """
-    signal = jnp.asarray(signal)
-    analytic = analytic_signal(signal - signal.mean(axis, keepdims=True), axis)
-    return angle(analytic.real, analytic.imag)
+    signal, axis = _signal(signal, axis)
+    if not signal.size:
+        return signal.astype(at_least_float32(signal.dtype))
+    rounding = _STILL * jnp.finfo(signal.dtype).eps
+    signal = signal.astype(at_least_float32(signal.dtype))
+    change = jnp.abs(signal - jax.lax.slice_in_dim(signal, 0, 1, axis=axis))
+    still = (change <= rounding * jnp.abs(signal).max(axis, keepdims=True)).all(axis, keepdims=True)
+    still &= jnp.isfinite(signal).all(axis, keepdims=True)
+    deviation = jnp.where(still, 0, signal - signal.mean(axis, keepdims=True))
+    analytic = analytic_signal(deviation, axis)
+    return jnp.where(still, 0, angle(analytic.real, analytic.imag))
 
 
+@standard_promotion
 def phase_gradient(phases: Array) -> tuple[Array, Array]:
     """Gradient of phases (..., H, W, C) along H and W, radians per pixel: mean of the differences to both neighbours.
 
@@ -80,6 +119,8 @@ def phase_gradient(phases: Array) -> tuple[Array, Array]:
     Raises:
         ValueError: fewer than three axes, or fewer than 2 x 2 pixels.
     """
+    (phases,) = floats(phases=phases)
+    phases = phases.astype(at_least_float32(phases.dtype))
     if phases.ndim < 3 or phases.shape[-3] < 2 or phases.shape[-2] < 2:
         raise ValueError(f"phases must be (..., H, W, C) with at least 2 x 2 pixels, got {phases.shape}")
     return _slope(phases, -3), _slope(phases, -2)
@@ -95,6 +136,7 @@ def _ends(size: int) -> tuple[tuple[int, int], tuple[int, int]]:
     return (0, 1), (size - 1, size)
 
 
+@standard_promotion
 def wavelength(states: Array) -> Array:
     """Local wavelength at every pixel and step: 2 pi / |spatial gradient of the instantaneous phase|.
 
@@ -102,13 +144,17 @@ def wavelength(states: Array) -> Array:
         states: (T, ..., H, W, C).
 
     Returns:
-        Pixels, of the same shape; infinite where the gradient is 0.
+        Pixels, of the same shape; infinite where the gradient is 0, as it is where nothing moves.
+
+    Raises:
+        ValueError: shapes that do not fit, or fewer than 2 x 2 pixels.
     """
     along_h, along_w = phase_gradient(instantaneous_phase(states))
     size = modulus(along_h, along_w)
-    return jnp.where(size > 0, 2 * jnp.pi / jnp.where(size > 0, size, 1), jnp.inf)
+    return jnp.where(size == 0, jnp.inf, 2 * jnp.pi / jnp.where(size == 0, 1, size))
 
 
+@standard_promotion
 def long_wave_share(states: Array, threshold: float = 1.5, axis: int | tuple[int, ...] | None = None) -> Array:
     """Share of wavelengths above a threshold.
 
@@ -118,36 +164,52 @@ def long_wave_share(states: Array, threshold: float = 1.5, axis: int | tuple[int
         axis: to average over; None: all.
 
     Returns:
-        In [0, 1]. `phase_gradient` is at most pi along either axis, so that no wavelength is below sqrt 2: the share is
-        1 for every threshold below.
+        In [0, 1], NaN where a wavelength is NaN. `phase_gradient` is at most pi along either axis, so that no
+        wavelength is below sqrt 2: the share is 1 for every threshold below.
     """
-    return (wavelength(states) > threshold).mean(axis)
+    lengths = wavelength(states)
+    return jnp.where(jnp.isnan(lengths), lengths, lengths > threshold).mean(axis)
 
 
+@standard_promotion
 def class_spectra(states: Array, labels: Array, num_classes: int) -> tuple[Array, Array]:
     """Mean amplitude spectrum of the pixels of each class.
 
     Args:
         states: (T, B, H, W, C).
-        labels: (B, H, W) class indices.
+        labels: (B, H, W) class indices. Pixels with any other label, such as that of a void class, do not count.
         num_classes: K.
 
     Returns:
         |rfft| over time averaged over the pixels of a class, (K, T // 2 + 1, C), 0 for a class without pixels; and the
-        number of pixels of each class, (K,).
+        number of pixels of each class, (K,). A NaN reaches the spectrum of its class only.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, no step, or labels of a floating type.
     """
-    if states.ndim != 5 or labels.shape != states.shape[1:4]:
+    (states,), num_classes = floats(states=states), whole_number("num_classes", num_classes, 1)
+    states = states.astype(at_least_float32(states.dtype))
+    labels = dense_array("labels", labels)
+    if states.ndim != 5 or labels.shape != states.shape[1:4] or not len(states):
         raise ValueError(f"labels must be (B, H, W) for states (T, B, H, W, C), got {labels.shape} and {states.shape}")
-    spectrum = jnp.abs(jnp.fft.rfft(states, axis=0))
-    members = jax.nn.one_hot(labels, num_classes, dtype=spectrum.dtype)
-    sums = jnp.einsum("tbhwc,bhwk->ktc", spectrum, members, precision="highest")
-    counts = members.sum((0, 1, 2))
+    labels = class_indices("labels", labels, num_classes, counted=False)
+    known = (labels >= 0) & (labels < num_classes)
+    length, channels = states.shape[0] // 2 + 1, states.shape[-1]
+    if not states.size:
+        return jnp.zeros((num_classes, length, channels), states.dtype), jnp.zeros(num_classes, states.dtype)
+    spectrum = jnp.fft.rfft(jnp.where(known[None, ..., None], states, 0), axis=0)
+    by_pixel = jnp.moveaxis(modulus(spectrum.real, spectrum.imag), 0, -2).reshape(-1, length, channels)
+    members = (known.ravel(), jnp.where(known, labels, 0).ravel())
+
+    def of_class(k: Array) -> tuple[Array, Array]:
+        member = members[0] & (members[1] == k)
+        return jnp.where(member[:, None, None], by_pixel, 0).sum(0), member.sum(dtype=states.dtype)
+
+    sums, counts = jax.lax.map(of_class, jnp.arange(num_classes))
     return sums / jnp.maximum(counts, 1)[:, None, None], counts
 
 
+@standard_promotion
 def receptive_field(fn: Callable[[Array], Array], image: Array) -> Array:
     """Absolute gradient of one number with respect to each pixel of an image.
 
@@ -161,12 +223,13 @@ def receptive_field(fn: Callable[[Array], Array], image: Array) -> Array:
     Raises:
         ValueError: an image of another rank.
     """
-    image = jnp.asarray(image)
+    (image,) = floats(image=image)
     if image.ndim != 3:
         raise ValueError(f"image must be (H, W, C), got shape {image.shape}")
     return jnp.abs(jax.grad(fn)(image)).sum(-1)
 
 
+@standard_promotion
 def receptive_field_width(field: Array, share: float = 0.0) -> Array:
     """Side of the square around the peak of a receptive field that contains all values above a share of the peak.
 
@@ -176,15 +239,17 @@ def receptive_field_width(field: Array, share: float = 0.0) -> Array:
 
     Returns:
         Whole number of pixels, () int: 2 r + 1 with r the largest distance along either axis from the peak; 0 where the
-        field is 0 everywhere.
+        field is 0 everywhere, -1 where it holds a NaN.
 
     Raises:
         ValueError: a field of another rank.
     """
-    if field.ndim != 2:
+    (field,) = floats(field=field)
+    if field.ndim != 2 or not field.size:
         raise ValueError(f"field must be (H, W), got shape {field.shape}")
     peak = jnp.array(jnp.unravel_index(jnp.argmax(field), field.shape))
     inside = field > share * field.max()
     distances = [jnp.abs(jnp.arange(n) - at) for n, at in zip(field.shape, peak, strict=True)]
     reach = jnp.maximum(distances[0][:, None], distances[1][None, :])
-    return jnp.where(inside.any(), 2 * jnp.where(inside, reach, 0).max() + 1, 0)
+    width = jnp.where(inside.any(), 2 * jnp.where(inside, reach, 0).max() + 1, 0)
+    return jnp.where(jnp.isnan(field).any(), -1, width)

@@ -1,5 +1,6 @@
 """Training objectives, and sums of them over time or pixels whose gradients are taken in the same pass."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from einops import rearrange
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
+from oscnets._inputs import at_least_float32, dense_array, floats, hot_targets, standard_promotion, whole_number
 from oscnets.phase import modulus, sincos, unit
 
 __all__ = ["binary_cross_entropy", "cluster_synchrony", "mean_over_pixels", "mean_over_time", "streaming_sum"]
@@ -23,6 +25,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+@standard_promotion
 def cluster_synchrony(
     phases: Array, masks: Array, amplitude: Array | None = None, silent: Literal["exclude", "zero"] = "exclude"
 ) -> Array:
@@ -34,7 +37,7 @@ def cluster_synchrony(
     e^{i phase} over its pixels and channels (after Ricci et al. 2021).
 
     Args:
-        phases: (..., H, W, C) radians.
+        phases: (..., H, W, C) radians. Half precision is computed in float32.
         masks: (..., H, W, G), bool or 0/1; leading axes broadcast against those of `phases`.
         amplitude: (..., H, W, C) or None. A unit of amplitude 0 is silent.
         silent: "exclude" leaves silent units out of means and sizes; "zero" counts them with phase 0, as the published
@@ -42,24 +45,29 @@ def cluster_synchrony(
 
     Returns:
         (...,) in [0, 1], to rounding; 0 is perfect. A group without units has V = 0 and mean phase 0. Gradients are
-        finite everywhere, and 0 in the phases of units that do not count.
+        finite everywhere, and 0 in the phases of units that do not count: those in no mask and silent ones, whose
+        phases may be NaN. NaN where phase or amplitude of another unit is.
 
     Raises:
-        ValueError: shapes that do not fit, or another value of `silent`.
+        ValueError: shapes that do not fit, no group, or another value of `silent`.
     """
-    phases, masks = jnp.asarray(phases), jnp.asarray(masks)
-    if phases.ndim < 3 or masks.ndim < 3 or phases.shape[-3:-1] != masks.shape[-3:-1]:
-        raise ValueError(
-            f"masks must be (..., H, W, G) for phases (..., H, W, C), got {masks.shape} and {phases.shape}"
-        )
-    if amplitude is not None and jnp.shape(amplitude)[-3:] != phases.shape[-3:]:
-        raise ValueError(f"amplitude must be shaped like phases {phases.shape}, got {jnp.shape(amplitude)}")
-    if silent not in ("exclude", "zero"):
-        raise ValueError(f"silent must be 'exclude' or 'zero', got {silent!r}")
-    sine, cosine = sincos(phases)
-    active = jnp.ones_like(cosine) if amplitude is None else (jnp.asarray(amplitude) > 0).astype(cosine.dtype)
-    if silent == "zero":
-        cosine, sine, active = jnp.where(active > 0, cosine, 1), sine * active, jnp.ones_like(active)
+    masks = dense_array("masks", masks)
+    if amplitude is None:
+        (phases,) = floats(phases=phases)
+    else:
+        phases, amplitude = floats(phases=phases, amplitude=amplitude)
+    _check_synchrony(phases, masks, amplitude, silent)
+    phases = phases.astype(at_least_float32(phases.dtype))
+    counted = (masks != 0).any(-1)[..., None]
+    active = jnp.ones_like(phases)
+    if amplitude is not None:
+        loud = ~(amplitude <= 0)
+        phases = jnp.where(loud & jnp.isnan(amplitude), amplitude.astype(phases.dtype), phases)
+        if silent == "zero":
+            phases = jnp.where(loud, phases, 0)
+        else:
+            counted, active = counted & loud, loud.astype(phases.dtype)
+    sine, cosine = sincos(jnp.where(counted, phases, 0))
     masks = masks.astype(cosine.dtype)
     over_pixels = lambda x: jnp.einsum("...hwg,...hwc->...gc", masks, x, precision="highest")  # noqa: E731
     size = over_pixels(active)
@@ -69,6 +77,22 @@ def cluster_synchrony(
     for m, (cosines, sines) in enumerate(_powers(*_direction(real.sum(-1), imag.sum(-1)), groups // 2), start=1):
         value += (cosines.sum(-1) ** 2 + sines.sum(-1) ** 2) / (2 * groups * m**2)
     return value / (1 + groups / 2 * sum(1 / m**2 for m in range(1, groups // 2 + 1)))
+
+
+def _check_synchrony(phases: Array, masks: Array, amplitude: Array | None, silent: str) -> None:
+    if phases.ndim < 3 or masks.ndim < 3 or phases.shape[-3:-1] != masks.shape[-3:-1] or not masks.shape[-1]:
+        raise ValueError(
+            f"masks must be (..., H, W, G) for phases (..., H, W, C), got {masks.shape} and {phases.shape}"
+        )
+    if amplitude is not None and amplitude.shape[-3:] != phases.shape[-3:]:
+        raise ValueError(f"amplitude must be shaped like phases {phases.shape}, got {amplitude.shape}")
+    leads = [x.shape[:-3] for x in (phases, masks, amplitude) if x is not None]
+    try:
+        jnp.broadcast_shapes(*leads)
+    except ValueError:
+        raise ValueError(f"leading axes of phases, masks and amplitude must fit together, got {leads}") from None
+    if silent not in ("exclude", "zero"):
+        raise ValueError(f"silent must be 'exclude' or 'zero', got {silent!r}")
 
 
 def _direction(real: Array, imag: Array) -> tuple[Array, Array]:
@@ -86,14 +110,23 @@ def _powers(real: Array, imag: Array, count: int) -> list[tuple[Array, Array]]:
     return powers
 
 
+@standard_promotion
 def binary_cross_entropy(logits: Array, targets: Array) -> Array:
     """Binary cross-entropy with logits, nats, averaged over the last axis.
 
     Args:
-        logits: (..., K).
-        targets: (..., K) in [0, 1].
+        logits: (..., K). Half precision is computed in float32.
+        targets: (..., K) in [0, 1]; of logits (T, B, ..., K) over time also (B, ..., K), the same at every step.
+
+    Returns:
+        (...,), NaN where a logit is.
+
+    Raises:
+        ValueError: targets of another shape, as class indices have; values outside [0, 1], unless they are traced.
     """
-    return (jax.nn.softplus(logits) - logits * targets).mean(-1)
+    (logits,) = floats(logits=logits)
+    logits = logits.astype(at_least_float32(logits.dtype))
+    return (jax.nn.softplus(logits) - logits * hot_targets(logits, targets)).mean(-1)
 
 
 def streaming_sum(
@@ -118,6 +151,7 @@ def streaming_sum(
     return _streaming_sum(fn, shared, xs, data)
 
 
+@standard_promotion
 def mean_over_time(
     step_loss: Callable[[PyTree, PyTree, PyTree], Array], shared: PyTree, states: PyTree, targets: PyTree = ()
 ) -> Array:
@@ -140,8 +174,14 @@ def mean_over_time(
 
     Returns:
         (), the mean over the T steps.
+
+    Raises:
+        ValueError: states of different numbers of steps, or of none.
     """
-    length = len(jax.tree.leaves(states)[0])
+    lengths = {np.shape(x)[:1] for x in jax.tree.leaves(states)}
+    if len(lengths) != 1 or not all(lengths) or (0,) in lengths:
+        raise ValueError(f"states must have a first axis of T >= 1 steps, got lengths {sorted(lengths)}")
+    ((length,),) = lengths
     # Batch last, as the models compute: their transposition, this one and that of each step cancel in XLA.
     batch_last = jax.tree.map(lambda x: rearrange(x, "t b ... -> t ... b"), states)
     repeated = jax.tree.map(lambda x: jnp.broadcast_to(x, (length, *jnp.shape(x))), targets)
@@ -153,6 +193,7 @@ def mean_over_time(
     return streaming_sum(of_step, shared, batch_last, repeated)[0] / length
 
 
+@standard_promotion
 def mean_over_pixels(
     pixel_loss: Callable[[PyTree, Array, Array], Array],
     shared: PyTree,
@@ -179,20 +220,18 @@ def mean_over_pixels(
         chunk: the largest number of pixels taken at a time; the largest divisor of B H W up to it is.
 
     Returns:
-        (), the mean over the B H W pixels.
+        (), the mean over the B H W pixels; of no pixels NaN.
 
     Raises:
         ValueError: features of another rank, targets that do not fit them, chunk below 1.
     """
-    targets = jnp.asarray(targets)
+    (features,), targets = floats(features=features), jnp.asarray(targets)
     if features.ndim != 4 or targets.shape[:3] != features.shape[:3]:
         raise ValueError(
             f"features must be (B, H, W, F) and targets (B, H, W, ...), got {features.shape} and {targets.shape}"
         )
-    if chunk < 1:
-        raise ValueError(f"chunk must be >= 1, got {chunk}")
-    pixels = features[..., 0].size
-    size = max(n for n in range(1, min(chunk, pixels) + 1) if pixels % n == 0)
+    chunk, pixels = whole_number("chunk", chunk, 1), math.prod(features.shape[:3])
+    size = max((n for n in range(1, min(chunk, pixels) + 1) if pixels % n == 0), default=1)
     # Pixels last, as the models compute: their transposition, this one and that of each chunk cancel in XLA.
     flat = rearrange(features, "b h w f -> f (h w b)")
     labels = rearrange(targets, "b h w ... -> (h w b) ...")
@@ -201,7 +240,7 @@ def mean_over_pixels(
         return pixel_loss(shared, features.T, targets).sum(), ()
 
     chunks = rearrange(flat, "f (n p) -> n f p", p=size), rearrange(labels, "(n p) ... -> n p ...", p=size)
-    return streaming_sum(of_chunk, shared, *chunks)[0] / pixels
+    return jnp.divide(streaming_sum(of_chunk, shared, *chunks)[0], pixels)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -1,7 +1,7 @@
 """Phases: fast sines, NaN-free moduli and unit vectors, circular means, order parameters.
 
 Phases are real numbers in radians that the dynamics never wrap; a complex field is a pair, its real and imaginary
-parts. Every function has finite gradients where a modulus is zero.
+parts. Every function has finite gradients where a modulus is zero; NaN in is NaN out.
 """
 
 from collections.abc import Callable
@@ -112,28 +112,49 @@ for _fn in (sincos, bounded_sincos):
     _fn.defjvp(standard_promotion(partial(_sincos_jvp, _fn)))
 
 
+@standard_promotion
 def modulus(real: Array, imag: Array) -> Array:
-    """|real + i imag|, elementwise; value and gradient are 0 where the square is 0 or underflows."""
+    """|real + i imag|, elementwise; value and gradient are 0 where the square is 0 or underflows. NaN stays NaN.
+
+    Half precision is computed in float32, here and in `unit` and `angle`. In float32 squares of numbers below 1e-19
+    underflow, and those of numbers above 1e19 overflow.
+    """
+    dtype, real, imag = _parts(real, imag)
+    return _modulus(real, imag).astype(dtype)
+
+
+def _parts(real: Array, imag: Array) -> tuple[Any, Array, Array]:
+    """The type of a result, and both parts in float32 at least."""
+    real, imag = floats(real=real, imag=imag)
+    wide = at_least_float32(real.dtype)
+    return real.dtype, real.astype(wide), imag.astype(wide)
+
+
+def _modulus(real: Array, imag: Array) -> Array:
     square = real * real + imag * imag
-    positive = square >= jnp.finfo(jnp.result_type(square, 0.0)).tiny
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
+    zero = square < jnp.finfo(square.dtype).tiny
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
 
 
+@standard_promotion
 def unit(real: Array, imag: Array) -> tuple[Array, Array]:
     """The unit vector (cos, sin) of the angle of real + i imag, elementwise; (0, 0) with zero gradient at the origin.
 
-    Layers use phases in this form, so that no arctangent is taken inside a network.
+    Layers use phases in this form, so that no arctangent is taken inside a network. NaN stays NaN.
     """
-    size = modulus(real, imag)
-    nonzero = size > 0
-    safe = jnp.where(nonzero, size, 1)
-    return jnp.where(nonzero, real / safe, 0), jnp.where(nonzero, imag / safe, 0)
+    dtype, real, imag = _parts(real, imag)
+    size = _modulus(real, imag)
+    zero = size == 0
+    safe = jnp.where(zero, 1, size)
+    return jnp.where(zero, 0, real / safe).astype(dtype), jnp.where(zero, 0, imag / safe).astype(dtype)
 
 
+@standard_promotion
 def angle(real: Array, imag: Array) -> Array:
-    """Angle of real + i imag in radians in [-pi, pi]; 0 with zero gradient at the origin."""
-    origin = modulus(real, imag) == 0
-    return jnp.where(origin, 0, jnp.arctan2(imag, jnp.where(origin, 1, real)))
+    """Angle of real + i imag in radians in [-pi, pi]; 0 with zero gradient at the origin. NaN stays NaN."""
+    dtype, real, imag = _parts(real, imag)
+    origin = _modulus(real, imag) == 0
+    return jnp.where(origin, 0, jnp.arctan2(imag, jnp.where(origin, 1, real))).astype(dtype)
 
 
 def _turns(phases: Array) -> Array:
@@ -175,22 +196,31 @@ def _wrap_jvp(primals, tangents):
     return wrap(*primals), tangents[0]
 
 
+@standard_promotion
 def order_parameter(phases: Array, weights: Array | None = None, axis: int | tuple[int, ...] = -1) -> Array:
     """Kuramoto's order parameter, the weighted mean of e^{i phase} over `axis`.
 
     Args:
-        phases: radians, any shape.
-        weights: >= 0, broadcastable to `phases`; None is equal weights.
+        phases: radians, any shape. Half precision is computed in float32.
+        weights: >= 0, broadcastable to `phases`; None is equal weights. Phases of weight 0 have no influence, NaN and
+            infinite ones included.
         axis: the oscillators' axis or axes.
 
     Returns:
         Complex array without `axis`: the modulus is the synchrony in [0, 1], the angle the mean phase. 0 where the
-        weights sum to 0, with zero gradient.
+        weights sum to 0, with zero gradient; NaN where a phase of another weight than 0 is.
     """
-    sine, cosine = sincos(jnp.asarray(phases))
-    weights = jnp.ones_like(cosine) if weights is None else jnp.broadcast_to(weights, cosine.shape).astype(cosine.dtype)
+    if weights is None:
+        (phases,) = floats(phases=phases)
+        weights = jnp.ones_like(phases)
+    else:
+        phases, weights = floats(phases=phases, weights=weights)
+        weights = jnp.broadcast_to(weights, phases.shape)
+        phases = jnp.where((weights == 0) & ~jnp.isfinite(phases), 0, phases)
+    phases, weights = (x.astype(at_least_float32(x.dtype)) for x in (phases, weights))
+    sine, cosine = sincos(phases)
     total = weights.sum(axis)
-    total = jnp.where(total > 0, total, 1)
+    total = jnp.where(total == 0, 1, total)
     return _within_one((weights * cosine).sum(axis) / total, (weights * sine).sum(axis) / total)
 
 
@@ -203,6 +233,6 @@ def _within_one(real: Array, imag: Array) -> Array:
 
 
 def circular_mean(phases: Array, weights: Array | None = None, axis: int | tuple[int, ...] = -1) -> Array:
-    """Angle of `order_parameter`, radians in (-pi, pi]; 0 where it is undefined."""
+    """Angle of `order_parameter`, radians in (-pi, pi]; 0 where it is undefined. Half precision gives float32."""
     mean = order_parameter(phases, weights, axis)
     return angle(mean.real, mean.imag)

@@ -1,4 +1,8 @@
-"""Statistics over seeds: mean and interval, t-tests, false discovery rate. NaN means "not measured": it is left out."""
+"""Statistics over seeds: mean and interval, t-tests, false discovery rate.
+
+NaN means "not measured": it is left out, and `n` counts the others. Infinite values are refused. The value of a run
+that diverged is neither: whoever leaves it out has to say so beside the mean.
+"""
 
 from __future__ import annotations
 

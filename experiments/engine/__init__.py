@@ -66,7 +66,7 @@ from experiments.engine.training.experiment import Experiment, Model, Test, Trai
 from experiments.engine.training.program import experiment_of, main
 from experiments.engine.training.runner import load_trained, report, run
 from experiments.engine.training.splits import Splits, num_examples
-from experiments.engine.training.task import PyTree, Task
+from experiments.engine.training.task import Measured, PyTree, Task
 
 __all__ = [
     "ENTRIES",
@@ -85,6 +85,7 @@ __all__ = [
     "Family",
     "Flag",
     "Interrupted",
+    "Measured",
     "Metrics",
     "Model",
     "NonFiniteError",

@@ -101,10 +101,13 @@ def cross_entropy(kind: str, logits: Array, targets: Array) -> Array:
 
 
 def accuracies(kind: str, logits: Array, targets: Array) -> dict[str, Array]:
-    """(...) each: of "multi_hot" targets `metrics.multi_label_scores`; of "classes" each head's, and their mean."""
+    """(...) each: of "multi_hot" targets `metrics.multi_label_scores`; of "classes" each head's, and their mean.
+
+    NaN where a logit is.
+    """
     if kind == "multi_hot":
         return metrics.multi_label_scores(logits, targets)
-    right = (logits.argmax(-1) == targets).astype(logits.dtype)
+    right = (logits.argmax(-1) == targets) + jnp.where(jnp.isnan(logits), logits, 0).sum(-1)
     return {"accuracy": right.mean(-1), "item": right[..., 0], "picture": right[..., 1]}
 
 

@@ -126,7 +126,7 @@ def normalized_loss(network: models.UNet, variables, batch, keys) -> Scored:
     return entropy + statistics, {}
 
 
-def scores(network: nn.Module, params, batch, keys) -> dict[str, Array]:
+def scores(network: nn.Module, params, batch, keys) -> dict[str, Array | engine.Measured]:
     """One value per image, (B,): accuracy, iou and loss of all pixels and of the foreground.
 
     Of the images that are watched also long_waves, (B, len(LONG)): the share of all pixels, channels and steps at which
@@ -137,18 +137,19 @@ def scores(network: nn.Module, params, batch, keys) -> dict[str, Array]:
     values = metrics.segmentation_scores(out.logits, labels)
     values |= {f"foreground_{name}": value for name, value in metrics.foreground_scores(out.logits, labels).items()}
     if out.states is not None and "watched" in batch:
-        values["long_waves"] = long_waves(out.states, batch["watched"])
+        values["long_waves"] = engine.Measured(long_waves(out.states, batch["watched"]), batch["watched"])
     return values
 
 
 def long_waves(states: Array, watched: Array) -> Array:
-    """Shares of wavelengths above `LONG` in states (T, B, H, W, C): (B, len(LONG)), NaN for images not watched."""
+    """Shares of wavelengths above `LONG` in states (T, B, H, W, C): (B, len(LONG)), 0 for images not watched."""
 
     def shares(states):
         lengths = analysis.wavelength(states)
-        return jnp.stack([(lengths > limit).mean() for limit in LONG])
+        nan = jnp.where(jnp.isnan(lengths), lengths, 0).mean()
+        return jnp.stack([(lengths > limit).mean() for limit in LONG]) + nan
 
     def one(args):  # Image by image: complex signals of a whole batch would take many times its states' memory.
-        return jax.lax.cond(args[0], shares, lambda _: jnp.full(len(LONG), jnp.nan), args[1])
+        return jax.lax.cond(args[0], shares, lambda _: jnp.zeros(len(LONG)), args[1])
 
     return jax.lax.map(one, (watched, jnp.moveaxis(states, 1, 0)))

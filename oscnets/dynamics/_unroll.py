@@ -10,6 +10,7 @@ from typing import Any
 
 from jax import Array
 
+from oscnets._inputs import whole_number
 from oscnets.dynamics._reverse import unroll_reversible
 from oscnets.dynamics._scan import (
     Reduction,
@@ -87,8 +88,7 @@ def unroll(
     """
     gradient = _gradient(gradient, checkpoint_every)
     least = 1 if reduce is not None or isinstance(gradient, Reverse) else 0
-    if length < least:
-        raise ValueError(f"length must be >= {least}, got {length}")
+    length = whole_number("length", length, least)
     if reduce is not None and collect is None:
         raise ValueError("reduce needs collect, which gives it a value of every step, got collect=None")
     if isinstance(gradient, Reverse):
@@ -114,6 +114,6 @@ def _gradient(
         return Store()
     if not isinstance(gradient, Store | Checkpoint | Reverse):
         raise ValueError(f"gradient must be a Store, Checkpoint or Reverse, got {gradient!r}")
-    if isinstance(gradient, Checkpoint) and gradient.every is not None and gradient.every < 1:
-        raise ValueError(f"checkpoint_every must be >= 1, got {gradient.every}")
+    if isinstance(gradient, Checkpoint) and gradient.every is not None:
+        return Checkpoint(whole_number("checkpoint_every", gradient.every, 1))
     return gradient

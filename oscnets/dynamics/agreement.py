@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from oscnets._inputs import check_broadcast, floats, standard_promotion
+from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
 from oscnets.dynamics.coupling import rowwise
 from oscnets.phase import sincos
 
@@ -113,16 +113,13 @@ def attention_step(
     layers = _check(queries, keys, layers)
     if phases.shape != queries.shape[:-1]:
         raise ValueError(f"phases must be {queries.shape[:-1]} for queries {queries.shape}, got {phases.shape}")
-    values = {}
-    for name, value in (("rate", rate), ("floor", floor)):
-        (values[name],) = (x.astype(phases.dtype) for x in floats(**{name: value}))
-        check_broadcast(name, values[name].shape, phases.shape, "phases")
+    rate, floor = broadcasting(phases.shape, "phases", phases.dtype, rate=rate, floor=floor)
     if cached_strength is not None:
         cached_strength = floats(cached_strength=cached_strength)[0].astype(phases.dtype)
     gains, has_neighbours = _gains(gains, phases.dtype)
-    _check_limit(max_couplings)
-    static = {"layers": layers, "has_neighbours": has_neighbours, "limit": max_couplings}
-    return _attention_step(phases, queries, keys, gains, cached_strength, **values, **static)
+    limit = whole_number("max_couplings", max_couplings, 1)
+    static = {"layers": layers, "has_neighbours": has_neighbours, "limit": limit}
+    return _attention_step(phases, queries, keys, gains, cached_strength, rate=rate, floor=floor, **static)
 
 
 @partial(jax.jit, static_argnames=("layers", "has_neighbours", "limit"), inline=True)
@@ -148,8 +145,8 @@ def strength(queries: Array, keys: Array, layers: Layers, gains: Gains, *, max_c
     """
     queries, keys = floats(queries=queries, keys=keys)
     layers = _check(queries, keys, layers)
-    _check_limit(max_couplings)
-    return _strengths(queries, keys, _gains(gains, queries.dtype)[0], layers=layers, limit=max_couplings)
+    limit = whole_number("max_couplings", max_couplings, 1)
+    return _strengths(queries, keys, _gains(gains, queries.dtype)[0], layers=layers, limit=limit)
 
 
 @partial(jax.jit, static_argnames=("layers", "limit"), inline=True)
@@ -262,17 +259,8 @@ def _input_from_neighbours(queries: Array, keys: Array, field: Array, size: tupl
 
 def _gains(gains: Gains, dtype: Any) -> tuple[Gains, bool]:
     """Gains in a floating type, and whether that of neighbours is known to be no 1."""
-    arrays = []
-    for name, value in zip(Gains._fields, gains, strict=True):
-        arrays += [x.astype(dtype) for x in floats(**{name: value})]
-        if arrays[-1].ndim:
-            raise ValueError(f"{name} must be a scalar, got shape {arrays[-1].shape}")
+    arrays = broadcasting((), "one number", dtype, **gains._asdict())
     return Gains(*arrays), not (isinstance(gains[0], int | float) and gains[0] == 1)
-
-
-def _check_limit(max_couplings: int) -> None:
-    if max_couplings < 1:
-        raise ValueError(f"max_couplings must be >= 1, got {max_couplings}")
 
 
 def _check(queries: Array, keys: Array, layers: Layers) -> Layers:

@@ -7,13 +7,12 @@ for the agreement.
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from oscnets._inputs import check_broadcast, floats, standard_promotion
+from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
 from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling as couplings
 from oscnets.dynamics._graph import Dense, Sparse, graph
@@ -90,7 +89,8 @@ def conv_trajectory(
         (num_steps, ..., H, W, C): the phases after every step.
     """
     phases, amplitude, kernel = _check_conv(phases, amplitude, kernel)
-    values = _per_oscillator(phases.shape, phases.dtype, rate=rate, epsilon=epsilon)
+    num_steps = whole_number("num_steps", num_steps)
+    values = broadcasting(phases.shape, "phases", phases.dtype, rate=rate, epsilon=epsilon)
     return _conv_trajectory(phases, amplitude, kernel, *values, num_steps=num_steps, method=method)
 
 
@@ -212,8 +212,8 @@ def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_f
         TypeError: a complex array, or a sparse one of another kind.
     """
     phases, coupling, shape = graph(phases, coupling)
-    rate, natural_frequency = _per_oscillator(
-        shape, phases.dtype, rate=_row(rate, shape), natural_frequency=natural_frequency
+    rate, natural_frequency = broadcasting(
+        shape, "phases", phases.dtype, rate=_row(rate, shape), natural_frequency=natural_frequency
     )
     return phases + rate * (natural_frequency + _graph_force(phases, coupling))
 
@@ -238,7 +238,7 @@ def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor
         TypeError: a complex array, or a sparse one of another kind.
     """
     phases, coupling, shape = graph(phases, coupling)
-    rate, floor = _per_oscillator(shape, phases.dtype, rate=_row(rate, shape), floor=floor)
+    rate, floor = broadcasting(shape, "phases", phases.dtype, rate=_row(rate, shape), floor=floor)
     return phases + rate * _graph_force(phases, coupling) / (coupling.strength() + floor)
 
 
@@ -273,14 +273,6 @@ def _row(rate: Array | float, shape: tuple[int, ...]) -> Array:
     """A column (N, 1) for phases (N,) as (N,)."""
     (rate,) = floats(rate=rate)
     return rate.reshape(shape) if rate.shape == (*shape, 1) and len(shape) == 1 else rate
-
-
-def _per_oscillator(shape: tuple[int, ...], dtype: Any, **values: Array | float) -> list[Array]:
-    """Values that broadcast to the phases, in their type."""
-    for name, value in values.items():
-        (values[name],) = (x.astype(dtype) for x in floats(**{name: value}))
-        check_broadcast(name, values[name].shape, shape, "phases")
-    return list(values.values())
 
 
 def _check_conv(phases: Array, amplitude: Array, kernel: Array) -> tuple[Array, Array, Array]:

@@ -7,6 +7,7 @@
 Features are ordered bin by bin, and channel by channel within a bin.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, get_args
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from oscnets._inputs import at_least_float32, float_type, floats, largest, standard_promotion, whole_number
 from oscnets.phase import modulus
 
 How = Literal["last", "mean", "max", "fft", "linear"]
@@ -26,57 +28,62 @@ def num_bins(how: How, length: int) -> int:
     """Features per channel of a readout from `length` steps: length // 2 + 1 for fft and linear, else 1.
 
     Raises:
-        ValueError: an unknown readout, or a length below 1.
+        ValueError: an unknown readout, or a length that is not whole or below 1.
     """
     if how not in get_args(How):
         raise ValueError(f"readout must be one of {', '.join(get_args(How))}, got {how!r}")
-    if length < 1:
+    if (length := whole_number("length", length)) < 1:
         raise ValueError(f"a readout needs at least 1 step, got {length}")
     return length // 2 + 1 if how in ("fft", "linear") else 1
 
 
+@standard_promotion
 def readout(states: Array, how: How, axis: int = 0, *, kernel: Array | None = None) -> Array:
     """Features of every pixel's time series.
 
     Args:
-        states: (T, ..., C), or with time at another axis than the last.
+        states: (T, ..., C), or with time at another axis than the last. Spectra of half precision are computed in
+            float32.
         how: last, mean, max, fft or linear, see above.
         axis: of time.
         kernel: (T, bins), for linear and for nothing else.
 
     Returns:
         (..., bins * C), bin-major; bins = 1 for last, mean and max. Gradients are finite, and 0 for a Fourier
-        coefficient that is 0; equal maxima share theirs.
+        coefficient that is 0; equal maxima share theirs. NaN where a state that counts is NaN.
 
     Raises:
         ValueError: an unknown readout, no axis for both time and channels, a kernel that is missing, unwanted or of
             another length.
     """
-    states = jnp.asarray(states)
+    (states,) = floats(states=states)
     if states.ndim < 2 or not -states.ndim <= axis < states.ndim or axis % states.ndim == states.ndim - 1:
         raise ValueError(f"states must be (..., C) with time at another axis, got {states.shape} and axis {axis}")
     states = jnp.moveaxis(jnp.moveaxis(states, axis, 0), -1, 1)
     return jnp.moveaxis(readout_tchwb(states, how, kernel), 0, -1)
 
 
+@standard_promotion
 def readout_tchwb(states: Array, how: How, kernel: Array | None = None) -> Array:
     """`readout` in the layout (T, C, H, W, B), or with other axes after C: (T, C, ...) -> (bins * C, ...)."""
-    length, _, *pixels = states.shape
+    (states,) = floats(states=states)
+    length, channels, *pixels = states.shape
     check_kernel(how, length, kernel)
     if how == "last":
         return states[-1]
     if how == "mean":
         return states.mean(0)
     if how == "max":
-        return states.max(0)
-    series = states.reshape(length, -1)
+        return largest(states, 0)
     if how == "linear":
+        series, kernel = floats(states=states.reshape(length, math.prod((channels, *pixels))), kernel=kernel)
         bins = jnp.matmul(kernel.T, series, precision=_HIGHEST)
     else:
         # The transform as one product: no transposition of time to the end, and its gradient is a product too.
+        series = states.reshape(length, math.prod((channels, *pixels))).astype(at_least_float32(states.dtype))
         real, imag = jnp.split(jnp.matmul(jnp.asarray(_fourier(length), series.dtype), series, precision=_HIGHEST), 2)
-        bins = modulus(real, imag)
-    return bins.reshape(-1, *pixels)
+        bins = modulus(real, imag).astype(states.dtype)
+    return bins.reshape(bins.shape[0] * channels, *pixels)
 
 
 @lru_cache(maxsize=16)
@@ -91,8 +98,9 @@ def check_kernel(how: How, length: int, kernel: Array | None) -> None:
     bins = num_bins(how, length)
     if (kernel is not None) != (how == "linear"):
         raise ValueError(f"readout {how!r} {'needs a' if kernel is None else 'takes no'} kernel")
-    if kernel is not None and (kernel.ndim != 2 or kernel.shape[0] != length):
-        raise ValueError(f"kernel must be (T, bins) = ({length}, {bins}) for {length} steps, got {kernel.shape}")
+    shape = (length, bins) if kernel is None else jnp.shape(kernel)
+    if len(shape) != 2 or shape[0] != length:
+        raise ValueError(f"kernel must be (T, bins) = ({length}, {bins}) for {length} steps, got {shape}")
 
 
 class Streaming(NamedTuple):
@@ -120,28 +128,36 @@ def streaming_readout(how: How, length: int, *, kernel: Array | None = None) -> 
         how: last, mean, max or linear. The Fourier transform would need two numbers per bin, as many as there are
             states. Of equal maxima the first takes the gradient.
         length: T.
-        kernel: (T, bins), for linear and for nothing else.
+        kernel: (T, bins), of the states' type, for linear and for nothing else.
 
     Raises:
         ValueError: fft, an unknown readout, a kernel that is missing, unwanted or of another length.
     """
+    length = whole_number("length", length)
     check_kernel(how, length, kernel)
     if how == "fft":
         raise ValueError("the fft of a time series cannot be streamed in less memory than its states need")
+    bins = num_bins(how, length) if kernel is None else jnp.shape(kernel)[1]
+    kernel = jnp.asarray(kernel) if isinstance(kernel, list | tuple) else kernel
+    return Streaming(kernel, *_streaming_functions(how, length, bins))
+
+
+@lru_cache(maxsize=64)
+def _streaming_functions(how: How, length: int, bins: int) -> tuple[Callable, ...]:
+    """Those of a `Streaming`: the same objects for the same arguments, so that JAX finds again what it compiled."""
     if how == "max":
-        return Streaming(None, _max_start, _max_add, _max_finish, _max_contribution)
+        return _max_start, _max_add, _max_finish, _max_contribution
     share = {"last": partial(_last, length), "mean": partial(_mean, length), "linear": _linear}[how]
-    return Streaming(
-        weights=kernel,
-        start=partial(_sum_start, how, length),
-        add=lambda kernel, acc, state, t: acc + share(kernel, state, t),
-        finish=lambda acc: acc,
-        contribution=lambda kernel, _, state, t: share(kernel, state, t),
+    return (
+        partial(_sum_start, bins),
+        lambda kernel, acc, state, t: acc + share(kernel, state, t),
+        lambda acc: acc,
+        lambda kernel, _, state, t: share(kernel, state, t),
     )
 
 
-def _sum_start(how: How, length: int, state: Array) -> Array:
-    return jnp.zeros((num_bins(how, length) * state.shape[0], *state.shape[1:]), state.dtype)
+def _sum_start(bins: int, state: Array) -> Array:
+    return jnp.zeros((bins * state.shape[0], *state.shape[1:]), float_type(state))
 
 
 def _last(length: int, _: None, state: Array, t: Array) -> Array:
@@ -154,16 +170,17 @@ def _mean(length: int, _: None, state: Array, t: Array) -> Array:
 
 def _linear(kernel: Array, state: Array, t: Array) -> Array:
     weights = jnp.asarray(kernel)[t].reshape(-1, *[1] * state.ndim)
-    return (weights * state).reshape(-1, *state.shape[1:])
+    return (weights * state[None]).reshape(weights.size * state.shape[0], *state.shape[1:])
 
 
 def _max_start(state: Array) -> tuple[Array, Array]:
-    return jnp.full_like(state, -jnp.inf), jnp.zeros(state.shape, jnp.int32)
+    return jnp.full(state.shape, -jnp.inf, float_type(state)), jnp.zeros(state.shape, jnp.int32)
 
 
 def _max_add(_: None, acc: tuple[Array, Array], state: Array, t: Array) -> tuple[Array, Array]:
-    largest, when = acc
-    return jnp.where(state > largest, state, largest), jnp.where(state > largest, t, when)
+    so_far, when = acc
+    larger = (state > so_far) | jnp.isnan(state)  # and nothing is larger than NaN
+    return jnp.where(larger, state, so_far), jnp.where(larger, t, when)
 
 
 def _max_finish(acc: tuple[Array, Array]) -> Array:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from oscnets._inputs import floats, largest, rectified, standard_promotion
 from oscnets.ops.norm import normalize
 from oscnets.phase import modulus
 
@@ -35,6 +36,7 @@ class Polar(NamedTuple):
         return self.magnitude * self.cosine, self.magnitude * self.sine
 
 
+@standard_promotion
 def gate(real: Array, imag: Array, classic: Array) -> Polar:
     """Equation 4: half the modulus of psi, half the response to the magnitudes alone, at the angle of psi.
 
@@ -44,20 +46,26 @@ def gate(real: Array, imag: Array, classic: Array) -> Polar:
 
     Returns:
         Polar, before normalization. Where psi = 0 its angle is 0, the unit vector (1, 0), and all gradients are finite.
+        NaN stays NaN.
     """
+    real, imag, classic = floats(real=real, imag=imag, classic=classic)
     size = modulus(real, imag)
-    safe = jnp.where(size > 0, size, 1)
-    return Polar(0.5 * size + 0.5 * classic, jnp.where(size > 0, real / safe, 1), imag / safe)
+    zero = size == 0
+    safe = jnp.where(zero, 1, size)
+    return Polar(0.5 * size + 0.5 * classic, jnp.where(zero, 1, real / safe), imag / safe)
 
 
+@standard_promotion
 def rectify(z: Polar, scale: Array, shift: Array, axes: int | tuple[int, ...]) -> Polar:
     """Equation 5: relu of the magnitude normalized over `axes` (biased variance, 1e-5), scaled and shifted."""
-    return z._replace(magnitude=jax.nn.relu(normalize(z.magnitude, axes) * scale + shift))
+    return z._replace(magnitude=rectified(normalize(z.magnitude, axes) * scale + shift))
 
 
+@standard_promotion
 def contrast_logits(magnitude: Array, axis: int = -1) -> Array:
-    """Logits of an output layer without rectification: magnitude minus a third of the largest."""
+    """Logits of an output layer without rectification: magnitude minus a third of the largest; all NaN with a NaN."""
+    (magnitude,) = floats(magnitude=magnitude)
     # Stored, because the gradient of max divides by the number of largest entries: 0 where XLA recomputes them with
     # another rounding.
     magnitude = jax.lax.optimization_barrier(magnitude)
-    return magnitude - magnitude.max(axis, keepdims=True) / 3
+    return magnitude - largest(magnitude, axis, keepdims=True) / 3

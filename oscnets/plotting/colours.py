@@ -54,7 +54,7 @@ def phase_image(phases: ArrayLike, amplitude: ArrayLike) -> NDArray[np.float64]:
     """Phases (...) and amplitude (...) >= 0 of the same shape -> (..., 3) sRGB: hue by phase, brightness by amplitude.
 
     Brightness is the square root of amplitude, full from the 95th percentile of the active units on; silent units are
-    black. Raises ValueError where the shapes differ or an amplitude is negative.
+    black, whatever their phases. Raises ValueError where the shapes differ or an amplitude is negative.
     """
     phases, amplitude = np.asarray(phases, dtype=np.float64), np.asarray(amplitude, dtype=np.float64)
     if phases.shape != amplitude.shape:
@@ -63,7 +63,8 @@ def phase_image(phases: ArrayLike, amplitude: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"amplitude must be >= 0, got {amplitude.min()}")
     active = amplitude[amplitude > 0]
     top = np.percentile(active, 95) if active.size else 1.0
-    return phase_colours(phases) * np.sqrt(np.minimum(amplitude / top, 1.0))[..., None]
+    brightness = np.sqrt(np.minimum(amplitude / top, 1.0))[..., None]
+    return np.where(brightness == 0, 0.0, phase_colours(phases) * brightness)
 
 
 def mask_image(masks: ArrayLike) -> NDArray[np.float64]:

@@ -51,6 +51,38 @@ def test_share_of_long_waves():
     assert analysis.long_wave_share(np.ones((4, 3, 3, 1))) == 1  # infinitely long
 
 
+@pytest.mark.parametrize("value", [0.1, -1 / 3, 1e-20, 1e20, 7.0])
+@pytest.mark.parametrize("length", [2, 7, 10, 1000])
+def test_signals_that_stand_still(value, length):
+    """The mean of equal numbers is off by rounding, which is no motion; nor is an error of the last digit."""
+    value, rng = np.float32(value), np.random.default_rng(0)
+    ups = np.where(rng.uniform(size=(length, 1, 3, 3, 1)) > 0.5, np.nextafter(value, np.float32(np.inf)), value)
+    for states in (np.full((length, 1, 3, 3, 1), value), ups):
+        np.testing.assert_array_equal(analysis.instantaneous_phase(states), 0)
+        np.testing.assert_array_equal(analysis.wavelength(states), np.inf)
+        assert analysis.long_wave_share(states, 1e9) == 1
+    gradient = jax.grad(lambda x: analysis.instantaneous_phase(x).sum())(jnp.asarray(ups))
+    np.testing.assert_array_equal(gradient, 0)
+
+
+def test_small_motion_around_a_large_value_is_motion():
+    wave = plane_wave(0.7, -0.4)
+    with float64():
+        np.testing.assert_allclose(analysis.wavelength(1e6 + 1e-3 * wave), analysis.wavelength(wave), rtol=1e-3)
+    small = np.float32(1 + 1e-3 * wave)
+    np.testing.assert_allclose(analysis.wavelength(small), analysis.wavelength(wave), rtol=1e-2)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_states_that_are_not_finite_have_no_wavelength(bad):
+    states = plane_wave(0.7, -0.4).repeat(2, 1)
+    states[3:, 1] = bad
+    lengths = analysis.wavelength(states)
+    assert np.isnan(lengths[:, 1]).all() and np.isfinite(lengths[:, 0]).all()
+    np.testing.assert_array_equal(np.isnan(analysis.long_wave_share(states, axis=(0, 2, 3, 4))), [False, True])
+    assert np.isnan(analysis.long_wave_share(np.full((6, 1, 3, 3, 1), bad)))
+
+
 def test_spectra_of_classes():
     rng = np.random.default_rng(1)
     states, labels = rng.normal(size=(10, 2, 3, 4, 2)), rng.integers(0, 3, size=(2, 3, 4))
@@ -61,6 +93,15 @@ def test_spectra_of_classes():
         np.testing.assert_allclose(spectra[k], amplitude[:, labels == k].mean(1), rtol=1e-5)
         assert counts[k] == (labels == k).sum()
     np.testing.assert_array_equal(spectra[2], 0)
+    void = np.where(rng.uniform(size=labels.shape) < 0.3, 255, labels)
+    holes = np.where((void == 255)[None, ..., None], np.nan, states)
+    value = lambda states, labels: analysis.class_spectra(states, labels, 3)[0]  # noqa: E731
+    found, pull = jax.vjp(lambda x: value(x, void), holes)
+    np.testing.assert_allclose(found, value(states, np.where(void == 255, -1, void)), rtol=1e-5)
+    assert np.isfinite(pull(found)[0]).all()
+    holes[2, 1, 0, 0] = np.nan
+    void[1, 0, 0] = 0
+    np.testing.assert_array_equal(np.isnan(value(holes, void)).all((1, 2)), [True, False, False])
 
 
 def test_receptive_field_and_its_width():
@@ -76,6 +117,7 @@ def test_receptive_field_and_its_width():
     assert analysis.receptive_field_width(peaked) == 5
     assert analysis.receptive_field_width(peaked, share=0.5) == 1
     assert analysis.receptive_field_width(jnp.zeros((3, 4))) == 0
+    assert analysis.receptive_field_width(peaked.at[0, 0].set(jnp.nan)) == -1
 
 
 @pytest.mark.parametrize(
@@ -85,6 +127,8 @@ def test_receptive_field_and_its_width():
         (lambda: analysis.phase_gradient(np.ones((1, 5, 2))), r"at least 2 x 2 pixels, got \(1, 5, 2\)"),
         (lambda: analysis.phase_gradient(np.ones((5, 5))), r"\(\.\.\., H, W, C\) .* got \(5, 5\)"),
         (lambda: analysis.class_spectra(np.ones((3, 1, 2, 2, 1)), np.ones((1, 2, 3)), 2), r"got \(1, 2, 3\) and"),
+        (lambda: analysis.class_spectra(np.ones((3, 1, 2, 2, 1)), np.ones((1, 2, 2)), 2), "integer class indices"),
+        (lambda: analysis.instantaneous_phase(np.ones(4), axis=1), "axis must be one of the signal's 1, got 1"),
         (lambda: analysis.receptive_field(jnp.sum, np.ones((3, 3))), r"image must be \(H, W, C\), got shape \(3, 3\)"),
         (lambda: analysis.receptive_field_width(np.ones(3)), r"field must be \(H, W\), got shape \(3,\)"),
     ],

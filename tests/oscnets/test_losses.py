@@ -108,6 +108,22 @@ def test_background_and_silent_units_do_not_matter():
 
 
 @pytest.mark.parametrize("silent", ["exclude", "zero"])
+def test_nan_counts_where_the_unit_does(silent):
+    phases, masks, amplitude = (x.astype(np.float32) for x in scene(2))
+    counted = masks.any(-1, keepdims=True) & (amplitude > 0)
+    value = lambda phases, amplitude=amplitude: losses.cluster_synchrony(phases, masks, amplitude, silent=silent)  # noqa: E731
+    gradient = jax.grad(lambda *args: value(*args).sum(), argnums=(0, 1))
+    left_out = np.where(counted, phases, np.nan)
+    assert_close(value(left_out), value(phases), 0)
+    assert_close(gradient(left_out, amplitude), gradient(phases, amplitude), 0)
+    for changed in (phases, amplitude):
+        one = changed.copy()
+        one[1][tuple(np.argwhere(counted[1])[0])] = np.nan
+        found = value(one) if changed is phases else value(phases, one)
+        np.testing.assert_array_equal(np.isnan(found), [False, True])
+
+
+@pytest.mark.parametrize("silent", ["exclude", "zero"])
 def test_gradients_by_finite_differences(silent):
     phases, masks, amplitude = scene(4)
     with float64():
@@ -158,6 +174,8 @@ def test_leading_axes():
     [
         (((4, 4, 2), (4, 5, 3)), r"got \(4, 5, 3\) and \(4, 4, 2\)"),
         (((4, 4, 2), (4, 4)), r"got \(4, 4\) and \(4, 4, 2\)"),
+        (((4, 4, 2), (4, 4, 0)), r"got \(4, 4, 0\) and \(4, 4, 2\)"),
+        (((3, 4, 4, 2), (2, 4, 4, 2)), r"leading axes .* got \[\(3,\), \(2,\)\]"),
         (((4, 4, 2), (4, 4, 3), (4, 4, 1)), r"phases \(4, 4, 2\), got \(4, 4, 1\)"),
     ],
 )
@@ -184,6 +202,30 @@ def test_cross_entropy_of_large_logits():
     value, gradient = jax.value_and_grad(losses.binary_cross_entropy)(logits, targets)
     assert value == 100
     assert_close(gradient, np.array([0.25, -0.25, 0, 0]), 1e-6)
+
+
+def test_cross_entropy_over_time_shares_the_targets():
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(size=(4, 6, 10)), rng.integers(0, 2, (6, 10))
+    found = losses.binary_cross_entropy(logits, targets)
+    assert_close(found[2], losses.binary_cross_entropy(logits[2], targets.astype(bool)), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "message"),
+    [
+        ((10, 10), np.arange(10), r"got \(10, 10\) and \(10,\)"),
+        ((4, 10), np.ones(10), r"got \(4, 10\) and \(10,\)"),
+        ((4, 10), np.ones((1, 10)), r"got \(4, 10\) and \(1, 10\)"),
+        ((4, 10), np.ones((4, 1)), r"got \(4, 10\) and \(4, 1\)"),
+        ((4, 10), np.ones((2, 4, 10)), r"got \(4, 10\) and \(2, 4, 10\)"),
+        ((4, 10), np.full((4, 10), 7), r"targets must lie in \[0, 1\], got 7 to 7 among \(4, 10\)"),
+        ((), 1.0, r"got \(\) and \(\)"),
+    ],
+)
+def test_targets_that_are_none(logits, targets, message):
+    with pytest.raises(ValueError, match=message):
+        losses.binary_cross_entropy(jnp.zeros(logits), targets)
 
 
 # Sums whose gradients are taken in the same pass
@@ -316,8 +358,16 @@ def test_mean_over_pixels_is_the_mean_of_the_pixels(chunk):
         ((2, 3, 4), (2, 3, 4), 8, r"features must be \(B, H, W, F\) .* got \(2, 3, 4\)"),
         ((2, 3, 4, 5), (2, 3, 3), 8, r"targets \(B, H, W, ...\), got \(2, 3, 4, 5\) and \(2, 3, 3\)"),
         ((2, 3, 4, 5), (2, 3, 4), 0, "chunk must be >= 1, got 0"),
+        ((2, 3, 4, 5), (2, 3, 4), 2.5, r"chunk must be a whole number, got 2\.5"),
     ],
 )
 def test_pixels_and_targets_that_do_not_fit(features, targets, chunk, message):
     with pytest.raises(ValueError, match=message):
         losses.mean_over_pixels(pixel_loss, jnp.zeros((5, 1)), jnp.zeros(features), jnp.zeros(targets), chunk=chunk)
+
+
+@pytest.mark.parametrize("lengths", [(0, 0), (3, 2)])
+def test_steps_that_do_not_fit(lengths):
+    states = {name: jnp.zeros((length, 2)) for name, length in zip("xv", lengths, strict=True)}
+    with pytest.raises(ValueError, match="T >= 1 steps, got lengths"):
+        losses.mean_over_time(step_loss, 1.0, states, jnp.ones(2))

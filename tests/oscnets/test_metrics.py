@@ -89,3 +89,75 @@ def test_segmentations_of_other_shapes_are_refused(labels, mask):
     mask = None if mask is None else np.ones(mask)
     with pytest.raises(ValueError, match=r"must be \(B, H, W\) for logits \(B, H, W, K\).*\(1, 2, 2, 3\)"):
         metrics.segmentation_scores(np.zeros((1, 2, 2, 3)), np.zeros(labels, int), mask)
+
+
+def test_one_nan_logit_makes_the_scores_of_its_image_nan():
+    """Also where it is neither the highest nor that of the true class."""
+    logits, targets = np.zeros((3, 4), np.float32), np.eye(4)[:3]
+    logits[1, 3] = np.nan
+    for scores in (metrics.multi_label_scores, jax.jit(metrics.multi_label_scores)):
+        for value in scores(logits, targets).values():
+            np.testing.assert_array_equal(np.isnan(value), [False, True, False])
+    maps, labels = np.zeros((3, 2, 2, 4), np.float32), np.zeros((3, 2, 2), int)
+    maps[1, 0, 1, 3] = np.nan
+    for value in jax.jit(metrics.segmentation_scores)(maps, labels).values():
+        np.testing.assert_array_equal(np.isnan(value), [False, True, False])
+
+
+def test_pixels_that_do_not_count_have_no_influence():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(2, 4, 4, 3)).astype(np.float32), rng.integers(0, 3, (2, 4, 4))
+    void = rng.uniform(size=labels.shape) < 0.3
+    marked = np.where(void, 255, labels).astype(np.uint8)
+    holes = np.where(void[..., None], np.nan, logits)
+    expected = metrics.segmentation_scores(logits, labels, ~void)
+    for mask in (~void, (~void).astype(np.float32)):
+        assert_close(metrics.segmentation_scores(holes, marked, mask), expected, 1e-6)
+    assert_close(jax.jit(metrics.segmentation_scores)(holes, marked, ~void), expected, 1e-6)
+    loss = lambda logits: metrics.segmentation_scores(logits, marked, ~void)["loss"].sum()  # noqa: E731
+    gradient = jax.grad(loss)(holes)
+    assert_close(gradient, jax.grad(loss)(logits), 1e-6)
+    np.testing.assert_array_equal(np.asarray(gradient)[void], 0)
+    foreground = metrics.foreground_scores(holes, marked, mask=~void)
+    assert_close(foreground, metrics.segmentation_scores(logits, labels, ~void & (labels != 0)), 1e-6)
+    nothing = metrics.segmentation_scores(np.full_like(logits, np.nan), labels, np.zeros_like(void))
+    assert [float(value[0]) for value in nothing.values()] == [1, 1, 0]
+
+
+def test_a_traced_label_out_of_range_makes_its_image_nan():
+    labels = np.zeros((3, 2, 2), int)
+    labels[0, 0, 0], labels[2, 1, 1] = -1, 3
+    for value in jax.jit(metrics.segmentation_scores)(np.zeros((3, 2, 2, 3)), labels).values():
+        np.testing.assert_array_equal(np.isnan(value), [True, False, True])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.multi_label_scores(np.zeros((10, 10)), np.arange(10)), r"got \(10, 10\) and \(10,\)"),
+        (lambda: metrics.multi_label_scores(np.zeros((4, 10)), np.ones(10)), r"got \(4, 10\) and \(10,\)"),
+        (lambda: metrics.multi_label_scores(np.zeros((2, 3)), np.full((2, 3), 2)), r"\[0, 1\], got 2 to 2"),
+        (lambda: metrics.multi_label_scores(np.zeros((2, 3)), np.full((2, 3), 0.5)), "targets must be 0 or 1"),
+        (lambda: metrics.multi_hot([[3, 10]], 10), r"labels must lie in 0 to 9, got 10 among \(1, 2\)"),
+        (lambda: metrics.multi_hot([[3, -1]], 10), "labels must lie in 0 to 9, got -1"),
+        (lambda: metrics.multi_hot([[3.0, 1.0]], 10), r"integer class indices, got float32 \(1, 2\)"),
+        (lambda: metrics.multi_hot(3, 10), r"labels must be \(\.\.\., n\), got shape \(\)"),
+        (lambda: metrics.multi_hot([[1]], 2.5), r"num_classes must be a whole number, got 2\.5"),
+        (lambda: metrics.segmentation_scores(np.zeros((1, 2, 2, 3)), np.full((1, 2, 2), 3)), "0 to 2, got 3"),
+        (lambda: metrics.segmentation_scores(np.zeros((1, 2, 2, 3)), np.full((1, 2, 2), -1)), "0 to 2, got -1"),
+        (lambda: metrics.segmentation_scores(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2))), "integer class indices"),
+        (
+            lambda: metrics.foreground_scores(np.zeros((1, 2, 2, 3)), np.ones((1, 2, 2), int), mask=np.ones((2, 2))),
+            r"mask must be shaped like labels \(1, 2, 2\), got \(2, 2\)",
+        ),
+    ],
+)
+def test_labels_and_targets_that_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_labels_may_be_booleans_and_lists():
+    logits = np.array([[[[0.0, 1], [1, 0]]]])
+    for labels in (np.array([[[True, False]]]), [[[1, 0]]], np.array([[[1, 0]]], np.uint8)):
+        assert metrics.segmentation_scores(logits, labels)["accuracy"][0] == 1

@@ -138,3 +138,28 @@ def test_mean_phase_has_finite_gradients_for_empty_weights():
     chex.assert_tree_all_finite(gradients)
     np.testing.assert_array_equal(gradients[0][0], 0)
     assert np.all(gradients[0][1, ::2] != 0)
+
+
+def test_phases_of_weight_zero_have_no_influence():
+    x, weights = jnp.array([0.3, jnp.nan, 1.0, jnp.inf]), jnp.array([1.0, 0.0, 3.0, 0.0])
+
+    def value(x, weights):
+        order = phase.order_parameter(x, weights)
+        return order.real + order.imag + phase.circular_mean(x, weights)
+
+    found, gradients = jax.value_and_grad(value, argnums=(0, 1))(x, weights)
+    assert_close(found, value(x[::2], weights[::2]), 1e-6)
+    chex.assert_tree_all_finite(gradients)
+    np.testing.assert_array_equal(gradients[0][1::2], 0)
+    assert np.isnan(value(x, jnp.array([1.0, 1e-3, 3.0, 0.0])))
+    assert np.isnan(value(x[::2], jnp.array([1.0, jnp.nan])))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_half_precision_is_squared_in_float32(dtype):
+    small, large = (jnp.asarray(x, dtype) for x in (1e-3, 300))
+    assert phase.modulus(large, large).dtype == dtype
+    assert float(phase.modulus(large, large)) == pytest.approx(300 * np.sqrt(2), rel=1e-2)
+    assert float(phase.modulus(small, 0 * small)) == pytest.approx(1e-3, rel=1e-2)
+    assert float(phase.angle(small, small)) == pytest.approx(np.pi / 4, rel=1e-2)
+    assert_close(phase.order_parameter(jnp.zeros(70_000, dtype)), np.complex64(1), 1e-6)

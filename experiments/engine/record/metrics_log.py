@@ -22,6 +22,7 @@ from experiments.engine.run.workdir import write_atomically
 
 Line = dict[str, Any]
 
+NOT_FINITE = "not_finite"  # the number of examples of a split with values that are not finite; its means are undefined
 _KINDS = {"model": str, "seed": int, "step": int, "split": str, "name": str, "value": int | float | list | None}
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.engine.record import summary_text
+from experiments.engine.record.metrics_log import NOT_FINITE
 from experiments.engine.record.results import (
     TRAINING_SPLITS,
     Metrics,
@@ -240,7 +241,7 @@ def _results(metrics: Metrics, models: Sequence[str], split: str) -> dict[str, d
     measured = {model: metrics[model][split] for model in models if split in metrics[model]}
     return {
         name: {model: _statistics(metrics, model, split, name) for model in measured if name in measured[model]}
-        for name in in_order(name for names in measured.values() for name in names)
+        for name in in_order(name for names in measured.values() for name in names if name != NOT_FINITE)
     }
 
 
@@ -325,9 +326,17 @@ def _missing(metrics: Metrics, models: Sequence[str], config: Mapping[str, Any])
                 absent.append(split)
             elif isinstance(number, int) and len(seeds) < number:
                 sentences.append(f"Model {model} has {len(seeds)} of {number} seeds on {split}.")
+            sentences += _not_finite(metrics, model, split)
         if absent:
             sentences.append(f"Model {model} has not been measured on {', '.join(absent)}.")
     return sentences
+
+
+def _not_finite(metrics: Metrics, model: str, split: str) -> list[str]:
+    seeds, counts = last_values(metrics, model, split, NOT_FINITE)
+    found = [f"{count:.0f} examples of seed {seed}" for seed, (count,) in zip(seeds, counts, strict=True) if count]
+    what = "values that are not finite; the means are without these seeds"
+    return [f"Model {model} has on {split}, for {', '.join(found)}, {what}."] if found else []
 
 
 def _spread(panels: Sequence[Mapping[str, Any]]) -> str:

@@ -1,20 +1,21 @@
 """Evaluation of every seed on a split, and its lines in metrics.jsonl."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from jax import Array
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.engine.process import devices
+from experiments.engine.process import devices, hosts
 from experiments.engine.record import metrics_log
+from experiments.engine.record.metrics_log import NOT_FINITE
 from experiments.engine.training import seeds, steps
 from experiments.engine.training.seeds import Plan
 from experiments.engine.training.splits import TRAINING, num_examples
-from experiments.engine.training.task import PyTree, Task
+from experiments.engine.training.task import Measured, PyTree, Scores, Task
 
 Values = dict[str, np.ndarray]
 
@@ -41,14 +42,14 @@ class Evaluator:
 
 
 def evaluate(
-    compiled: Callable[..., dict[str, Array]],
+    compiled: Callable[..., Scores],
     plan: Plan,
     groups: list[PyTree],
     data: PyTree,
     split: str,
     batch_size: int,
     wait: Callable[[Any], None] = lambda _: None,
-) -> Values:
+) -> dict[str, np.ndarray | Measured]:
     """Values per example of every seed on a split.
 
     Args:
@@ -62,7 +63,7 @@ def evaluate(
         wait: called with the results of a batch before they are read; may raise.
 
     Returns:
-        (S, N) or (S, N, T) by metric.
+        (S, N) or (S, N, T) by metric, as `Measured` where it is not defined for every example.
     """
     count = num_examples(data)
     number, seed_groups = seeds.split_number(split), plan.split(plan.seeds)
@@ -77,7 +78,7 @@ def evaluate(
         parts += [_read(plan, done, wait) for done in running]
         running = [dispatched]
     parts += [_read(plan, done, wait) for done in running]
-    return {name: np.concatenate([part[name] for part in parts], axis=1)[:, :count] for name in parts[0]}
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1)[:, :count], *parts)
 
 
 def _read(plan, results, wait):
@@ -85,16 +86,37 @@ def _read(plan, results, wait):
     return plan.join(results)
 
 
-def means(values: Values) -> Values:
-    """Mean over the examples, (S,) or (S, T) by metric, leaving undefined ones (NaN) out; NaN where all are."""
-    by_metric = {}
-    for name, array in values.items():
+def means(values: dict[str, np.ndarray | Measured]) -> Values:
+    """Mean over the examples for which a metric is defined, (S,) or (S, T) by metric.
+
+    NaN where it is defined for none, and where a value is not finite, as of a model that diverged. In this case
+    NOT_FINITE is the number of examples with such a value, (S,).
+    """
+    by_metric, wrong = {}, []
+    for name, value in values.items():
+        array, where = value if isinstance(value, Measured) else (value, np.ones(value.shape[:2], bool))
         array = array.astype(np.float64)
-        defined = ~np.isnan(array)
+        defined = np.broadcast_to(where.reshape(*where.shape, *[1] * (array.ndim - where.ndim)), array.shape)
+        bad = defined & ~np.isfinite(array)
         number = defined.sum(axis=1)
-        total = np.where(defined, array, 0.0).sum(axis=1)
-        by_metric[name] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+        mean = np.where(defined & ~bad, array, 0.0).sum(axis=1) / np.maximum(number, 1)
+        by_metric[name] = np.where((number > 0) & ~bad.any(axis=1), mean, np.nan)
+        wrong.append(bad.any(axis=tuple(range(2, array.ndim))))
+    if np.any(wrong):
+        by_metric[NOT_FINITE] = np.any(wrong, axis=0).sum(axis=1).astype(np.float64)
     return by_metric
+
+
+def warn(model: str, plan: Plan, split: str, values: Values) -> None:
+    """Say of which seeds some examples have values that are not finite, if any have."""
+    counts = values.get(NOT_FINITE, np.zeros(len(plan.seeds)))
+    found = ", ".join(f"{int(n)} of seed {seed}" for seed, n in zip(plan.seeds, counts, strict=True) if n)
+    if found and hosts.is_first():
+        print(
+            f"WARNING: model {model}: examples of {split} with values that are not finite, so that their means are "
+            f"undefined: {found}",
+            file=sys.stderr,
+        )
 
 
 def metric_lines(model: str, plan: Plan, steps: np.ndarray, split: str, values: Values) -> list[metrics_log.Line]:

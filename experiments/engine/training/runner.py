@@ -177,6 +177,7 @@ def _run_one(job: _Job, task: Task, data: Splits, recorder: Recorder, done: Prog
         recorder.bar.set_description(f"{label} on {split}")
         began = time.monotonic()
         values = measure(split, data[split], best, recorder.stop.wait)
+        evaluate.warn(label, plan, split, values)
         lines = evaluate.metric_lines(label, plan, state.best_step, split, values)
         recorder.log.write(lines)
         done = done.with_split(split, len(lines), time.monotonic() - began)

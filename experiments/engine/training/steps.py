@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from experiments.engine.training import seeds
 from experiments.engine.training.seeds import Plan
-from experiments.engine.training.task import PyTree, Task
+from experiments.engine.training.task import PyTree, Scores, Task
 
 
 class Update(NamedTuple):
@@ -113,7 +113,7 @@ def _step(task, plan, batch_size, keep_gradients):
     return step_one
 
 
-def make_evaluate(evaluate: Callable[..., dict[str, Array]], plan: Plan) -> Callable[..., dict[str, Array]]:
+def make_evaluate(evaluate: Callable[..., Scores], plan: Plan) -> Callable[..., Scores]:
     """Compile (params, seeds, batch, split number, indices (B,)) -> values (G, B, ...) by metric; see `Task`."""
 
     def evaluate_one(params, seed, batch, split, indices):

@@ -9,6 +9,21 @@ from jax import Array
 PyTree = Any
 
 
+class Measured(NamedTuple):
+    """Values of a metric that is defined for some examples only; those of the others count nowhere.
+
+    Attributes:
+        values: (B,) or (B, T); anything finite where they are not defined.
+        where: (B,) or (B, T) bool, those that are.
+    """
+
+    values: Array
+    where: Array
+
+
+Scores = dict[str, Array | Measured]
+
+
 class Task(NamedTuple):
     """Initialization, loss, optimizer and evaluation of one model, for one seed.
 
@@ -22,7 +37,8 @@ class Task(NamedTuple):
             "undefined" and is not logged. `batch` is the data's pytree with leading axis B; keys (B,) holds one typed
             PRNG key per example.
         evaluate: (params, batch, keys) -> a dict of values per example, each (B,), or (B, T) where the value changes
-            over the T steps of the dynamics. NaN means "undefined" and is left out of the mean.
+            over the T steps of the dynamics; or `Measured` where it is not defined for every example. A value that is
+            not finite makes the mean NaN, and the log says of how many examples there are some.
         optimizer: an optax transformation; the engine calls its `update(gradients, state, params)`.
         score: the metric of `evaluate` on the validation split that picks the best parameters, at its last time step;
             higher is better, or lower where the name is given with a leading "-".
@@ -32,7 +48,7 @@ class Task(NamedTuple):
 
     init: Callable[[Array], PyTree]
     loss: Callable[[PyTree, PyTree, Array], tuple[Array, dict[str, Array]]]
-    evaluate: Callable[[PyTree, PyTree, Array], dict[str, Array]]
+    evaluate: Callable[[PyTree, PyTree, Array], Scores]
     optimizer: optax.GradientTransformation
     score: str
-    evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], dict[str, Array]]] | None = None
+    evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], Scores]] | None = None

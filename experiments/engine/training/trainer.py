@@ -128,6 +128,7 @@ class Trainer:
         Raises:
             NonFiniteError: a loss, gradient or parameter stopped being finite; the state before is checkpointed.
             CheckpointError: a checkpoint cannot be written.
+            RunError: the score of a seed has been finite at no validation, or there is none of its name.
             Interrupted: a signal came; the newest state that is known to be finite is checkpointed.
         """
         self._start()
@@ -140,6 +141,7 @@ class Trainer:
             raise
         finally:
             self.stop.rescue = None
+        self._check_best()
         return self._state()
 
     def initial_params(self) -> PyTree:
@@ -287,6 +289,7 @@ class Trainer:
     def _validate(self):
         params = [params for params, _ in self._live]
         values = self.measure("validation", self.data["validation"], params, self.stop.wait)
+        evaluate.warn(self.name, self.plan, f"validation at step {self.step}", values)
         self._write(self.step, "validation", values)
         score = self._score(values)
         params = self.plan.join(params)
@@ -310,9 +313,19 @@ class Trainer:
         if name not in values:
             raise RunError(f"model {self.name}: score {name!r} is not among the metrics it gives: {', '.join(values)}")
         last = values[name].reshape(len(self.plan.seeds), -1)[:, -1].astype(np.float32)
-        if np.isnan(last).any():
+        diverged = values.get(metrics_log.NOT_FINITE, np.zeros(len(last))) > 0
+        if (np.isnan(last) & ~diverged).any():
             raise RunError(f"model {self.name}, step {self.step}: score {name!r} is undefined on the validation split")
-        return -last if self.task.score.startswith("-") else last
+        return np.where(np.isnan(last), -np.inf, -last if self.task.score.startswith("-") else last)
+
+    def _check_best(self):
+        """Without a validation that was finite, the best parameters are those of the start."""
+        never = [seed for seed, score in zip(self.plan.seeds, self._best[1], strict=True) if np.isneginf(score)]
+        if never:
+            score, seeds = self.task.score.removeprefix("-"), ", ".join(map(str, never))
+            raise RunError(
+                f"model {self.name}: score {score!r} is undefined, of seeds {seeds} it was finite at no validation"
+            )
 
 
 def _is_long(seconds):

@@ -29,7 +29,8 @@ def _course(metrics: Metrics, model: str) -> Course | None:
     waves, losses = measured.get("long_waves"), measured.get("loss")
     if not waves:
         return None
-    steps = sorted(set.intersection(*(set(of_seed) for of_seed in waves.values())))
+    # A validation with values that are not finite has no loss.
+    steps = sorted(set.intersection(*(set(waves[seed]) & set(losses.get(seed, ())) for seed in waves)))
     if len(steps) < 3:
         return None
     shares = np.array([[waves[seed][step] for step in steps] for seed in sorted(waves)])

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._inputs import floats, standard_promotion
+from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics._scan import Reduction, WeightedReduction, split_reduction
 from oscnets.dynamics._unroll import Checkpoint, Reverse, unroll
-from oscnets.dynamics.waves._checks import as_floats, check_broadcast, check_dt
+from oscnets.dynamics.waves._checks import check_dt
 from oscnets.dynamics.waves._equation import (
     Params,
     State,
@@ -174,7 +174,7 @@ def oscillator_trajectory_chwb(
     Raises:
         ValueError: num_steps below 1, an unknown gradient, `checkpoint_every` with "reverse".
     """
-    _check_run(num_steps, gradient, checkpoint_every)
+    num_steps, checkpoint_every = _check_run(num_steps, gradient, checkpoint_every)
     static = Static(num_steps, bool(implicit_damping), split_reduction(reduce)[0])
     return _trajectory(static, gradient, checkpoint_every, params, state, reduce.weights if reduce else None)
 
@@ -200,28 +200,28 @@ def _trajectory(static, gradient, checkpoint_every, params, state, weights) -> T
 # Checks
 
 
-def _check_run(num_steps: int, gradient: str, checkpoint_every: int | None) -> None:
-    if num_steps < 1:
-        raise ValueError(f"num_steps must be >= 1, got {num_steps}")
+def _check_run(num_steps: int, gradient: str, checkpoint_every: int | None) -> tuple[int, int | None]:
+    num_steps = whole_number("num_steps", num_steps, 1)
     if gradient not in get_args(Gradient):
         raise ValueError(f"gradient must be one of {', '.join(get_args(Gradient))}, got {gradient!r}")
     if gradient == "reverse" and checkpoint_every is not None:
         raise ValueError(f"gradient='reverse' takes no checkpoints, got checkpoint_every={checkpoint_every}")
+    return num_steps, None if checkpoint_every is None else whole_number("checkpoint_every", checkpoint_every, 1)
 
 
 def _to_chwb(position, velocity, kernel, omega, damping, dt) -> tuple[tuple[int, ...], Params, State]:
     """Leading axes, parameters and state in the layout (C, H, W, B), checked and of one floating type."""
-    check_dt(dt)
-    position, velocity, kernel = as_floats(position, velocity, kernel)
+    position, velocity, kernel = floats(position=position, velocity=velocity, kernel=kernel)
     shape = position.shape
     if position.ndim < 3 or velocity.shape != shape:
         raise ValueError(f"position and velocity must both be (..., H, W, C), got {shape} and {velocity.shape}")
     if kernel.ndim != 4 or kernel.shape[2:] != (shape[-1],) * 2:
         raise ValueError(f"kernel must be (kh, kw, C, C) for a position (..., H, W, C), got {kernel.shape} and {shape}")
-    units = []
-    for name, value in (("omega", omega), ("damping", damping)):
-        (value,) = (x.astype(position.dtype) for x in floats(**{name: value}))
-        check_broadcast(name, value.shape, shape)
-        units.append(value if value.ndim == 0 else to_chwb(jnp.broadcast_to(value, shape)))
-    params = (kernel, *units, jnp.asarray(dt, position.dtype))
+    units = [
+        value if value.ndim == 0 else to_chwb(jnp.broadcast_to(value, shape))
+        for value in broadcasting(shape, "position", position.dtype, omega=omega, damping=damping)
+    ]
+    (dt,) = broadcasting((), "one number", position.dtype, dt=dt)
+    check_dt(dt)
+    params = (kernel, *units, dt)
     return shape[:-3], params, (to_chwb(position), to_chwb(velocity))

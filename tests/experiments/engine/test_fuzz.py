@@ -126,7 +126,7 @@ def test_any_bytes_in_a_runs_files_are_read_or_named(tmp_path, content):
 def test_means_leave_out_any_mask_of_undefined_values(count, length, undefined):
     values = np.arange(2.0 * count * length).reshape(2, count, length)
     mask = np.resize(undefined, values.shape)
-    found = evaluate.means({"x": np.where(mask, np.nan, values)})["x"]
+    found = evaluate.means({"x": engine.Measured(np.where(mask, np.nan, values), ~mask)})["x"]
     for seed in range(2):
         for time in range(length):
             kept = values[seed, ~mask[seed, :, time], time]

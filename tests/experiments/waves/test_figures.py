@@ -35,3 +35,15 @@ def test_correlation():
         assert found[i] == pytest.approx(np.corrcoef(shares[:, i], values)[0, 1], abs=1e-12)
     assert np.isnan(found[1])
     assert np.isnan(wavelengths.correlation(shares, np.ones(20))).all()
+
+
+def test_a_validation_without_a_loss_is_left_out_of_the_course():
+    """Of seed 1 the third one was not finite."""
+    rng = np.random.default_rng(0)
+    waves = {seed: {step: rng.uniform(size=8) for step in range(5)} for seed in (0, 1)}
+    loss = {seed: {step: np.array(1.0 / (step + seed + 1)) for step in range(5)} for seed in (0, 1)}
+    del loss[1][2]
+    courses = wavelengths.courses({"m": {"validation": {"long_waves": waves, "loss": loss}}}, ["m"])
+    assert courses["m"].steps.tolist() == [0, 1, 3, 4]
+    del loss[1]
+    assert wavelengths.courses({"m": {"validation": {"long_waves": waves, "loss": loss}}}, ["m"]) == {}

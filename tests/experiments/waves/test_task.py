@@ -60,7 +60,10 @@ def test_long_waves_are_those_of_the_watched():
     states = np.random.default_rng(0).normal(size=(9, 3, 5, 6, 2)).astype(np.float32)
     found = jax.jit(task.long_waves)(states, jnp.array([True, False, True]))
     assert found.shape == (3, len(task.LONG))
-    assert np.isnan(found[1]).all()
+    np.testing.assert_array_equal(found[1], 0)  # which counts nowhere
+    with jax.debug_nans(True):
+        assert_close(jax.jit(task.long_waves)(states, jnp.array([True, False, True])), found, 1e-6)
+    assert np.isnan(task.long_waves(states * np.nan, jnp.array([True, False, False]))[0]).all()
     for i in (0, 2):
         expected = [analysis.long_wave_share(states[:, i], limit) for limit in task.LONG]
         assert_close(np.asarray(found[i]), np.array(expected), 1e-6)

@@ -72,6 +72,21 @@ def test_streamed_readout_is_the_stored_one(how):
         assert_close(np.asarray(features), np.asarray(readout_tchwb(states_left, how, kernel)), 1e-14)
 
 
+@pytest.mark.parametrize("when", [0, 3, 6])
+@pytest.mark.parametrize("how", STREAMED)
+def test_a_nan_reaches_the_streamed_features_that_it_reaches_stored(how, when):
+    """Of a run as long and wide as XLA's reductions over many numbers need to drop a NaN."""
+    x = np.random.default_rng(0).normal(size=(700, 9)).astype(np.float32)
+    x[100 * when + 99, 4] = np.nan
+    kernel = np.ones((700, 2), np.float32) if how == "linear" else None
+    reduce = ops.streaming_readout(how, 700, kernel=kernel)
+    collect = lambda t: jnp.asarray(x)[t - 1]  # noqa: E731
+    _, streamed = unroll(lambda t: t + 1, jnp.zeros((), jnp.int32), 700, collect=collect, reduce=reduce)
+    stored = np.isnan(readout_tchwb(jnp.asarray(x), how, kernel))
+    np.testing.assert_array_equal(np.isnan(streamed), stored)
+    assert stored.any() == (how != "last" or when == 6)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -82,6 +97,7 @@ def test_streamed_readout_is_the_stored_one(how):
         (lambda x: ops.readout(x, "last", axis=-1), r"time at another axis, got \(7, 2, 3, 4, 2\) and axis -1"),
         (lambda x: ops.readout(x[:0], "mean"), "at least 1 step, got 0"),
         (lambda _: ops.streaming_readout("fft", 7), "cannot be streamed"),
+        (lambda _: ops.streaming_readout("mean", 0.3 / 0.1), r"length must be a whole number, got 2\.9"),
         (lambda _: ops.streaming_readout("linear", 7), "readout 'linear' needs a kernel"),
     ],
 )

@@ -37,6 +37,7 @@ def test_phase_image_is_black_where_silent_and_brighter_with_amplitude():
     np.testing.assert_allclose(picture[1], 0.5 * picture[2])
     np.testing.assert_allclose(picture[2], plotting.phase_colours(0.7))
     np.testing.assert_array_equal(plotting.phase_image(np.ones((2, 2)), np.zeros((2, 2))), 0.0)
+    np.testing.assert_array_equal(plotting.phase_image(np.array([np.nan, 0.7, 0.7, 0.7]), amplitude), picture)
 
 
 def test_phase_image_refuses():

@@ -357,3 +357,15 @@ def test_a_rebuilt_report_is_the_same(make_run):
     build(workdir)
     assert [(workdir / name).read_bytes() for name in names] == first
     assert not list(workdir.rglob("*.tmp*"))
+
+
+def test_a_seed_that_diverged_is_named_and_its_count_is_no_result(make_run):
+    """Its mean has no line, as the engine writes none."""
+    config = {"config": {"seeds": 2, "models": {"a": {"label": None}}}}
+    counts = [line("a", seed, 5, "test", "not_finite", 3.0 * seed) for seed in (0, 1)]
+    summary = summary_of(make_run([*counts, line("a", 0, 5, "test", "score", 0.5)], config))
+    assert summary["missing"] == [
+        "Model a has on test, for 3 examples of seed 1, values that are not finite; the means are without these seeds."
+    ]
+    assert list(summary["results"]["test"]) == ["score"]
+    assert summary["results"]["test"]["score"]["a"]["n"] == [1]

@@ -123,21 +123,60 @@ def test_evaluation_does_not_depend_on_its_batches(three, batch_size):
     compiled = steps.make_evaluate(TASK.evaluate, plan)
     groups = plan.split(three[0].params)
     found = evaluate.evaluate(compiled, plan, groups, DATA["noise"], "noise", batch_size)
-    assert {name: value.shape for name, value in found.items()} == {
-        "accuracy": (3, 23, 2), "loss": (3, 23), "without_class_0": (3, 23),
+    assert jax.tree.map(np.shape, found, is_leaf=lambda x: isinstance(x, np.ndarray)) == {
+        "accuracy": (3, 23, 2), "loss": (3, 23), "without_class_0": engine.Measured((3, 23), (3, 23)),
     }  # fmt: skip
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(1), 3), seeds.split_number("noise"))
     keys = jnp.stack([jax.random.fold_in(key, index) for index in range(23)])
     expected = TASK.evaluate(jax.tree.map(lambda leaf: leaf[1], three[0].params), DATA["noise"], keys)
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name][1], value, rtol=1e-4, atol=1e-5)
+    for value, alone in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(value[1], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_undefined_values_are_left_out_of_the_mean():
-    values = np.array([[1.0, np.nan, 3.0], [np.nan] * 3], np.float32)
-    found = evaluate.means({"x": values, "t": np.stack([values, values + 1], 2)})
+    values = np.array([[1.0, np.nan, 3.0], [np.inf] * 3], np.float32)
+    where = np.array([[True, False, True], [False] * 3])
+    found = evaluate.means({
+        "x": engine.Measured(values, where),
+        "t": engine.Measured(np.stack([values, values + 1], 2), where),
+    })  # fmt: skip
+    assert set(found) == {"x", "t"}
     np.testing.assert_array_equal(found["x"], [2.0, np.nan])
     np.testing.assert_array_equal(found["t"], [[2.0, 3.0], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_make_the_mean_undefined_and_are_counted(bad, capsys):
+    values = np.ones((2, 4, 2), np.float32)
+    values[1, 1:3, 0] = bad
+    found = evaluate.means({"t": values, "x": np.ones((2, 4)), "y": np.array([[1.0] * 4, [1, bad, 1, bad]])})
+    np.testing.assert_array_equal(found["t"], [[1, 1], [np.nan, 1]])
+    np.testing.assert_array_equal(found["x"], [1, 1])
+    np.testing.assert_array_equal(found["y"], [1, np.nan])
+    np.testing.assert_array_equal(found["not_finite"], [0, 3])
+    plan = seeds.make_plan(4, 2, 8, "vmap")
+    written = evaluate.metric_lines("m", plan, np.array([9, 9]), "test", found)
+    assert {e["seed"]: e["value"] for e in written if e["name"] == "not_finite"} == {4: 0, 5: 3}
+    assert [e["seed"] for e in written if e["name"] == "y"] == [4]
+    evaluate.warn("m", plan, "test", found)
+    assert capsys.readouterr().err.endswith("undefined: 3 of seed 5\n")
+    evaluate.warn("m", plan, "test", {"x": found["x"]})
+    assert not capsys.readouterr().err
+
+
+def test_a_validation_that_is_not_finite_is_never_the_best(tmp_path):
+    """Of seed 1 one example of the second validation is NaN: its best parameters stay those of the first."""
+    unlucky = make_failing("nowhere")
+
+    def evaluate_one(params, batch, keys):
+        late = (params["marked"] > 0) & (params["a"] < 0.97)
+        return {"s": jnp.where(late & (batch["x"] == 3), jnp.nan, -params["a"]) + 0 * batch["x"]}
+
+    data = {name: {"x": np.arange(64.0, dtype=np.float32)} for name in ("train", "validation")}
+    state, lines = finish(tmp_path, unlucky._replace(evaluate=evaluate_one), data)
+    assert state.best_step.tolist() == [16, 8]
+    seen = {(e["name"], e["seed"], e["step"]): e["value"] for e in lines if e["split"] == "validation"}
+    assert ("s", 1, 16) not in seen and seen["not_finite", 1, 16] == 1 and seen["not_finite", 0, 16] == 0
 
 
 @pytest.mark.parametrize("score", ["drift", "-drift"])

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -106,6 +107,75 @@ def test_the_mask_holds_pixels_at_zero_and_nothing_passes():
     assert np.abs(positions[-1, :, :4]).max() > 0.05
 
 
+@pytest.mark.parametrize("step", [waves.wave_step, waves.reverse_wave_step])
+def test_what_is_outside_the_mask_has_no_influence(step):
+    rng = np.random.default_rng(0)
+    mask = rng.uniform(size=(6, 7)) > 0.3
+    position, velocity = np.where(mask, rng.normal(size=(2, 6, 7)), 0)
+
+    def run(position, velocity, speed, dt):
+        position, velocity = step(position, velocity, speed=speed, dt=dt, mask=mask)
+        return (position + jnp.where(mask, velocity, 0)).sum(), position
+
+    differentiate = jax.value_and_grad(run, argnums=(0, 1, 2, 3), has_aux=True)
+    holes = [np.where(mask, x, np.nan) for x in (position, velocity)]
+    expected, found = (differentiate(*state, 0.5, 0.5) for state in ((position, velocity), holes))
+    assert_close(found, expected, 1e-6)
+    np.testing.assert_array_equal(found[0][1][~mask], 0)
+    np.testing.assert_array_equal(np.asarray(found[1][0])[~mask], 0)
+
+
+def two_speeds(size=20):
+    return np.where(np.arange(size) < size // 2, 0.5, 2.0) * np.ones((size, 1))
+
+
+@pytest.mark.parametrize("boundary", ["clamped", "periodic"])
+def test_energy_is_kept_where_speeds_differ(boundary):
+    """One speed per pixel, some of them 0; and one per membrane, which is that of the membrane alone."""
+    rng, speed = np.random.default_rng(0), two_speeds()
+    speed[4:6, 3:5] = 0
+    moves = speed[..., None] > 0
+    position, velocity = rng.normal(size=(20, 20, 1)), moves * rng.normal(size=(20, 20, 1))
+    options = {"speed": speed[..., None], "dt": 0.25, "boundary": boundary}
+    energy = in_float64(partial(waves.wave_energy, **options), *run(position, velocity, 400, **options))
+    assert energy.shape == (400, 1)
+    assert np.ptp(energy) < 1e-10 * energy.min() and energy.min() > 0
+    single = partial(waves.wave_energy, position[..., 0], velocity[..., 0], dt=0.25)
+    several = np.array([0.0, 0.5, 2.0])
+    each = in_float64(
+        lambda u, v: waves.wave_energy(u, v, speed=several[:, None, None, None], dt=0.25),
+        *(np.broadcast_to(x, (3, *x.shape)) for x in (position, velocity)),
+    )
+    with float64():
+        assert_close(each[:, 0], np.array([single(speed=c) for c in several]), 1e-12)
+        u, v, c = position[..., 0], velocity[..., 0], 0.7
+        bend = c**2 * np.asarray(waves.laplacian(u))
+        assert_close(single(speed=c), np.array(0.5 * (v**2 - u * bend + 0.25 * v * bend).sum()), 1e-13)
+
+
+def test_energy_is_kept_in_float32_where_speeds_differ():
+    state = (jnp.zeros((20, 20)).at[10, 4].set(1).at[10, 16].set(1), jnp.zeros((20, 20)))
+    options = {"speed": jnp.asarray(two_speeds(), jnp.float32), "dt": 0.25}
+    step = lambda state: waves.wave_step(*state, **options)  # noqa: E731
+    energy = unroll(step, state, 400, collect=lambda state: waves.wave_energy(*state, **options))[1]
+    assert np.ptp(energy) < 1e-5 * np.mean(energy)
+
+
+def test_speeds_and_time_steps_of_any_shape():
+    rng = np.random.default_rng(0)
+    position, velocity = rng.normal(size=(2, 3, 4, 5, 2)).astype(np.float32)
+    speeds, steps = rng.uniform(0.2, 1, 3), rng.uniform(0.2, 0.5, 3)
+    lift = lambda x: x[:, None, None, None]  # noqa: E731
+    found = waves.wave_step(position, velocity, speed=lift(speeds), dt=lift(steps))
+    for i in range(3):
+        one = waves.wave_step(position[i], velocity[i], speed=speeds[i], dt=steps[i])
+        assert_close(tuple(x[i] for x in found), one, 1e-6)
+    assert waves.largest_dt(two_speeds()) == waves.largest_dt(2.0) == pytest.approx(1 / np.sqrt(8))
+    assert waves.largest_dt([-2, 1]) == waves.largest_dt(jnp.array(2.0)) == waves.largest_dt(2.0)
+    assert waves.largest_dt(np.zeros((2, 2))) == np.inf
+    assert found[0].dtype == jnp.float32
+
+
 def test_boundaries_differ_as_they_should():
     position = jnp.zeros((4, 5, 1)).at[0, 2, 0].set(1)
     step = partial(waves.wave_step, position, 0 * position, speed=1.0, dt=0.5)
@@ -137,6 +207,12 @@ def test_layouts_and_gradients_of_the_membrane():
         ({"speed": float("nan")}, "speed must be finite, got nan"),
         ({"boundary": "free"}, "boundary must be one of clamped, periodic, got 'free'"),
         ({"mask": np.ones((5, 4))}, r"mask must broadcast to the position's shape \(4, 5\), got \(5, 4\)"),
+        ({"dt": np.full((5, 4), 0.1)}, r"dt must broadcast to the position's shape \(4, 5\), got \(5, 4\)"),
+        ({"dt": np.full((2, 4, 5), 0.1)}, "dt must broadcast"),
+        ({"dt": np.array([0.1, 0.1, 0.1, 0.1, 0])}, "dt must be finite and > 0, got"),
+        ({"dt": np.full((4, 5), 1.0)}, "unstable: speed 0.8 and dt 1 need"),
+        ({"speed": np.full((3, 5), 0.1)}, r"speed must broadcast to the position's shape \(4, 5\), got \(3, 5\)"),
+        ({"speed": np.array([0.1, 0.1, np.inf, 0.1, 0.1])}, "speed must be finite, got inf"),
         ({"mask": np.ones((2, 4, 5))}, r"mask must broadcast .*\(4, 5\), got \(2, 4, 5\)"),
     ],
 )
@@ -148,7 +224,13 @@ def test_bad_membranes(change, message):
 def test_bad_shapes_of_a_membrane_and_a_resting_one():
     with pytest.raises(ValueError, match=r"got \(4, 5\) and \(4, 4\)"):
         waves.wave_step(np.zeros((4, 5)), np.zeros((4, 4)), speed=SPEED, dt=0.5)
+    with pytest.raises(ValueError, match=r"got \(4, 5\) and \(4, 4\)"):
+        waves.wave_energy(np.zeros((4, 5)), np.zeros((4, 4)), speed=SPEED, dt=0.5)
+    with pytest.raises(ValueError, match=r"got \(4,\)"):
+        waves.laplacian(np.zeros(4))
     with pytest.raises(ValueError, match="unstable"):
         waves.grid_frequencies(13, 2.0, 0.5)
+    with pytest.raises(ValueError, match=r"dt must be a single number, got shape \(2,\)"):
+        waves.grid_frequencies(13, 1.0, np.full(2, 0.1))
     assert waves.largest_dt(0) == np.inf
     np.testing.assert_array_equal(waves.wave_step(np.ones((2, 3)), np.ones((2, 3)), speed=0, dt=9.0)[0], 10)
