@@ -6,6 +6,7 @@ precision is computed in float32, also the results. NaN in is NaN out.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -199,14 +200,20 @@ def class_spectra(states: Array, labels: Array, num_classes: int) -> tuple[Array
         return jnp.zeros((num_classes, length, channels), states.dtype), jnp.zeros(num_classes, states.dtype)
     spectrum = jnp.fft.rfft(jnp.where(known[None, ..., None], states, 0), axis=0)
     by_pixel = jnp.moveaxis(modulus(spectrum.real, spectrum.imag), 0, -2).reshape(-1, length, channels)
-    members = (known.ravel(), jnp.where(known, labels, 0).ravel())
+    sums, counts = _sums_by_class(by_pixel, jnp.where(known, labels, -1).ravel(), num_classes=num_classes)
+    return sums / jnp.maximum(counts, 1)[:, None, None], counts
+
+
+@partial(jax.jit, static_argnames="num_classes", inline=True)
+def _sums_by_class(values: Array, labels: Array, *, num_classes: int) -> tuple[Array, Array]:
+    """Sums over pixels (P, ...), and their numbers, of each class; selected, so that NaN stays with its class."""
 
     def of_class(k: Array) -> tuple[Array, Array]:
-        member = members[0] & (members[1] == k)
-        return jnp.where(member[:, None, None], by_pixel, 0).sum(0), member.sum(dtype=states.dtype)
+        member = labels == k
+        chosen = member.reshape(-1, *[1] * (values.ndim - 1))
+        return jnp.where(chosen, values, 0).sum(0), member.sum(dtype=values.dtype)
 
-    sums, counts = jax.lax.map(of_class, jnp.arange(num_classes))
-    return sums / jnp.maximum(counts, 1)[:, None, None], counts
+    return jax.lax.map(of_class, jnp.arange(num_classes))
 
 
 @standard_promotion

@@ -57,6 +57,7 @@ def readout(states: Array, how: How, axis: int = 0, *, kernel: Array | None = No
             another length.
     """
     (states,) = floats(states=states)
+    kernel = None if kernel is None else floats(kernel=kernel)[0]
     if states.ndim < 2 or not -states.ndim <= axis < states.ndim or axis % states.ndim == states.ndim - 1:
         raise ValueError(f"states must be (..., C) with time at another axis, got {states.shape} and axis {axis}")
     states = jnp.moveaxis(jnp.moveaxis(states, axis, 0), -1, 1)

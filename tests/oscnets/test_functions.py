@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import float64
 from tests.oscnets.functions import CASES, MODULES, NOT_OF_ARRAYS
 
 SMOOTH = [name for name, case in CASES.items() if case.smooth]
@@ -54,7 +55,7 @@ def test_every_public_function_is_in_the_table():
 @pytest.mark.parametrize("name", SMOOTH)
 def test_derivatives_of_both_modes_and_of_second_order(name):
     case = CASES[name]
-    with jax.enable_x64(True):
+    with float64():
         fn, arrays = jax.jit(scalar(case)), tuple(map(jnp.asarray, case.arrays))
         along = tuple(jnp.asarray(DIRECTIONS.normal(size=x.shape)) for x in arrays)
         gradient = jax.jit(jax.grad(scalar(case), range(len(arrays))))
