@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 
 _DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -43,7 +44,10 @@ def write(path: Path, fingerprint: str, arrays: dict[str, np.ndarray]) -> bool:
     return True
 
 
-def user_folder() -> Path:
-    """Where a user's caches belong: $XDG_CACHE_HOME/oscnets, by default ~/.cache/oscnets."""
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "oscnets"
+def user_folder() -> Path | None:
+    """Where a user's caches belong, on Linux $XDG_CACHE_HOME/oscnets or ~/.cache/oscnets; None without a home."""
+    try:
+        folder = platformdirs.user_cache_path("oscnets", appauthor=False)
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None  # earlier versions leave the ~ where it is

@@ -38,7 +38,7 @@ def parser() -> engine.Parser:
     _add_tables(commands)
     for command in commands.choices.values():
         command.add_argument("--rounds", type=positive, default=5, help="turns of each side")
-        command.add_argument("--workdir", type=Path, help="write COMMAND.json here, and COMMAND.md of a table")
+        command.add_argument("--workdir", type=engine.user_path, help="write COMMAND.json here, and COMMAND.md of a table")
     return parser
 
 
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
     except (komplexnet.MismatchError, harness.SideError) as error:
         raise engine.RunError(str(error)) from error
     if options.workdir is not None:
-        (options.workdir / f"{options.command}.json").write_text(json.dumps(results, indent=2) + "\n")
+        (options.workdir / f"{options.command}.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def run_step(options: argparse.Namespace) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def show(
         text = table(measured)
         print(text)
         if options.workdir is not None:
-            (options.workdir / f"{options.command}.md").write_text(text + "\n")
+            (options.workdir / f"{options.command}.md").write_text(text + "\n", encoding="utf-8")
     return measured
 
 

@@ -15,9 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m experiments.report",
         description="One self-contained HTML page of runs: scenes that play, claims, figures, tables.",
     )
-    parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="of a run, or of results")
-    parser.add_argument("--workdir", action="append", default=[], type=Path, metavar="DIR", help="one more such folder")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the first folder)")
+    parser.add_argument("folders", nargs="*", type=engine.user_path, metavar="DIR", help="of a run, or of results")
+    parser.add_argument("--workdir", action="append", default=[], type=engine.user_path, metavar="DIR", help="one more such folder")
+    parser.add_argument("--out", type=engine.user_path, metavar="FILE", help="the page (default: report.html in the first folder)")
     return parser.run(_run, argv)
 
 

@@ -45,7 +45,7 @@ def write(folders: Sequence[Path], out: Path, limit: int = LIMIT) -> int:
         packed = [_packed(page, arrays, reduction) for page, arrays in zip(pages, samples, strict=True)]
         content = render(pages, sections, packed).encode()
         if len(content) <= limit:
-            engine.write_atomically(Path(out), content)
+            engine.write_atomically(out, content)
             return len(content)
     raise engine.RunError(f"the page would have {len(content)} bytes, expected at most {limit}: give fewer folders")
 

@@ -158,6 +158,7 @@ def run(
     """
     from experiments.search import report
 
+    workdir = engine.user_path(workdir)
     settings = {**settings, "together": together, "space": problem.space.to_json()}
     with _study(workdir, problem, settings) as study:
         if len(study.trials) < trials:

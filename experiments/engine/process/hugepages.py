@@ -20,7 +20,7 @@ def environment() -> dict[str, str]:
     if not recent or "GLIBC_TUNABLES" in os.environ:
         return {}
     try:
-        on_request = "[madvise]" in _ENABLED.read_text()
+        on_request = "[madvise]" in _ENABLED.read_text(encoding="utf-8")
     except OSError:
         return {}
     return dict(_TUNABLE) if on_request else {}
