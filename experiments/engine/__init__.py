@@ -7,7 +7,7 @@ stand behind it, each of which imports only those before it: process, run, recor
 from experiments.engine.process import devices, hosts, hugepages
 from experiments.engine.process.arguments import Parser
 from experiments.engine.process.errors import CheckpointError, Interrupted, NonFiniteError, RunError, UsageError
-from experiments.engine.process.files import user_path
+from experiments.engine.process.files import MARKER, user_path
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
 from experiments.engine.record import markdown
@@ -72,6 +72,7 @@ from experiments.engine.training.task import PyTree, Task
 __all__ = [
     "ENTRIES",
     "FINITE",
+    "MARKER",
     "MAY_CHANGE",
     "NON_NEGATIVE",
     "ODD",

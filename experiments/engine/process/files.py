@@ -11,6 +11,7 @@ import filelock
 
 from experiments.engine.process.errors import UsageError
 
+MARKER = ".lock.owner"  # in a folder that is held, where the file system has no locks
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
@@ -53,7 +54,7 @@ def _made(folder):
 def hold(folder: Path, what: str) -> filelock.AcquireReturnProxy:
     """Take the lock of a folder, .lock; the system gives it back should the process be killed.
 
-    Where the file system has no locks (NFS and Lustre, as they may be mounted), a marker, .lock.owner, stands for it, and
+    Where the file system has no locks (NFS and Lustre, as they may be mounted), a marker, `MARKER`, stands for it, and
     a warning is printed. A killed process leaves its marker: the next one on the same machine takes it over, one on
     another machine cannot know whether its owner still runs and is refused.
 
@@ -77,7 +78,7 @@ def hold(folder: Path, what: str) -> filelock.AcquireReturnProxy:
         except OSError as error:
             if error.errno not in _WITHOUT_LOCKS:
                 raise
-    marker = folder / ".lock.owner"
+    marker = folder / MARKER
     print(f"WARNING: {what}: the file system has no locks; {marker} stands for one", file=sys.stderr)
     try:
         return filelock.SoftFileLock(marker, thread_local=False).acquire(timeout=0.5)
