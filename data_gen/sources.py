@@ -170,7 +170,7 @@ def _builder(name: str, data_dir: str | Path | None) -> Any:
     """The TFDS builder of a set; the one place that touches TFDS."""
     try:
         folder = None if data_dir is None else str(paths.user_path(data_dir).absolute())
-    except ValueError as error:
+    except RuntimeError as error:
         raise _missing(name, str(data_dir), str(error)) from error
     try:
         import tensorflow_datasets as tfds

@@ -134,7 +134,7 @@ def shortest(side: int) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, then write drum.json, drum.md and drum.png into the workdir; the exit status."""
     parser = engine.Parser(prog="python -m experiments.drum", description=__doc__)
-    parser.add_argument("--workdir", type=engine.user_path, default=Path("runs/drum"), help="folder of figure and tables")
+    parser.add_argument("--workdir", type=engine.user_path, default=Path("runs/drum"), help="for figure and tables")
     parser.add_argument("--steps", type=int, default=40_000, help=f"of the simulation, of {DT:g} s each")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(range(13, 22)), help="sides of the drums, pixels")
     words = sys.argv[1:] if argv is None else argv

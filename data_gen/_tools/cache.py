@@ -1,5 +1,6 @@
 """Cache of arrays in .npz files: read only if a file is intact and its fingerprint matches, written where possible."""
 
+import encodings.cp437  # noqa: F401 - of zip files; a process that has given up its rights may not load it any more
 import os
 import tempfile
 import zipfile
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_DAMAGE = (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 def read(path: Path, fingerprint: str) -> dict[str, np.ndarray] | None:

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--set", required=True, metavar="NAME", help=f"one of {', '.join(sheets.SETS)}")
     add("--workdir", type=paths.user_path, metavar="DIR", help="folder for the sheet NAME.png")
-    add("--out", type=paths.user_path, metavar="FILE", help="file for the sheet (.png, .pdf, .svg), instead of --workdir")
+    add("--out", type=paths.user_path, metavar="FILE", help="the sheet (.png, .pdf, .svg, ...), instead of --workdir")
     add("--source", default="digits", help="base images of the scenes: one of " + ", ".join(sources.NAMES))
     add("--background", default="textures", help="background pictures: cifar10, or textures, which need no download")
     add("--split", default="test", help="one of " + ", ".join(sources.SPLITS))

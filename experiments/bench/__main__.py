@@ -5,7 +5,6 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from experiments import engine
@@ -38,7 +37,7 @@ def parser() -> engine.Parser:
     _add_tables(commands)
     for command in commands.choices.values():
         command.add_argument("--rounds", type=positive, default=5, help="turns of each side")
-        command.add_argument("--workdir", type=engine.user_path, help="write COMMAND.json here, and COMMAND.md of a table")
+        command.add_argument("--workdir", type=engine.user_path, help="for COMMAND.json, and COMMAND.md of a table")
     return parser
 
 

@@ -28,7 +28,9 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
 
 def test_new_folders_of_one_name_are_different(tmp_path):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(files.new_folder(tmp_path / "a" / "run"))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: found.append(files.new_folder(tmp_path / "a" / "run"))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -54,7 +56,7 @@ def no_locks(request, monkeypatch):
 
 
 def test_a_lock_is_held_by_one(tmp_path):
-    with files.hold(tmp_path, "workdir w"), pytest.raises(UsageError, match="^workdir w: another run is using it$"):
+    with files.hold(tmp_path, "workdir w"), pytest.raises(UsageError, match=r"^workdir w: another run is using it$"):
         files.hold(tmp_path, "workdir w")
     with files.hold(tmp_path, "workdir w"):
         assert not (tmp_path / ".lock.owner").exists()
