@@ -162,8 +162,8 @@ def run(options: argparse.Namespace, *, command: str) -> None:
         "seconds": time.monotonic() - began,
     }
     results = {**facts, "drums": [drum._asdict() for drum in drums]}
-    (options.workdir / "drum.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (options.workdir / "drum.md").write_text(markdown(drums, facts), encoding="utf-8")
+    engine.write_atomically(options.workdir / "drum.json", (json.dumps(results, indent=1) + "\n").encode(), shared=True)
+    engine.write_atomically(options.workdir / "drum.md", markdown(drums, facts).encode(), shared=True)
     drum_figure.draw(
         options.workdir / "drum.png",
         drums,

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments import engine, report
+from experiments.sweep import sweep
+from tests.experiments.engine import toy
 from tests.test_house_rules import modules
 
 ROOT = Path(__file__).parents[1]
@@ -103,3 +106,23 @@ def test_every_flag_that_is_a_path_expands_a_tilde():
                     found[f"{path.name}: {flag}"] = "user_path" in flag or "**path" in flag or "data_dir" in flag
     assert len(found) > 8
     assert [flag for flag, expands in found.items() if not expands] == []
+
+
+def test_functions_that_take_a_path_expand_a_tilde(tmp_path, monkeypatch):
+    config = f"{ROOT}/tests/experiments/engine/toy_config.py:tiny"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert toy.main([f"--config={config}", "--workdir=~/run", "--models=plain", "--config.train.epochs=1"]) == 0
+    assert "plain" in engine.load_metrics("~/run")
+    assert engine.load_config("~/run")["experiment"] == "toy"
+    experiment = engine.experiment_of(toy.FAMILY, "~/run")
+    assert engine.load_trained(experiment, "~/run", "plain").seeds.tolist() == [0, 1]
+    engine.run(experiment, "~/run")
+    engine.report(experiment, "~/run")
+    report.write(["~/run"], "~/page.html")
+    program = sweep.Program("tests.experiments.engine.toy", toy.FAMILY)
+    sweep.claim(tmp_path, program.module, points := sweep.points([config], {}), [])
+    assert sweep.run(program, points, "~", report_only=True) == []
+    assert not list((tmp_path / "here").iterdir())
+    assert {"page.html", "run", "sweep.md"} <= {path.name for path in tmp_path.iterdir()}

@@ -101,7 +101,8 @@ def run(options: argparse.Namespace) -> None:
     except (komplexnet.MismatchError, harness.SideError) as error:
         raise engine.RunError(str(error)) from error
     if options.workdir is not None:
-        (options.workdir / f"{options.command}.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(results, indent=2) + "\n"
+        engine.write_atomically(options.workdir / f"{options.command}.json", text.encode(), shared=True)
 
 
 def run_step(options: argparse.Namespace) -> dict[str, Any]:
@@ -183,7 +184,7 @@ def show(
         text = table(measured)
         print(text)
         if options.workdir is not None:
-            (options.workdir / f"{options.command}.md").write_text(text + "\n", encoding="utf-8")
+            engine.write_atomically(options.workdir / f"{options.command}.md", (text + "\n").encode(), shared=True)
     return measured
 
 

@@ -227,7 +227,7 @@ def digest(leaves: Leaves) -> str:
 def _file_digests(folder):
     """SHA-256 of every file of a checkpoint but the manifest itself, by its path there."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != _MANIFEST)
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def _table(leaves):
