@@ -15,6 +15,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from experiments.engine.process import devices, files, hosts, hugepages
+from experiments.engine.process.arguments import escape_unknown_characters
 from experiments.engine.process.errors import Interrupted, RunError, UsageError
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
@@ -92,6 +93,7 @@ def main(
     owns_process = argv is None if owns_process is None else owns_process
     called = _program() if argv is None else ["python", "-m", f"experiments.{program or family.name}"]
     argv = sys.argv[1:] if argv is None else list(argv)
+    escape_unknown_characters()
     request = None
     try:
         request = parse(argv, family, more, shlex.join(called))
