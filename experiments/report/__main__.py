@@ -26,8 +26,6 @@ def _run(options: argparse.Namespace) -> None:
     if not folders:
         raise engine.UsageError("expected the folder of a run, as DIR or --workdir=DIR")
     out = options.out or folders[0] / "report.html"
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise engine.UsageError(f"--out={out}: the page is HTML, expected a name that ends in .html or .htm")
     if not out.parent.is_dir() and options.out:
         raise engine.UsageError(f"--out={out}: there is no folder {out.parent}")
     size = page.write(folders, out)

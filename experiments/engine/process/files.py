@@ -19,7 +19,7 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     """A path in which ~ and ~USER at the start stand for home folders, as in a shell.
 
     Raises:
-        UsageError: there is no such home folder; "./~" names a folder that is called so.
+        UsageError: there is no such home folder.
     """
     try:
         return Path(path).expanduser()
