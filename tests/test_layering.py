@@ -23,7 +23,7 @@ class Rule(NamedTuple):
 
 
 PURE = ("jax", "numpy", "einops")
-BELOW_MODELS = ("oscnets.phase", "oscnets._products", "oscnets.dynamics", "oscnets.ops")
+BELOW_MODELS = ("oscnets._inputs", "oscnets.phase", "oscnets._products", "oscnets.dynamics", "oscnets.ops")
 ROOMS = {
     "process": (),
     "run": ("experiments.engine.process",),
@@ -31,18 +31,19 @@ ROOMS = {
     "training": tuple(f"experiments.engine.{room}" for room in ("process", "run", "record")),
 }
 RULES = {
-    "oscnets.phase": Rule((), PURE),
-    "oscnets._products": Rule(("oscnets.phase",), PURE),
-    "oscnets.dynamics": Rule(("oscnets.phase", "oscnets._products"), PURE),
-    "oscnets.ops": Rule(("oscnets.phase", "oscnets._products"), PURE),
+    "oscnets._inputs": Rule((), PURE),
+    "oscnets.phase": Rule(("oscnets._inputs",), PURE),
+    "oscnets._products": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
+    "oscnets.dynamics": Rule(("oscnets._inputs", "oscnets.phase", "oscnets._products"), PURE),
+    "oscnets.ops": Rule(("oscnets._inputs", "oscnets.phase", "oscnets._products"), PURE),
     "oscnets.models": Rule(BELOW_MODELS, (*PURE, "flax")),
-    "oscnets.losses": Rule(("oscnets.phase",), PURE),
-    "oscnets.metrics": Rule(("oscnets.phase",), PURE),
-    "oscnets.analysis": Rule(("oscnets.phase",), PURE),
+    "oscnets.losses": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
+    "oscnets.metrics": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
+    "oscnets.analysis": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
     "oscnets._state_dict": Rule((), ("numpy",)),
     "oscnets.interop": Rule((*BELOW_MODELS, "oscnets._state_dict", "oscnets.models"), (*PURE, "flax")),
     "oscnets.weights": Rule(("oscnets.models",), (*PURE, "flax")),
-    "oscnets.plotting": Rule(("oscnets.phase", "oscnets.stats"), PURE, deferred=("matplotlib",)),
+    "oscnets.plotting": Rule(("oscnets._inputs", "oscnets.phase", "oscnets.stats"), PURE, deferred=("matplotlib",)),
     "oscnets.stats": Rule((), ("numpy", "scipy")),  # jax brings scipy along
     "data_gen": Rule((), None),
     **{f"experiments.engine.{room}": Rule(inside, None) for room, inside in ROOMS.items()},
