@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_gen import textures
-from data_gen._tools import cache, checks, counter_rng, pixels
+from data_gen._tools import cache, checks, counter_rng, paths, pixels
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "textures")
 SPLITS = ("train", "test")
@@ -136,17 +136,19 @@ def _load_tfds(name: str, split: str, data_dir: str | Path | None) -> Base:
     with _quiet():
         builder = _builder(name, data_dir)
         folder = Path(builder.data_dir)
+        if folder.parts[0] == "~":  # which TFDS would make a folder of
+            raise _missing(name, folder, "there is no home folder ~")
         if not _shards(folder, split):
             _prepare(builder, name, folder)
         fingerprint = _fingerprint(folder, split)
-        beside_the_set = folder / f"oscnets-{split}.npz"
-        in_user_folder = cache.user_folder() / f"{name}-{split}-{fingerprint[:16]}.npz"
-        for path in (beside_the_set, in_user_folder):
+        places = [folder / f"oscnets-{split}.npz"]
+        if (of_user := cache.user_folder()) is not None:
+            places.append(of_user / f"{name}-{split}-{fingerprint[:16]}.npz")
+        for path in places:
             if (base := _as_base(cache.read(path, fingerprint))) is not None:
                 return base
         base = _decode(builder, name, split, folder)
-    if not cache.write(beside_the_set, fingerprint, base._asdict()):
-        cache.write(in_user_folder, fingerprint, base._asdict())
+    any(cache.write(path, fingerprint, base._asdict()) for path in places)  # in the first place where that works
     return base
 
 
@@ -166,7 +168,10 @@ def _quiet() -> Iterator[None]:
 
 def _builder(name: str, data_dir: str | Path | None) -> Any:
     """The TFDS builder of a set; the one place that touches TFDS."""
-    folder = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+    try:
+        folder = None if data_dir is None else str(paths.user_path(data_dir).absolute())
+    except RuntimeError as error:
+        raise _missing(name, str(data_dir), str(error)) from error
     try:
         import tensorflow_datasets as tfds
 

@@ -134,7 +134,7 @@ def shortest(side: int) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, then write drum.json, drum.md and drum.png into the workdir; the exit status."""
     parser = engine.Parser(prog="python -m experiments.drum", description=__doc__)
-    parser.add_argument("--workdir", type=Path, default=Path("runs/drum"), help="folder of figure and tables")
+    parser.add_argument("--workdir", type=engine.user_path, default=Path("runs/drum"), help="for figure and tables")
     parser.add_argument("--steps", type=int, default=40_000, help=f"of the simulation, of {DT:g} s each")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(range(13, 22)), help="sides of the drums, pixels")
     words = sys.argv[1:] if argv is None else argv
@@ -162,8 +162,8 @@ def run(options: argparse.Namespace, *, command: str) -> None:
         "seconds": time.monotonic() - began,
     }
     results = {**facts, "drums": [drum._asdict() for drum in drums]}
-    (options.workdir / "drum.json").write_text(json.dumps(results, indent=1) + "\n")
-    (options.workdir / "drum.md").write_text(markdown(drums, facts))
+    engine.write_atomically(options.workdir / "drum.json", (json.dumps(results, indent=1) + "\n").encode(), shared=True)
+    engine.write_atomically(options.workdir / "drum.md", markdown(drums, facts).encode(), shared=True)
     drum_figure.draw(
         options.workdir / "drum.png",
         drums,

@@ -24,10 +24,10 @@ from experiments import engine
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; the exit status: 0 done, 1 a damaged run, 2 an unusable one."""
     parser = engine.Parser(prog="python -m experiments.export", description=__doc__)
-    parser.add_argument("--workdir", type=Path, required=True, help="of a run whose model is trained")
+    parser.add_argument("--workdir", type=engine.user_path, required=True, help="of a run whose model is trained")
     parser.add_argument("--model", required=True, help="its label in the run")
     parser.add_argument("--seed", type=int, help="one of the run's (default: its first)")
-    parser.add_argument("--out", type=Path, default=Path("oscnets/weights"), help="folder of the two files")
+    parser.add_argument("--out", type=engine.user_path, default=Path("oscnets/weights"), help="folder of the two files")
     parser.add_argument("--name", help="of the files (default: the model's label)")
     return parser.run(_run, argv)
 
@@ -44,6 +44,7 @@ def export(workdir: Path, model: str, seed: int | None, out: Path, name: str | N
         UsageError: no run, no such model or seed in it, its training is not finished, or `out` cannot be written.
         RunError: its checkpoints are damaged.
     """
+    workdir, out = engine.user_path(workdir), engine.user_path(out)
     facts = _facts(workdir)
     specs, task = (_module(workdir, facts["experiment"], part) for part in ("specs", "task"))
     experiment = engine.experiment_of(specs.FAMILY, workdir)
@@ -69,7 +70,7 @@ def export(workdir: Path, model: str, seed: int | None, out: Path, name: str | N
     try:
         out.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(path, **traverse_util.flatten_dict(params, sep="."))
-        path.with_suffix(".json").write_text(json.dumps(described, indent=1) + "\n")
+        path.with_suffix(".json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise engine.UsageError(f"--out={out} cannot be written: {error.strerror or error}") from error
     return path.stat().st_size

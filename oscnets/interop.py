@@ -5,7 +5,8 @@ path among the variables, and a function from the sizes of the arrays to the att
 another entry of `_KINDS`.
 """
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
+from oscnets import _state_dict
 from oscnets.models import CNN, ConvLSTM, KomplexNet, NeuralWaveMachine, UNet
 from oscnets.ops import num_bins
 
@@ -28,7 +30,9 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tuple[nn.Module, dict[str, Any]]:
+def from_torch(
+    kind: str, state_dict: Mapping[str, Any] | str | os.PathLike[str], **overrides: Any
+) -> tuple[nn.Module, dict[str, Any]]:
     """Rebuild a published network from its PyTorch state dict.
 
     Kinds:
@@ -46,7 +50,8 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
         kind: of network, see above.
         state_dict: published key -> array or tensor, in PyTorch's layouts, of any real type; not changed. It may be
             nested in the file of a training framework under "state_dict", "model_state_dict" or "model", and all keys
-            may begin with the names of wrappers ("module.", "_orig_mod.", "model.", "net.", "network.").
+            may begin with the names of wrappers ("module.", "_orig_mod.", "model.", "net.", "network."). Or the path of
+            a file of one: .safetensors (with the package safetensors), .npz, or .pt, .pth, .ckpt, .bin (with PyTorch).
         **overrides: attributes of the module that cannot be inferred, for example `num_steps`. One that the arrays
             determine too must agree with them.
 
@@ -55,17 +60,19 @@ def from_torch(kind: str, state_dict: Mapping[str, Any], **overrides: Any) -> tu
         where the arrays are and JAX allows it.
 
     Raises:
-        ValueError: an unknown kind; missing or unexpected keys; an array whose shape does not fit the others; an
-            override of an attribute that is inferred from the arrays with another value.
+        ValueError: an unknown kind; a file that cannot be read, or of another ending; missing or unexpected keys, all
+            of them listed; an array whose shape does not fit the others; an override of an attribute that is inferred
+            from the arrays with another value.
         TypeError: an override that is no attribute of the module.
+        ModuleNotFoundError: the package that reads such a file is missing.
     """
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     recipe = _KINDS[kind]
-    state_dict = _unwrapped(state_dict)
-    arrays = {key: _to_numpy(key, value) for key, value in state_dict.items() if not key.endswith(recipe.unused)}
-    entries = recipe.entries(arrays, overrides) if callable(recipe.entries) else recipe.entries
-    _check_keys(kind, arrays, entries)
+    values = {key: value for key, value in _state_dict.load(state_dict).items() if not key.endswith(recipe.unused)}
+    entries = recipe.entries(values, overrides) if callable(recipe.entries) else recipe.entries
+    _check_keys(kind, values, entries)
+    arrays = {key: _state_dict.to_numpy(key, value) for key, value in values.items()}
     sizes = _infer_sizes(arrays, entries)
     inferred = recipe.attributes(sizes, arrays, overrides)
     if clash := sorted(key for key in inferred.keys() & overrides if not _agree(inferred[key], overrides[key])):
@@ -114,38 +121,6 @@ class _Kind(NamedTuple):
     unused: tuple[str, ...] = ()
 
 
-_NESTED = ("state_dict", "model_state_dict", "model")  # where the files of training frameworks keep the parameters
-_WRAPPERS = ("module", "_orig_mod", "model", "net", "network")  # first parts of keys that wrappers and compilers add
-_COUNTERS = ("num_batches_tracked", "n_averaged")  # of batch norms and of moving averages: they are no weights
-
-
-def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters by published key, whatever a training framework has put around them."""
-    while (name := next((name for name in _NESTED if isinstance(state_dict.get(name), Mapping)), None)) is not None:
-        state_dict = state_dict[name]
-    kept = {key: value for key, value in state_dict.items() if key.rpartition(".")[2] not in _COUNTERS}
-    while kept and len(first := {key.partition(".")[0] for key in kept}) == 1 and first <= {*_WRAPPERS}:
-        kept = {key.partition(".")[2]: value for key, value in kept.items()}
-    return kept
-
-
-def _to_numpy(key: str, value: Any) -> np.ndarray:
-    """An array, or a tensor that may require gradients or lie on another device; float32 or float64."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        try:
-            value = value.numpy()
-        except TypeError:  # bfloat16, which NumPy does not have
-            value = value.float()
-    array = np.atleast_1d(np.asarray(value))
-    if array.dtype == np.float64:
-        return array
-    try:
-        return array.astype(np.float32, casting="unsafe" if array.dtype.kind in "biufV" else "safe")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{key} must be an array of real numbers, got {type(value).__name__} {array.dtype}") from error
-
-
 def _agree(inferred: Any, given: Any) -> bool:
     """Equal; floats up to the precision of float32, in which they are stored."""
     if isinstance(inferred, float) or (isinstance(inferred, tuple) and any(isinstance(x, float) for x in inferred)):
@@ -153,9 +128,9 @@ def _agree(inferred: Any, given: Any) -> bool:
     return inferred == given
 
 
-def _check_keys(kind: str, arrays: Arrays, entries: Mapping[str, _Entry]) -> None:
+def _check_keys(kind: str, present: Collection[str], entries: Mapping[str, _Entry]) -> None:
     needed = {key for key, entry in entries.items() if not entry.optional}
-    missing, unexpected = (sorted(keys) for keys in (needed - arrays.keys(), arrays.keys() - entries.keys()))
+    missing, unexpected = (sorted(keys) for keys in (needed - {*present}, {*present} - entries.keys()))
     faults = [f"{word} {', '.join(keys)}" for word, keys in (("missing", missing), ("unexpected", unexpected)) if keys]
     if faults:
         raise ValueError(f"not a state dict of kind {kind!r}: {'; '.join(faults)}")

@@ -40,7 +40,8 @@ RULES = {
     "oscnets.losses": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
     "oscnets.metrics": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
     "oscnets.analysis": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
-    "oscnets.interop": Rule((*BELOW_MODELS, "oscnets.models"), (*PURE, "flax")),
+    "oscnets._state_dict": Rule((), ("numpy",)),
+    "oscnets.interop": Rule((*BELOW_MODELS, "oscnets._state_dict", "oscnets.models"), (*PURE, "flax")),
     "oscnets.weights": Rule(("oscnets.models",), (*PURE, "flax")),
     "oscnets.plotting": Rule(("oscnets._inputs", "oscnets.phase", "oscnets.stats"), PURE, deferred=("matplotlib",)),
     "oscnets.stats": Rule((), ("numpy", "scipy")),  # jax brings scipy along

@@ -1,5 +1,6 @@
 """Cache of arrays in .npz files: read only if a file is intact and its fingerprint matches, written where possible."""
 
+import encodings.cp437  # noqa: F401 - of zip files; a process that has given up its rights may not load it any more
 import os
 import tempfile
 import zipfile
@@ -7,8 +8,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_DAMAGE = (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 def read(path: Path, fingerprint: str) -> dict[str, np.ndarray] | None:
@@ -43,7 +45,10 @@ def write(path: Path, fingerprint: str, arrays: dict[str, np.ndarray]) -> bool:
     return True
 
 
-def user_folder() -> Path:
-    """Where a user's caches belong: $XDG_CACHE_HOME/oscnets, by default ~/.cache/oscnets."""
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "oscnets"
+def user_folder() -> Path | None:
+    """Where a user's caches belong, on Linux $XDG_CACHE_HOME/oscnets or ~/.cache/oscnets; None without a home."""
+    try:
+        folder = platformdirs.user_cache_path("oscnets", appauthor=False)
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None  # earlier versions leave the ~ where it is

@@ -6,10 +6,10 @@ The sets are listed by --help: those made from base images, and the base images 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from data_gen import sources
+from data_gen._tools import paths
 from data_gen.multi_mnist import MEASURES
 from data_gen.preview import drawing, sheets
 
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
         if (options.workdir is None) == (options.out is None):
             raise ValueError("expected one of --workdir=DIR and --out=FILE")
+        if options.out is not None:
+            drawing.check_ending(options.out)
         sheet = sheets.of(options)
         if options.workdir is not None:
             options.workdir.mkdir(parents=True, exist_ok=True)
@@ -40,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m data_gen.preview", description="Draw samples of a data set.", allow_abbrev=False)
     add = parser.add_argument
     add("--set", required=True, metavar="NAME", help=f"one of {', '.join(sheets.SETS)}")
-    add("--workdir", type=Path, metavar="DIR", help="folder for the sheet NAME.png")
-    add("--out", type=Path, metavar="FILE", help="PNG file for the sheet, instead of --workdir")
+    add("--workdir", type=paths.user_path, metavar="DIR", help="folder for the sheet NAME.png")
+    add("--out", type=paths.user_path, metavar="FILE", help="the sheet (.png, .pdf, .svg, ...), instead of --workdir")
     add("--source", default="digits", help="base images of the scenes: one of " + ", ".join(sources.NAMES))
     add("--background", default="textures", help="background pictures: cifar10, or textures, which need no download")
     add("--split", default="test", help="one of " + ", ".join(sources.SPLITS))

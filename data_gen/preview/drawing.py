@@ -11,10 +11,23 @@ _OVERLAP, _UNCOVERED, _GAP = "#ffffff", "#1b1b22", 2
 _INK = {"#e8d33f": "#b39b00", "#f3b9a4": "#d08468", "#63d3dc": "#21a3ad"}  # colours too light for text
 
 
+def check_ending(path: Path) -> None:
+    """ValueError unless the name of a file ends in a format for pictures, which it names."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    endings = [f".{name}" for name in FigureCanvasAgg.get_supported_filetypes()]
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"{path} must end in one of {', '.join(endings)}")
+
+
 def draw(sheet: Sheet, path: Path) -> None:
-    """Write the sheet as a PNG file; ValueError if it has no samples, OSError if the file cannot be written."""
+    """Write the sheet, in the format of the file's ending.
+
+    Raises: ValueError if it has no samples, or for an unknown ending; OSError if the file cannot be written.
+    """
     from matplotlib.figure import Figure
 
+    check_ending(path)
     if not sheet.samples:
         raise ValueError("nothing to draw: num_examples must be at least 1")
     tiles = [tile_of(sample, sheet.colours) for sample in sheet.samples]
@@ -33,7 +46,7 @@ def draw(sheet: Sheet, path: Path) -> None:
         _write_captions(axis, sample, sheet.colours, tile.shape)
     if sheet.names:
         _write_legend(figure, sheet)
-    figure.savefig(path, dpi=150, format="png")
+    figure.savefig(path, dpi=150, format=path.suffix[1:].lower())
 
 
 def tile_of(sample: Sample, colours: Sequence[str]) -> np.ndarray:

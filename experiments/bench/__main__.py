@@ -5,7 +5,6 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from experiments import engine
@@ -38,7 +37,7 @@ def parser() -> engine.Parser:
     _add_tables(commands)
     for command in commands.choices.values():
         command.add_argument("--rounds", type=positive, default=5, help="turns of each side")
-        command.add_argument("--workdir", type=Path, help="write COMMAND.json here, and COMMAND.md of a table")
+        command.add_argument("--workdir", type=engine.user_path, help="for COMMAND.json, and COMMAND.md of a table")
     return parser
 
 
@@ -102,7 +101,8 @@ def run(options: argparse.Namespace) -> None:
     except (komplexnet.MismatchError, harness.SideError) as error:
         raise engine.RunError(str(error)) from error
     if options.workdir is not None:
-        (options.workdir / f"{options.command}.json").write_text(json.dumps(results, indent=2) + "\n")
+        text = json.dumps(results, indent=2) + "\n"
+        engine.write_atomically(options.workdir / f"{options.command}.json", text.encode(), shared=True)
 
 
 def run_step(options: argparse.Namespace) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def show(
         text = table(measured)
         print(text)
         if options.workdir is not None:
-            (options.workdir / f"{options.command}.md").write_text(text + "\n")
+            engine.write_atomically(options.workdir / f"{options.command}.md", (text + "\n").encode(), shared=True)
     return measured
 
 

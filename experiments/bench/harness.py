@@ -7,8 +7,8 @@ lines on its standard input and output.
 
 import importlib
 import json
+import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -41,7 +41,7 @@ class Worker:
         command = [sys.executable, "-m", "experiments.bench.worker", side, json.dumps(dict(options))]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         environment = {**os.environ, **hugepages.environment()}  # as an experiment has it; the same for every side
-        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
+        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, encoding="utf-8", **pipes)
 
     def ask(self, question: str) -> dict[str, Any]:
         """Send `run` or `facts`, wait, and return the answer; SideError if the process is gone."""
@@ -81,11 +81,15 @@ def serve(side: str, options: Mapping[str, Any]) -> None:
 
 
 def peak_rss_mb() -> float:
-    """Largest resident memory of this process so far, in 2**20 bytes."""
+    """Largest resident memory of this process so far, in 2**20 bytes; NaN on Windows."""
     status = Path("/proc/self/status")
     if status.exists():  # not getrusage, whose maximum a process inherits from the one that started it
-        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        (line,) = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1]) / 2**10
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return math.nan
     scale = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 

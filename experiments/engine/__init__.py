@@ -7,6 +7,7 @@ stand behind it, each of which imports only those before it: process, run, recor
 from experiments.engine.process import devices, hosts, hugepages
 from experiments.engine.process.arguments import Parser
 from experiments.engine.process.errors import CheckpointError, Interrupted, NonFiniteError, RunError, UsageError
+from experiments.engine.process.files import MARKER, user_path
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
 from experiments.engine.record import markdown
@@ -22,7 +23,7 @@ from experiments.engine.record.results import (
 )
 from experiments.engine.record.summary import Statistics, Summary, expected_models, header, summarize
 from experiments.engine.record.summary_text import render as summary_text
-from experiments.engine.run.command_line import Flag, Request, parse
+from experiments.engine.run.command_line import Flag, Request, parse, split_config
 from experiments.engine.run.command_line import load_config as load_config_file
 from experiments.engine.run.command_line import main as command
 from experiments.engine.run.config import (
@@ -71,6 +72,7 @@ from experiments.engine.training.task import Measured, PyTree, Task
 __all__ = [
     "ENTRIES",
     "FINITE",
+    "MARKER",
     "MAY_CHANGE",
     "NON_NEGATIVE",
     "ODD",
@@ -144,11 +146,13 @@ __all__ = [
     "seeds",
     "skip",
     "span",
+    "split_config",
     "steps",
     "summarize",
     "summary_text",
     "tables",
     "to_json",
+    "user_path",
     "variant",
     "write_atomically",
 ]

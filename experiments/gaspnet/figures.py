@@ -152,8 +152,8 @@ def _tests(metrics: engine.Metrics, model: str, baseline: str) -> list[dict[str,
 def write_comparison(workdir: Path, metrics: engine.Metrics, models: Mapping[str, Table]) -> None:
     """steps.json with the tests, steps.md with one line per model, test set and metric."""
     tests = compare(metrics, models)
-    (workdir / "steps.json").write_text(json.dumps(tests, indent=1) + "\n")
-    (workdir / "steps.md").write_text(comparison_text(tests))
+    engine.write_atomically(workdir / "steps.json", (json.dumps(tests, indent=1) + "\n").encode())
+    engine.write_atomically(workdir / "steps.md", comparison_text(tests).encode())
 
 
 def comparison_text(tests: list[dict[str, Any]]) -> str:

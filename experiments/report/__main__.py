@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments import engine
 from experiments.report import page
@@ -15,9 +14,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m experiments.report",
         description="One self-contained HTML page of runs: scenes that play, claims, figures, tables.",
     )
-    parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="of a run, or of results")
-    parser.add_argument("--workdir", action="append", default=[], type=Path, metavar="DIR", help="one more such folder")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the first folder)")
+    add, path = parser.add_argument, {"type": engine.user_path}
+    add("folders", nargs="*", metavar="DIR", help="of a run, or of results", **path)
+    add("--workdir", action="append", default=[], metavar="DIR", help="one more such folder", **path)
+    add("--out", metavar="FILE.html", help="the page (default: report.html in the first folder)", **path)
     return parser.run(_run, argv)
 
 

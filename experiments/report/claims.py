@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments import engine
 from experiments.report.markup import cells, inline, is_rule
 
 _COLUMNS = ("claim", "status", "verdict")
@@ -18,7 +19,7 @@ class Claim(NamedTuple):
 
 def read(folder: Path) -> list[Claim]:
     """The claims of every Markdown file of a folder, in order."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted(Path(folder).glob("*.md"))]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(engine.user_path(folder).glob("*.md"))]
     return [claim for text in texts for claim in parse(text)]
 
 

@@ -34,9 +34,11 @@ def write(folders: Sequence[Path], out: Path, limit: int = LIMIT) -> int:
     """Write the page of some runs, with as much of their samples as fits; its size in bytes.
 
     Raises:
-        UsageError: a folder holds nothing to show.
+        UsageError: a folder holds nothing to show, or the name of the page ends in neither .html nor .htm.
         RunError: the content of a folder is damaged, or the page is too large with the fewest samples.
     """
+    if engine.user_path(out).suffix.lower() not in (".html", ".htm"):
+        raise engine.UsageError(f"{out}: the page is HTML, expected a name that ends in .html or .htm")
     pages = [runs.read(folder) for folder in folders]
     samples = [scenes.read(folder) for folder in folders]
     budget = int(FIGURES * limit / len(pages))
@@ -45,7 +47,7 @@ def write(folders: Sequence[Path], out: Path, limit: int = LIMIT) -> int:
         packed = [_packed(page, arrays, reduction) for page, arrays in zip(pages, samples, strict=True)]
         content = render(pages, sections, packed).encode()
         if len(content) <= limit:
-            engine.write_atomically(Path(out), content)
+            engine.write_atomically(out, content)
             return len(content)
     raise engine.RunError(f"the page would have {len(content)} bytes, expected at most {limit}: give fewer folders")
 

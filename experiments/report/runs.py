@@ -43,7 +43,7 @@ def read(folder: Path) -> Page:
         UsageError: nothing of it can be shown.
         RunError: summary.json or metrics.jsonl is damaged.
     """
-    folder = Path(folder)
+    folder = engine.user_path(folder)
     if not folder.is_dir():
         raise engine.UsageError(f"no folder {folder}")
     page = Page(folder.resolve().name, claims.read(folder), figures=_figures(folder))
@@ -71,7 +71,7 @@ def _summary(folder: Path) -> engine.Summary | None:
             return None
         return engine.summarize(engine.load_metrics(folder), engine.load_config(folder))
     try:
-        return _migrated(json.loads(path.read_text()))
+        return _migrated(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise engine.RunError(f"{path} is no JSON: {error}") from error
 

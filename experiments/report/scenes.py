@@ -69,7 +69,7 @@ def read(folder: Path) -> dict[str, Sample]:
     Scenes with more than `MOST_OBJECTS` objects are left out: the page has one bit for each.
     """
     samples = {}
-    for path in sorted((Path(folder) / "samples").glob("*.npz")):
+    for path in sorted((engine.user_path(folder) / "samples").glob("*.npz")):
         with np.load(path) as stored:
             arrays = dict(stored)
         if "images" in arrays and (meaning := _meaning(arrays, folder)) is not None:

@@ -8,6 +8,7 @@ search that is killed continues with the same proposals.
 
 import contextlib
 import importlib.util
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -158,6 +159,7 @@ def run(
     """
     from experiments.search import report
 
+    workdir = engine.user_path(workdir)
     settings = {**settings, "together": together, "space": problem.space.to_json()}
     with _study(workdir, problem, settings) as study:
         if len(study.trials) < trials:
@@ -249,10 +251,11 @@ def _study(workdir: Path, problem: Problem, settings: Mapping[str, Any]) -> Iter
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = workdir / "study.db"
     # Without a pool no connection stays open when it is not in use: none is left where the storage cannot be made.
-    unpooled = {"poolclass": NullPool}
+    # A connection of our own, because a URL gives "?" and "%" in a path a meaning.
+    settings_of_engine = {"poolclass": NullPool, "creator": partial(_connect, path)}
     storage = None
     try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs=unpooled)
+        storage = optuna.storages.RDBStorage("sqlite:///study.db", settings_of_engine)
         direction = "minimize" if score.startswith("-") else "maximize"
         study = optuna.create_study(storage=storage, study_name="search", direction=direction, load_if_exists=True)
         if "settings" not in study.user_attrs:
@@ -265,6 +268,12 @@ def _study(workdir: Path, problem: Problem, settings: Mapping[str, Any]) -> Iter
         if storage is not None:
             storage.remove_session()
             storage.engine.dispose()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection to a database, without SQLite's locks where the file system has none (the workdir is claimed)."""
+    unlocked = "?nolock=1" if path.with_name(engine.MARKER).exists() else ""
+    return sqlite3.connect(f"{path.absolute().as_uri()}{unlocked}", uri=True, check_same_thread=False)
 
 
 def _compare(workdir, stored, present):

@@ -7,7 +7,6 @@ python -m experiments.sweep komplexnet --config=experiments/configs/komplexnet.p
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments import engine
 from experiments.sweep import sweep
@@ -27,7 +26,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="KEY=V1,V2,...",
         help="an entry of the config, models or tests, with values (several models: models=a,(b,c)); may be repeated",
     )
-    parser.add_argument("--workdir", type=Path, required=True, help="of the sweep; the same command continues it")
+    parser.add_argument("--workdir", type=engine.user_path, required=True, help="the same command continues it")
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every N-th run from the I-th on, for array jobs")
     parser.add_argument("--report_only", action="store_true", help="rebuild sweep.md and sweep.csv, and run nothing")
     options, rest = parser.parse_known_args(argv)
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         failed = sweep.run(
             sweep.program(options.experiment),
             sweep.points(options.config, sweep.parse_grid(options.grid)),
-            options.workdir.absolute(),
+            options.workdir,
             shard=sweep.parse_shard(options.shard),
             arguments=options.overrides,
             report_only=options.report_only,

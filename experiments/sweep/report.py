@@ -32,7 +32,7 @@ def build(workdir: Path, experiment: str, points: Sequence[Any]) -> None:
 
 def _summary(folder: Path) -> Mapping[str, Any] | None:
     try:
-        return json.loads((folder / "summary.json").read_text())
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

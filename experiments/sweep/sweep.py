@@ -55,7 +55,8 @@ class Point(NamedTuple):
     @property
     def name(self) -> str:
         """The name of its folder: its changes, in characters that any file system takes."""
-        variant = self.config.partition(":")[2] or Path(self.config.partition(":")[0]).stem
+        file, variant = engine.split_config(self.config)
+        variant = variant or Path(file).stem
         parts = [variant, *(f"{key}={value}" for key, value in self.changes.items())]
         return re.sub(r"[^\w.=+-]+", "_", ",".join(parts)).strip("_")
 
@@ -143,6 +144,7 @@ def run(
             sweep or to none where there must be one, or it cannot be written.
         Interrupted: a signal came; the run under way has saved its state.
     """
+    workdir = engine.user_path(workdir).absolute()
     if not report_only:
         check(program.family, chosen, arguments)
     elif not (workdir / "sweep.json").exists():
@@ -182,7 +184,7 @@ def claim(workdir: Path, experiment: str, chosen: Sequence[Point], arguments: Se
         workdir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             engine.write_atomically(path, (json.dumps(present, indent=1) + "\n").encode(), shared=True)
-        stored = _compared(json.loads(path.read_text()))
+        stored = _compared(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, engine.RunError, KeyError, TypeError) as error:
         raise engine.UsageError(f"workdir {workdir}: cannot use its sweep.json: {error}") from error
     if different := engine.differences(stored, _compared(json.loads(json.dumps(present)))):
@@ -236,4 +238,5 @@ def _wait(command, stop):
             except subprocess.TimeoutExpired:
                 if stop.signum is not None and not passed_on:
                     passed_on = True
-                    process.send_signal(stop.signum)
+                    if os.name != "nt":  # there are no sessions: Ctrl-C has reached the run
+                        process.send_signal(stop.signum)

@@ -5,8 +5,10 @@ NAME.npz holds the variables of a network, by dotted path; NAME.json holds its m
 """
 
 import json
+import os
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -58,8 +60,15 @@ def pretrained(name: str) -> Pretrained:
     return load(files(__name__), name)
 
 
-def load(folder: Traversable, name: str) -> Pretrained:
-    """Load NAME.npz and NAME.json of `python -m experiments.export` from a folder, for example a `pathlib.Path`."""
+def load(folder: Traversable | str | os.PathLike[str], name: str) -> Pretrained:
+    """Load NAME.npz and NAME.json of `python -m experiments.export`.
+
+    Args:
+        folder: of the two files; ~ at its start is the home folder.
+        name: of the files, without their endings.
+    """
+    if isinstance(folder, str | os.PathLike):
+        folder = Path(folder).expanduser()
     facts = _migrate(json.loads(folder.joinpath(f"{name}.json").read_text(encoding="utf-8")))
     attributes = {key: tuple(value) if isinstance(value, list) else value for key, value in facts["attributes"].items()}
     module = getattr(models, facts["module"])(**attributes)

@@ -75,13 +75,15 @@ def test_wave_machine_segments_pieces_that_it_was_not_trained_on():
     assert scores["iou"].mean() > 0.85
 
 
-def test_an_older_export_of_the_wave_machine_loads(tmp_path):
+def test_an_older_export_of_the_wave_machine_loads(tmp_path, monkeypatch):
     facts = json.loads((FOLDER / "wave_machine.json").read_text())
     attributes = facts["attributes"]
     former = {"memory": attributes.pop("gradient"), "stream": attributes.pop("keep") == "readout"}
     old = facts | {"module": "WaveMachine", "attributes": attributes | former | {"checkpoint_every": 5}}
     (tmp_path / "wave_machine.json").write_text(json.dumps(old))
     (tmp_path / "wave_machine.npz").write_bytes((FOLDER / "wave_machine.npz").read_bytes())
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    assert weights.load(f"~/{tmp_path.name}", "wave_machine").module == weights.load(tmp_path, "wave_machine").module
     assert weights.load(tmp_path, "wave_machine").module == oscnets.pretrained("wave_machine").module
 
 

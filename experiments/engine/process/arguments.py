@@ -1,11 +1,18 @@
 """The command line of programs without a config: misuse is one line and exit status 2."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from experiments.engine.process.errors import RunError, UsageError
+
+
+def escape_unknown_characters() -> None:
+    """Print characters that the encoding of the standard output lacks as escapes, as the standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,6 +35,7 @@ class Parser(argparse.ArgumentParser):
         Returns:
             The exit status: 0, or after one line on stderr 1 (RunError) or 2 (UsageError).
         """
+        escape_unknown_characters()
         try:
             command(self.parse_args(argv))
         except (RunError, UsageError) as error:

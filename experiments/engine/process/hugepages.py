@@ -4,6 +4,7 @@ XLA's temporaries come from the C library's allocator anew in every call. GNU's 
 tunable in the environment says so before the process starts, on a Linux that grants them on request.
 """
 
+import contextlib
 import os
 import platform
 import sys
@@ -20,7 +21,7 @@ def environment() -> dict[str, str]:
     if not recent or "GLIBC_TUNABLES" in os.environ:
         return {}
     try:
-        on_request = "[madvise]" in _ENABLED.read_text()
+        on_request = "[madvise]" in _ENABLED.read_text(encoding="utf-8")
     except OSError:
         return {}
     return dict(_TUNABLE) if on_request else {}
@@ -32,4 +33,5 @@ def restart() -> None:
     if missing:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **missing})
+        with contextlib.suppress(OSError):  # of an interpreter inside another program, say
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **missing})

@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from experiments.engine.process import files
+
 _SKIPPED = 2  # calls: the first ones compile
 _SECONDS = 5.0
 # Event of the thread of a CPU device while a program runs on it. Devices of other kinds have separate planes.
@@ -24,7 +26,7 @@ class Profile:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        self.directory = files.user_path(directory)
         self._calls, self._since, self._done = 0, None, False
 
     def settled(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from experiments.engine.process import hosts
+from experiments.engine.process import files, hosts
 from experiments.engine.process.errors import RunError, UsageError
 from experiments.engine.run.workdir import write_atomically
 
@@ -46,8 +46,8 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
-        self.path = Path(path) if hosts.is_first() else Path(os.devnull)
-        tensorboard = tensorboard if hosts.is_first() else None
+        self.path = files.user_path(path) if hosts.is_first() else Path(os.devnull)
+        tensorboard = files.user_path(tensorboard) if tensorboard and hosts.is_first() else None
         self._drop_partial_line()
         self._events = _event_writer(tensorboard) if tensorboard else None
         self._file = self._append()
@@ -82,9 +82,11 @@ class MetricsLog:
         kept = [entry for entry in lines if wanted(entry)]
         if len(kept) == len(lines):
             return
-        write_atomically(self.path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
-        self._file.close()
-        self._file = self._append()
+        self._file.close()  # Windows replaces no file that is open
+        try:
+            write_atomically(self.path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
+        finally:
+            self._file = self._append()
 
     def close(self) -> None:
         """Close the file, and TensorBoard's."""
@@ -110,9 +112,10 @@ def read(path: Path) -> list[Line]:
     Raises:
         RunError: a complete line is no line of these; names it.
     """
-    if not Path(path).exists():
+    path = files.user_path(path)
+    if not path.exists():
         return []
-    data = Path(path).read_bytes()
+    data = path.read_bytes()
     lines = []
     for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:

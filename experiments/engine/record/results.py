@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.engine.process import files
 from experiments.engine.process.errors import UsageError
 from experiments.engine.record import metrics_log
 from experiments.engine.run.config import RESERVED
@@ -36,11 +37,12 @@ def load_metrics(workdir: str | Path) -> Metrics:
         UsageError: no workdir, no metrics.jsonl in it, or no complete line in that.
         RunError: a complete line is damaged; names it.
     """
-    path = Path(workdir) / "metrics.jsonl"
-    if not Path(workdir).is_dir():
-        raise UsageError(f"no workdir {Path(workdir)}")
+    workdir = files.user_path(workdir)
+    path = workdir / "metrics.jsonl"
+    if not workdir.is_dir():
+        raise UsageError(f"no workdir {workdir}")
     if not path.is_file():
-        raise UsageError(f"no metrics.jsonl in {Path(workdir)}: has the run been started?")
+        raise UsageError(f"no metrics.jsonl in {workdir}: has the run been started?")
     timed: dict[tuple, dict[int, float]] = {}
     metrics: Metrics = {}
     wanted = _seeds(load_config(workdir).get("config"))
@@ -68,7 +70,7 @@ def load_config(workdir: str | Path, family: Family | None = None) -> dict[str, 
     Raises:
         UsageError: it is damaged, or not of the family.
     """
-    return load(Path(workdir), family, required=False)
+    return load(files.user_path(workdir), family, required=False)
 
 
 def last_values(metrics: Metrics, model: str, split: str, name: str) -> tuple[list[int], NDArray[np.float64]]:

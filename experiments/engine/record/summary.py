@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.engine.process.files import user_path
 from experiments.engine.record import summary_text
 from experiments.engine.record.metrics_log import NOT_FINITE
 from experiments.engine.record.results import (
@@ -81,7 +82,7 @@ def build(
         UsageError: no workdir, no metrics.jsonl in it, no complete line in that, or config.json is no JSON object.
         RunError: a complete line of metrics.jsonl is damaged.
     """
-    workdir = Path(workdir)
+    workdir = user_path(workdir)
     metrics, config = load_metrics(workdir), load_config(workdir)
     summary = summarize(metrics, config, statistics)
     metrics = _in_sections(metrics, statistics.section)

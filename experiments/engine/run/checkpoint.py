@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from jax.sharding import SingleDeviceSharding
 
-from experiments.engine.process import hosts
+from experiments.engine.process import files, hosts
 from experiments.engine.process.errors import CheckpointError
 from experiments.engine.run.workdir import write_atomically
 
@@ -50,7 +50,7 @@ class Store:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.directory = Path(directory).absolute()
+        self.directory = files.user_path(directory).absolute()
         absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax logs every step of every save
         hosts.on_first(self._open)
 
@@ -179,7 +179,7 @@ class Store:
         if not (folder / _MANIFEST).exists():
             return
         try:
-            expected = dict(json.loads((folder / _MANIFEST).read_text()))
+            expected = dict(json.loads((folder / _MANIFEST).read_text(encoding="utf-8")))
         except ValueError as error:
             raise _DamagedError(f"{_MANIFEST} is unreadable") from error
         present = _file_digests(folder)
@@ -227,7 +227,7 @@ def digest(leaves: Leaves) -> str:
 def _file_digests(folder):
     """SHA-256 of every file of a checkpoint but the manifest itself, by its path there."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != _MANIFEST)
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def _table(leaves):

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments.engine.process import devices, hosts, hugepages
+from experiments.engine.process import devices, files, hosts, hugepages
+from experiments.engine.process.arguments import escape_unknown_characters
 from experiments.engine.process.errors import Interrupted, RunError, UsageError
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
@@ -39,6 +40,7 @@ class Request(NamedTuple):
         config: complete and checked.
         variant: the part of --config behind ":".
         workdir: absolute.
+        new: whether nobody named the workdir: it must then be a folder that is not there yet.
         report_only: whether only the report is asked for.
         evaluate: with --evaluate, the tables of test sets by name; None without.
         profile: whether to trace some training.
@@ -50,6 +52,7 @@ class Request(NamedTuple):
     config: ConfigDict
     variant: str
     workdir: Path
+    new: bool
     report_only: bool
     evaluate: dict[str, Table] | None
     profile: bool
@@ -90,6 +93,7 @@ def main(
     owns_process = argv is None if owns_process is None else owns_process
     called = _program() if argv is None else ["python", "-m", f"experiments.{program or family.name}"]
     argv = sys.argv[1:] if argv is None else list(argv)
+    escape_unknown_characters()
     request = None
     try:
         request = parse(argv, family, more, shlex.join(called))
@@ -100,6 +104,7 @@ def main(
             hugepages.restart()
         devices.configure_cpu_devices(request.config.cpu_devices)
         hosts.start(*request.processes)
+        request = _with_folder(request)
         _start(request, act, may_change, shlex.join([*called, *argv]), owns_process)
     except UsageError as error:
         return _complain(error, 2)
@@ -140,13 +145,14 @@ def parse(
         raise UsageError("--config is given twice")
     path = values.config[0] if values.config else None
     del values.config
+    variant = split_config(path or "")[1] or ""
     config = None if path is None else config_lib.complete(load_config(path), family)
     if values.help:
         return help_text.build(program, family, more or {}, config)
     _check_combination(values, path)
     stored = {}
     if values.report_only or values.evaluate is not None:
-        stored = workdir.load(Path(values.workdir), family)
+        stored = workdir.load(files.user_path(values.workdir), family)
         config = config_lib.from_json(stored["config"], family) if config is None else config
     for section in config_lib.SECTIONS if config is not None else ():
         if (typed := values[section].value) is not None:
@@ -158,8 +164,9 @@ def parse(
     return Request(
         family,
         config,
-        (path or "").partition(":")[2],
-        (Path(values.workdir) if values.workdir else _dated(family.name, path)).absolute(),
+        variant,
+        (files.user_path(values.workdir) if values.workdir else _dated(family.name, variant)).absolute(),
+        not values.workdir,
         values.report_only,
         None if values.evaluate is None else _evaluated(config, stored, _split("evaluate", values.evaluate), family),
         values.profile,
@@ -209,25 +216,40 @@ def _overridden(config, values, rest, family):
     return config
 
 
+def split_config(text: str) -> tuple[str, str | None]:
+    """File and variant of FILE[:VARIANT]; a file's path may hold colons, the variant is None where there is none.
+
+    Of several ways to part the text the longest file that exists holds, otherwise the last colon.
+    """
+    colons = [place for place, letter in enumerate(text) if letter == ":"]
+    for end in (len(text), *reversed(colons)):
+        if files.user_path(text[:end]).is_file():
+            return text[:end], text[end + 1 :] if end < len(text) else None
+    file, colon, variant = text.rpartition(":")
+    # A colon before a folder, or after the letter of a drive, is part of a path.
+    return (file, variant) if colon and not re.search(r"[/\\]", variant) else (text, None)
+
+
 def load_config(path: str) -> ConfigDict:
     """The config of FILE[:VARIANT].
 
     Raises:
         UsageError: no such file, no such variant, or the file fails.
     """
-    file, colon, chosen = path.partition(":")
-    if not file:
+    name, variant = split_config(path)
+    if not name:
         raise UsageError("--config needs a value: FILE or FILE:VARIANT")
-    if not Path(file).is_file():
-        raise UsageError(f"--config={path}: there is no file {file!r}")
+    file = files.user_path(name)
+    if not file.is_file():
+        raise UsageError(f"--config={path}: there is no file {name!r}")
     # Not by config_flags, which calls a method that Python 3.15 removes.
-    spec = importlib.util.spec_from_file_location(f"_config_{Path(file).stem}", file)
+    spec = importlib.util.spec_from_file_location(f"_config_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise UsageError(f"--config={path}: expected a Python file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        config = module.get_config(*([chosen] if colon else []))
+        config = module.get_config(*([] if variant is None else [variant]))
     except Exception as error:
         raise UsageError(f"--config={path}: {' '.join(str(error).split()) or type(error).__name__}") from error
     if not isinstance(config, ConfigDict):
@@ -316,10 +338,9 @@ def _table(section: str, word: str, present: Mapping[str, Table], family: Family
     return name, config_lib.completed(f"{section}.{name}", table, entries).to_dict()
 
 
-def _dated(name: str, path: str | None) -> Path:
-    chosen = (path or "").partition(":")[2]
+def _dated(name: str, variant: str) -> Path:
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / "-".join(filter(None, (name, re.sub(r"\W+", "_", chosen), stamp)))
+    return Path("runs") / "-".join(filter(None, (name, re.sub(r"\W+", "_", variant), stamp)))
 
 
 def _check(config: ConfigDict, family: Family) -> None:
@@ -330,6 +351,13 @@ def _check(config: ConfigDict, family: Family) -> None:
         reason = f"it has no entry {lost.args[0]}" if isinstance(lost, KeyError) else str(error)
         reason = reason.partition("\n")[0]
         raise UsageError(f"the config does not suit {family.name}: {reason}; is it another experiment's?") from error
+
+
+def _with_folder(request: Request) -> Request:
+    """With its workdir made where nobody named one: a run that began in the same second may have the name."""
+    if not request.new:
+        return request
+    return request._replace(workdir=Path(hosts.on_first(lambda: str(files.new_folder(request.workdir)))))
 
 
 def _start(request: Request, act: Act, may_change: Sequence[str], command: str, owns_process: bool) -> None:

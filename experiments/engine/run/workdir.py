@@ -1,7 +1,6 @@
 """The folder of a run: one config, one process at a time."""
 
 import contextlib
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -15,7 +14,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from experiments.engine.process import hosts
+from experiments.engine.process import files, hosts
 from experiments.engine.process.errors import RunError, UsageError
 from experiments.engine.run.config import SECTIONS, to_json, with_defaults
 from experiments.engine.run.entries import Table
@@ -64,19 +63,14 @@ def claim(
         UsageError: it cannot be written, another run holds it, or it belongs to another config or experiment.
     """
     with contextlib.ExitStack() as held:
-        hosts.on_first(lambda: _claim(held, Path(workdir), config, family, tests or {}, may_change, facts))
+        hosts.on_first(lambda: _claim(held, files.user_path(workdir), config, family, tests or {}, may_change, facts))
         yield
 
 
 def _claim(held, workdir, config, family, tests, may_change, facts):
     with _usable(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
-        lock = open(workdir / ".lock", "a")  # noqa: SIM115 - closed below, and by the system should we be killed
-    held.enter_context(lock)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UsageError(f"workdir {workdir}: another run is using it") from error
+        held.enter_context(files.hold(workdir, f"workdir {workdir}"))
     present = {"experiment": family.name, "format": FORMAT, **facts, "config": to_json(config), **environment()}
     if not (workdir / "config.json").exists():
         _start(workdir, present)
@@ -104,11 +98,11 @@ def load(workdir: Path, family: Family | None = None, *, required: bool = True) 
     Raises:
         UsageError: there is none, it is damaged, or it is not of the family.
     """
-    path = Path(workdir) / "config.json"
+    path = files.user_path(workdir) / "config.json"
     if not required and not path.exists():
         return {}
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"workdir {workdir}: cannot read config.json: {error}") from error
     if not (isinstance(stored, dict) and isinstance(stored.get("config", {}), dict)):
@@ -130,14 +124,14 @@ def _start(workdir, present):
 
 def _write(workdir: Path, content: Mapping[str, Any]) -> None:
     """The only writer of config.json."""
-    write_atomically(Path(workdir) / "config.json", (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(files.user_path(workdir) / "config.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def begin(workdir: Path, config: ConfigDict) -> None:
     """Write a config.json where there is none: for runs without a command line, which claims the folder."""
 
     def write():
-        if not (Path(workdir) / "config.json").exists():
+        if not (files.user_path(workdir) / "config.json").exists():
             _write(workdir, {"format": FORMAT, "config": to_json(config), **environment()})
 
     hosts.on_first(write)
@@ -234,7 +228,8 @@ def write_atomically(path: Path, data: bytes, *, shared: bool = False) -> None:
     Raises:
         RunError: it could not be written (a full disk, say); it is as before.
     """
-    fresh = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.tmp" if shared else f"{path.name}.tmp")
+    path = files.user_path(path)
+    fresh = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.tmp" if shared else f"{path.name}.tmp")
     try:
         fresh.write_bytes(data)
         os.replace(fresh, path)
@@ -247,7 +242,7 @@ def _commit() -> str | None:
     here = Path(__file__).resolve()
 
     def git(*args):
-        return subprocess.run(["git", "-C", here.parent, *args], capture_output=True, text=True, check=False)
+        return subprocess.run(["git", "-C", here.parent, *args], capture_output=True, encoding="utf-8", check=False)
 
     try:
         # A checkout that only contains the installation (a virtual environment inside some repository) does not count.

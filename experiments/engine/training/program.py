@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from experiments.engine.process import hosts
+from experiments.engine.process import files, hosts
 from experiments.engine.process.errors import RunError, UsageError
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
@@ -52,6 +52,7 @@ def experiment_of(family: Family, workdir: Path) -> Experiment:
     Raises:
         UsageError: there is no config.json, or it is not of the family.
     """
+    workdir = files.user_path(workdir)
     config = from_json(load(workdir, family)["config"], family)
     return _described(family, config, _all_tables(family, config, workdir))
 

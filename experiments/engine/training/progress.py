@@ -38,7 +38,7 @@ class Progress(NamedTuple):
     @staticmethod
     def _read(workdir: Path, name: str) -> tuple | None:
         try:
-            stored = json.loads(_path(workdir, name).read_text())
+            stored = json.loads(_path(workdir, name).read_text(encoding="utf-8"))
             step, seconds, lines = stored["step"], stored["seconds"], stored["lines"]
             trained = stored.get("seeds")
         except (OSError, ValueError, KeyError):

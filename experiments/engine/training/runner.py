@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.engine.process import hosts
+from experiments.engine.process import files, hosts
 from experiments.engine.process.errors import Interrupted, RunError, UsageError
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
@@ -54,7 +54,7 @@ def run(
     Raises:
         RunError, UsageError, Interrupted: see `errors`; the state is checkpointed in the last case.
     """
-    workdir = Path(workdir)
+    workdir = files.user_path(workdir)
     hosts.on_first(lambda: workdir.mkdir(parents=True, exist_ok=True))
     workdir_lib.begin(workdir, experiment.config)
     chosen = list(experiment.tests if tests is None else tests)
@@ -75,10 +75,12 @@ def report(experiment: Experiment, workdir: Path) -> None:
     """
     from experiments.engine.record import summary  # matplotlib is slow to import and only needed here
 
+    workdir = files.user_path(workdir)
+
     def build():
-        if not metrics_log.read(Path(workdir) / "metrics.jsonl"):
+        if not metrics_log.read(workdir / "metrics.jsonl"):
             raise UsageError(f"workdir {workdir} has no metrics to report yet")
-        summary.build(Path(workdir), experiment.statistics, experiment.labels, experiment.figures)
+        summary.build(workdir, experiment.statistics, experiment.labels, experiment.figures)
 
     hosts.on_first(build)
 
@@ -244,7 +246,7 @@ def load_trained(experiment: Experiment, workdir: Path, label: str) -> Trained:
         UsageError: its training is not finished.
         RunError: no checkpoint can be read.
     """
-    job = _Job(experiment, experiment.models[label], [], Path(workdir))
+    job = _Job(experiment, experiment.models[label], [], files.user_path(workdir))
     if job.progress() is None:
         raise UsageError(f"workdir {workdir}: the training of model {label} is not finished")
     task = job.model.task()

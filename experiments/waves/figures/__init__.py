@@ -37,5 +37,5 @@ def draw(config: ConfigDict, models: Mapping[str, engine.Model], split: str, wor
     courses = wavelengths.courses(metrics, models)
     pictures.draw(workdir / "figures", SETS[config.data.set].classes, samples, courses)
     text = tables.tables(config, models, split, metrics, courses)
-    (workdir / "tables.md").write_text(text)
+    engine.write_atomically(workdir / "tables.md", text.encode())
     print(text)

@@ -76,6 +76,13 @@ def test_a_workdir_is_made_and_holds_the_sheet(tmp_path):
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["digits.png"]
 
 
+@pytest.mark.parametrize(("ending", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89PNG")])
+def test_the_ending_names_the_format(ending, start, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert preview.main(["--set=digits", "--num_examples=1", f"--out=~/a.{ending}"]) == 0
+    assert (tmp_path / f"a.{ending}").read_bytes().startswith(start)
+
+
 def test_nine_digits_and_base_images(tmp_path):
     draw(tmp_path / "a.png", "--set=multi_mnist", "--num_digits=9", "--num_examples=1", "--split=train")
     assert draw(tmp_path / "b.png", "--set=digits", "--num_examples=10").std() > 20
@@ -102,6 +109,9 @@ def test_a_wrong_name_ends_the_program_with_the_nearest(tmp_path):
         (["--set=multi_mnist", "--num_examples=-1"], "num_examples must be an integer in"),
         (["--set=digits", "--num_examples=-1"], "num_examples must be at least 1"),
         (["--set=digits", "--out=no/such/folder/x.png"], "no/such/folder"),
+        (["--set=digits", "--out=x.bmp"], "x.bmp must end in one of "),
+        (["--set=digits", "--out=x"], "x must end in one of "),
+        (["--set=digits", "--out=~nobody_at_all/x.png"], "~nobody_at_all/x.png: there is no home folder"),
         (["--set=digits", "--workdir=here"], "expected one of --workdir=DIR and --out=FILE"),
         (["--set=digits", "--seed=one"], "--seed: invalid int value: 'one'"),
         (["--set=digits", "--sed=1"], "unrecognized arguments: --sed=1"),

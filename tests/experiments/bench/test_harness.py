@@ -1,6 +1,7 @@
 """Sides in processes of their own: turns, memory, noise on standard output, deaths."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -21,6 +22,14 @@ def test_sides_take_turns_after_a_warm_up(tmp_path):
     assert all(value >= 0.05 for value in seconds["a"])
     assert [fact["name"] for fact in facts] == ["a", "b"]
     assert len({os.getpid(), *(fact["process"] for fact in facts)}) == 3
+
+
+def test_memory_where_the_system_does_not_tell_it(tmp_path, monkeypatch):
+    assert harness.peak_rss_mb() > 10
+    monkeypatch.setattr(harness, "Path", lambda _: tmp_path / "absent")
+    assert harness.peak_rss_mb() > 10
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert np.isnan(harness.peak_rss_mb())
 
 
 def test_a_side_that_prints_does_not_break_the_answers(capfd):

@@ -235,6 +235,8 @@ def test_errors_are_one_line(tmp_path, capsys):
         ([str(tmp_path / "empty")], 2, "nor a table of claims: is it a run?"),
         ([str(folder)], 1, "summary.json is no JSON"),
         ([str(folder), f"--out={tmp_path / 'no' / 'x.html'}"], 2, "there is no folder"),
+        ([str(folder), f"--out={tmp_path / 'x.pdf'}"], 2, "expected a name that ends in .html or .htm"),
+        (["~nobody_at_all/run"], 2, "there is no home folder ~nobody_at_all"),
         ([str(folder), "--size=1"], 2, "unrecognized arguments: --size=1"),
     ):
         assert main(words) == status

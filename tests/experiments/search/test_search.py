@@ -1,8 +1,11 @@
 """A search: what is proposed, its command line, its report, and that it continues wherever it was stopped."""
 
+import contextlib
 import csv
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +159,73 @@ def test_a_damaged_study_is_one_line_and_status_1(whole, tmp_path, capsys):
     told = capsys.readouterr().err
     assert f"error: {tmp_path}/study.db: " in told and "not a database" in told
     assert told.count("\n") == 1
+
+
+def is_open(connection):
+    try:
+        connection.total_changes  # noqa: B018
+    except sqlite3.ProgrammingError:
+        return False
+    return True
+
+
+@pytest.fixture
+def connections(monkeypatch):
+    """Every connection that a search in this process makes."""
+    made, connect = [], search._connect
+    monkeypatch.setattr(search, "_connect", lambda path: made.append(connect(path)) or made[-1])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("flags", "status"),
+    [
+        (["--report_only"], 0),
+        (["--together=2"], 2),  # another search
+        (["--trials=9", "--models=deep"], 2),  # another config
+        (["--report_only", "damaged"], 1),
+    ],
+)
+def test_no_connection_stays_open(whole, flags, status, tmp_path, connections):
+    place = shutil.copytree(whole, tmp_path / "copy")
+    if "damaged" in flags:
+        (place / "study.db").write_bytes(b"no database" * 100)
+    flags = [flag for flag in flags if flag != "damaged"]
+    assert run(f"--workdir={place}", "--together=3", *flags) == status
+    assert [connection for connection in connections if is_open(connection)] == []
+    assert connections or "--models=deep" in flags
+
+
+def test_no_connection_stays_open_when_a_trial_fails(tmp_path, connections, monkeypatch):
+    def fails(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(search, "Trials", fails)
+    assert run(f"--workdir={tmp_path}", "--trials=1") == 1
+    assert connections and not any(map(is_open, connections))
+
+
+def test_a_study_lies_in_its_workdir_whatever_that_is_called(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "Trials", Diverging)
+    place = tmp_path / "2026-01-31T10:00:00 #1?a=b%20&c"
+    run(f"--workdir={place}", "--trials=1")
+    assert (place / "study.db").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [place.name]
+
+
+def test_a_study_needs_no_locks_of_the_file_system(tmp_path):
+    """Where there are none the folder is held by a marker; here another process has SQLite's locks."""
+    path = tmp_path / "study.db"
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE kept (number)")
+        other.execute("BEGIN EXCLUSIVE")
+        with contextlib.closing(search._connect(path)) as own:
+            own.execute("PRAGMA busy_timeout = 0")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                own.execute("SELECT * FROM kept")
+        (tmp_path / engine.MARKER).write_text("")
+        with contextlib.closing(search._connect(path)) as own:
+            assert own.execute("SELECT * FROM kept").fetchall() == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """oscnets.plotting: animations of phases that are known at every step."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -56,6 +57,45 @@ def test_an_animation_that_breaks_off_leaves_nothing(animation, tmp_path):
     with pytest.raises(OSError, match="torn"):
         plotting.save_animation(animation._replace(show=torn), tmp_path / "animation.gif")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webm", "a"])
+def test_another_ending_is_refused_with_those_that_are_accepted(name, animation, tmp_path):
+    with pytest.raises(ValueError, match=rf"{name} must end in one of \.gif, \.mp4$"):
+        plotting.save_animation(animation, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_film_without_ffmpeg_is_refused(animation, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match=r"a\.mp4: \.mp4 needs the program ffmpeg, .*\.gif does not"):
+        plotting.save_animation(animation, tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def ffmpeg(tmp_path, monkeypatch):
+    """In place of ffmpeg: a program that copies its input to the file named last."""
+    program = tmp_path / "bin" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nimport sys\nopen(sys.argv[-1], 'wb').write(sys.stdin.buffer.read())\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+
+
+def test_a_film_is_made_by_ffmpeg_frame_by_frame(animation, tmp_path, ffmpeg):
+    plotting.save_animation(animation, tmp_path / "a.mp4", hold=2, dpi=40)
+    width, height = (int(side // 2 * 2) for side in animation.figure.get_size_inches() * 40 + 1e-6)
+    assert (tmp_path / "a.mp4").stat().st_size == 4 * width * height * 4
+
+
+def test_a_film_that_breaks_off_leaves_nothing(animation, tmp_path, ffmpeg):
+    def torn(frame):
+        raise OSError("torn")
+
+    with pytest.raises(OSError, match="torn"):
+        plotting.save_animation(animation._replace(show=torn), tmp_path / "a.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
 def test_phase_animation_refuses(scene):

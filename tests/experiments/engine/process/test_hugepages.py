@@ -34,6 +34,15 @@ def test_where_they_are_to_be_had(libc, pages, chosen, expected, tmp_path, monke
     assert hugepages.environment() == expected
 
 
+def test_a_process_that_cannot_be_started_again_goes_on(monkeypatch):
+    def refuse(*_):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(hugepages, "environment", lambda: {"GLIBC_TUNABLES": "x"})
+    monkeypatch.setattr(hugepages.os, "execve", refuse)
+    hugepages.restart()
+
+
 PROGRAM = """
 import importlib.util, os, sys
 spec = importlib.util.spec_from_file_location("hugepages", "experiments/engine/process/hugepages.py")

@@ -69,6 +69,23 @@ def test_keep_drops_lines_in_one_replacement(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
+def test_a_replacement_that_fails_leaves_the_log_as_it_was_and_open(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    metrics = log.MetricsLog(path)
+    metrics.write(lines(2, "a"))
+
+    def full(*_):
+        assert metrics._file.closed  # Windows replaces no file that is open
+        raise RunError("full")
+
+    monkeypatch.setattr(log, "write_atomically", full)
+    with pytest.raises(RunError, match="full"):
+        metrics.keep(lambda entry: False)
+    metrics.write(lines(1, "b"))
+    metrics.close()
+    assert log.read(path) == lines(2, "a") + lines(1, "b")
+
+
 @pytest.mark.parametrize("value", ['"high"', "[]", '[1, "a"]', "{}", "[[1]]"])
 def test_a_value_of_another_kind_is_a_damaged_line(tmp_path, value):
     path = tmp_path / "metrics.jsonl"

@@ -221,6 +221,50 @@ def test_the_default_workdir_is_dated_and_names_the_variant():
     assert re.search(r"/runs/toy-\d{8}-\d{6}$", str(parse(CONFIG).workdir))
 
 
+def test_runs_of_one_second_have_workdirs_of_their_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "_dated", lambda *_: tmp_path / "runs" / "toy-now")
+    seen = []
+    act = lambda request, profile, stop: seen.append(request.workdir.name)  # noqa: E731
+    for _ in range(3):
+        assert command_line.main(toy.FAMILY, act, argv=[CONFIG]) == 0
+    assert seen == ["toy-now", "toy-now-2", "toy-now-3"]
+    assert f"workdir: {tmp_path}/runs/toy-now-2\n" in capsys.readouterr().err
+
+
+def test_paths_may_begin_with_a_tilde(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").write_text("from tests.experiments.engine.toy_config import get_config  # noqa: F401\n")
+    request = parse("--config=~/mine.py:tiny", "--workdir=~/runs/a b")
+    assert (request.workdir, request.new, request.variant) == (tmp_path / "runs" / "a b", False, "tiny")
+    assert toy.main(["--config=~/mine.py", "--workdir=~nobody_at_all/x"]) == 2
+    assert capsys.readouterr().err == "error: ~nobody_at_all/x: there is no home folder ~nobody_at_all\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("{}/mine.py", ("{}/mine.py", None)),
+        ("{}/mine.py:", ("{}/mine.py", "")),
+        ("{}/mine.py:tiny", ("{}/mine.py", "tiny")),
+        ("{}/10:30/mine.py", ("{}/10:30/mine.py", None)),
+        ("{}/10:30/mine.py:tiny,long", ("{}/10:30/mine.py", "tiny,long")),
+        ("{}/10:30/its:own.py", ("{}/10:30/its:own.py", None)),
+        ("{}/10:30/absent.py", ("{}/10:30/absent.py", None)),
+        ("{}/10:30/absent.py:tiny", ("{}/10:30/absent.py", "tiny")),
+        (r"C:\runs\absent.py", (r"C:\runs\absent.py", None)),
+        (r"C:\runs\absent.py:tiny", (r"C:\runs\absent.py", "tiny")),
+        (":tiny", ("", "tiny")),
+        ("", ("", None)),
+    ],
+)
+def test_the_path_of_a_config_may_hold_colons(typed, expected, tmp_path):
+    (tmp_path / "10:30").mkdir()
+    for name in ("mine.py", "10:30/mine.py", "10:30/its:own.py"):
+        (tmp_path / name).write_text("")
+    file, variant = command_line.split_config(typed.format(tmp_path))
+    assert (file, variant) == (expected[0].format(tmp_path), expected[1])
+
+
 @pytest.mark.parametrize(("more", "epochs"), [([], 1), ([CONFIG], 3)])
 def test_help_lists_every_entry_with_its_value_and_help(more, epochs, capsys):
     assert toy.main([*more, "--help"]) == 0
