@@ -1,8 +1,9 @@
 """KomplexNet: complex activations with Kuramoto dynamics (Muzellec, Alamia, Serre and VanRullen, 2025)."""
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jax import Array
 from oscnets._products.conv import conv_hwcb, conv_transpose_hwcb
 from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling, kuramoto, unroll
+from oscnets.models._program import run
 from oscnets.models.init import gaussian_kernel, ground_truth_phases, random_phases, torch_bias, torch_uniform
 from oscnets.ops import complex as polar
 from oscnets.phase import sincos
@@ -242,9 +244,8 @@ class KomplexNet(nn.Module):
             ValueError: images that are not 4-D or of odd size, phases of another shape, num_steps below 1, ideal phases
                 without masks, an unknown value of `phases`, feedback from unknown layers or without dynamics.
         """
-        run = self._run(images, phases0, masks, overlap, num_steps, layers0)
-        logits, layers = (run.logits, run.layers) if self.feedback else self._classify(run)
-        return Output(logits, *_public(run), _batch_first(layers))
+        out = Output(1, 0, 1, 0, 0)
+        return self._program("_output", out, images, phases0, masks, overlap, num_steps, layers0)
 
     def synchronize(
         self,
@@ -257,14 +258,33 @@ class KomplexNet(nn.Module):
         layers0: Layers | None = None,
     ) -> Trajectory:
         """Run the dynamics alone; arguments and errors as for a call."""
-        run = self._run(images, phases0, masks, overlap, num_steps, layers0)
-        public = _public(run)
-        states, context = (run.logits, None) if self.feedback else (public[1], run.context)
-        return Trajectory(states, context, *public)
+        out = Trajectory(1, 3, 0, 1, 0)
+        return self._program("_trajectory", out, images, phases0, masks, overlap, num_steps, layers0)
 
     def classify_step(self, state: Array, context: Context | None) -> Array:
         """Logits (B, K) of one of the `states` of a `Trajectory`, with its `context`."""
-        return state if context is None else _logits(self.head(to_hwcb(state), *context))
+        return state if context is None else run(self, "_logits", {"state": state, "context": context}, core=3, out=0)
+
+    def _program(self, method, out, images, phases0, masks, overlap, num_steps, layers0):
+        num_steps = operator.index(self.num_steps if num_steps is None else num_steps)
+        layers0 = None if layers0 is None else {name: polar.Polar(*layers0[name]) for name in LAYERS if name in layers0}
+        arrays = {"images": images, "phases0": phases0, "masks": masks, "overlap": overlap, "layers0": layers0}
+        rng = "phases" if phases0 is None else None
+        return run(self, method, arrays, core=3, out=out, rng=rng, num_steps=num_steps)
+
+    def _output(self, **arguments: Any) -> Output:
+        of_first = self._run(**arguments)
+        logits, layers = (of_first.logits, of_first.layers) if self.feedback else self._classify(of_first)
+        return Output(logits, *_public(of_first), _batch_first(layers))
+
+    def _trajectory(self, **arguments: Any) -> Trajectory:
+        of_first = self._run(**arguments)
+        public = _public(of_first)
+        states, context = (of_first.logits, None) if self.feedback else (public[1], of_first.context)
+        return Trajectory(states, context, *public)
+
+    def _logits(self, state: Array, context: Context) -> Array:
+        return _logits(self.head(to_hwcb(state), *context))
 
     @nn.compact
     def _run(
@@ -273,14 +293,15 @@ class KomplexNet(nn.Module):
         phases0: Array | None,
         masks: Array | None,
         overlap: Array | None,
-        num_steps: int | None,
         layers0: Layers | None,
+        num_steps: int,
+        key: Array | None = None,
     ) -> _Run:
-        num_steps = self.num_steps if num_steps is None else num_steps
-        self._check(images, phases0, num_steps)
+        self._check(images, num_steps)
+        self._check_shapes(images.shape, {"phases0": phases0, "masks": masks, "overlap": overlap}, layers0)
         amplitude, kernel = self._amplitude(images), self._coupling_kernel()
         if phases0 is None:
-            phases0 = self._draw(images, masks, overlap)
+            phases0 = self._draw(self.make_rng("phases") if key is None else key, images, masks, overlap)
         phases0 = to_hwcb(jnp.asarray(phases0, amplitude.dtype))
         context = (amplitude, self.head.precompute(amplitude))
         feedback_kernels = self._feedback_kernels()
@@ -322,8 +343,7 @@ class KomplexNet(nn.Module):
         look = lambda phases: head.apply(variables, phases, *run.context)  # noqa: E731
         return jax.lax.map(lambda phases: _logits(look(phases)), run.trajectory), look(run.trajectory[-1])
 
-    def _draw(self, images: Array, masks: Array | None, overlap: Array | None) -> Array:
-        key = self.make_rng("phases")
+    def _draw(self, key: Array, images: Array, masks: Array | None, overlap: Array | None) -> Array:
         if self.phases != "ideal":
             return random_phases(key, (*images.shape[:3], self.channels))
         if masks is None:
@@ -352,14 +372,24 @@ class KomplexNet(nn.Module):
         start = nn.initializers.constant(1e-6)
         return {name: self.param(f"feedback_{name}_kernel", start, shapes[name]) for name in sorted(self.feedback)}
 
-    def _check(self, images: Array, phases0: Array | None, num_steps: int) -> None:
+    def _check_shapes(self, size: tuple[int, ...], given: dict[str, Array | None], layers0: Layers | None) -> None:
+        batch, height, width, _ = size
+        given = {name: x.shape for name, x in given.items() if x is not None}
+        expected = {"phases0": (*size[:3], self.channels), "overlap": size[:3]}
+        expected["masks"] = (*size[:3], *given.get("masks", ())[3:][:1])
+        if layers0 is not None:
+            given |= {f"layers0[{name!r}]": layers0[name].magnitude.shape for name in layers0}
+            shapes = ((height // 2, width // 2, self.channels), (self.hidden,), (self.num_classes,))
+            expected |= {f"layers0[{name!r}]": (batch, *shape) for name, shape in zip(LAYERS, shapes, strict=True)}
+        for name, shape in given.items():
+            if shape != expected[name]:
+                raise ValueError(f"{name} must be {expected[name]} for images {size}, got {shape}")
+
+    def _check(self, images: Array, num_steps: int) -> None:
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
             raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
         if self.phases not in PHASES:
             raise ValueError(f"phases must be one of {', '.join(PHASES)}, got {self.phases!r}")
-        expected = (*images.shape[:3], self.channels)
-        if phases0 is not None and phases0.shape != expected:
-            raise ValueError(f"phases0 must be {expected} for images {images.shape}, got {phases0.shape}")
         if num_steps < 1:
             raise ValueError(f"num_steps must be >= 1, got {num_steps}")
         if set(self.feedback) - set(LAYERS) or len(set(self.feedback)) != len(self.feedback):

@@ -8,8 +8,11 @@ from jax import Array
 
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics import waves
+from oscnets.models._program import run
 from oscnets.models.init import laplace_kernel
 from oscnets.models.pixel_head import (
+    FEATURES,
+    SEGMENTATION,
     Encoder,
     Features,
     Segmentation,
@@ -84,12 +87,14 @@ class NeuralWaveMachine(nn.Module):
             ValueError: images that are not 4-D, an unknown readout, gradient, keep or start, fft with keep="readout",
                 checkpoint_every without gradient="checkpoint".
         """
-        pixels, *rest = self.features(images)
-        return Segmentation(self.classify_pixels(pixels), *rest)
+        return run(self, "_segment", {"images": images}, core=3, out=SEGMENTATION)
 
-    @nn.compact
     def features(self, images: Array) -> Features:
         """Run the waves and read them; arguments and errors as for a call."""
+        return run(self, "_features", {"images": images}, core=3, out=FEATURES)
+
+    @nn.compact
+    def _features(self, images: Array) -> Features:
         self._check(images)
         x, lead = to_chwb(images), (len(images),)
         mid, channels = self.mid_channels, self.channels
@@ -120,6 +125,13 @@ class NeuralWaveMachine(nn.Module):
 
     def classify_pixels(self, features: Array) -> Array:
         """Logits (n, ..., K) of `Features.pixels`, all of them (B, H, W, F) or some (n, F)."""
+        return run(self, "_classify", {"features": features}, core=1, out=0)
+
+    def _segment(self, images: Array) -> Segmentation:
+        pixels, *rest = self._features(images)
+        return Segmentation(self._classify(pixels), *rest)
+
+    def _classify(self, features: Array) -> Array:
         return classify_pixels(self.head, features)
 
     def _zeros(self, position: Array) -> Features:
