@@ -68,7 +68,9 @@ def run(
         TypeError: an array that is sparse, complex, or not of numbers; the message names it.
         ValueError: an attribute that is an array where a number is meant; the message names it.
     """
+    variables = {} if module.scope is None else module.variables
     arrays = {name: _real_arrays(name, x) for name, x in arrays.items()}
+    arrays = _cast(arrays, _dtype(arrays, variables))
     attributes, numbers = _attributes(module)
     mutable = ("batch_stats",) if module.scope is not None and module.is_mutable_collection("batch_stats") else ()
     call = _Call(type(module), attributes, method, tuple(options.items()), mutable, core, out)
@@ -80,7 +82,7 @@ def run(
     else:
         keys = {} if rng is None else {"key": module.make_rng(rng)}
         program = partial(jax.eval_shape, partial(_program, call)) if empty else partial(_program, call)
-        outputs, updates = program(numbers, module.variables, arrays, keys)
+        outputs, updates = program(numbers, variables, arrays, keys)
     if empty:
         return _without_batch(out, outputs)
     for collection, values in updates.items():
@@ -98,8 +100,8 @@ def _program(call: _Call, numbers: PyTree, variables: PyTree, arrays: dict[str, 
 
 
 def _apply(call: _Call, numbers: PyTree, variables: PyTree, arrays: dict[str, PyTree], keys: dict[str, Array]):
-    dtype = _dtype(arrays, variables)
-    arrays, numbers = _cast((arrays, numbers), dtype)
+    dtype = next(iter(arrays.values())).dtype
+    numbers = _cast(numbers, dtype)
     params = jax.tree.map(lambda x: x.astype(dtype) if _is_floating(x) else x, variables)
     module = call.module(**dict(call.attributes), **numbers, parent=None)
     inputs = {**arrays, **keys, **dict(call.options)}
@@ -125,7 +127,7 @@ def _must_run_in_place(module: nn.Module, call: _Call) -> bool:
 
 def _run_in_place(module: nn.Module, call: _Call, arrays: dict[str, PyTree]) -> Any:
     """As a part of the caller's module, operation by operation. The method draws its key by itself."""
-    arrays = _cast(replicated(arrays), _dtype(arrays, {} if module.scope is None else module.variables))
+    arrays = replicated(arrays)
     return getattr(module, call.method)(**arrays, **dict(call.options))
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
@@ -110,8 +111,10 @@ class NeuralWaveMachine(nn.Module):
             reduce = streaming_readout(self.readout, self.num_steps, kernel=self.head.time_kernel)
         if self.is_initializing():
             return self._zeros(position)
+        # The barrier keeps the time step an array: jax 0.7 makes a literal of a constant, which has no negative.
+        dt = jax.lax.optimization_barrier(jnp.asarray(self.dt, position.dtype))
         out = waves.oscillator_trajectory_chwb(
-            (kernel, omega, damping, jnp.asarray(self.dt, position.dtype)),
+            (kernel, omega, damping, dt),
             (position, jnp.zeros_like(position)),
             num_steps=self.num_steps,
             implicit_damping=self.implicit_damping,
