@@ -23,7 +23,14 @@ class Rule(NamedTuple):
 
 
 PURE = ("jax", "numpy", "einops")
-BELOW_MODELS = ("oscnets._inputs", "oscnets.phase", "oscnets._products", "oscnets.dynamics", "oscnets.ops")
+BELOW_MODELS = (
+    "oscnets._inputs",
+    "oscnets._sharding",
+    "oscnets.phase",
+    "oscnets._products",
+    "oscnets.dynamics",
+    "oscnets.ops",
+)
 ROOMS = {
     "process": (),
     "run": ("experiments.engine.process",),
@@ -31,6 +38,7 @@ ROOMS = {
     "training": tuple(f"experiments.engine.{room}" for room in ("process", "run", "record")),
 }
 RULES = {
+    "oscnets._sharding": Rule((), PURE),
     "oscnets._inputs": Rule((), PURE),
     "oscnets.phase": Rule(("oscnets._inputs",), PURE),
     "oscnets._products": Rule(("oscnets._inputs", "oscnets.phase"), PURE),

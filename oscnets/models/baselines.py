@@ -7,6 +7,7 @@ from jax import Array
 
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import to_hwcb
+from oscnets.models._program import run
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops.norm import normalize
 
@@ -28,9 +29,12 @@ class RealNet(nn.Module):
     hidden: int = 50
     num_classes: int = 10
 
-    @nn.compact
     def __call__(self, images: Array) -> Array:
         """(B, H, W, C_in) images with even H and W -> (B, K) logits."""
+        return run(self, "_logits", {"images": images}, core=3, out=0)
+
+    @nn.compact
+    def _logits(self, images: Array) -> Array:
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
             raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
         x = to_hwcb(images)
@@ -77,9 +81,12 @@ class VisionTransformer(nn.Module):
     blocks: int = 3
     num_classes: int = 10
 
-    @nn.compact
     def __call__(self, images: Array) -> Array:
         """(B, H, W, C_in) images, H and W divisible by the patch -> (B, K) logits."""
+        return run(self, "_logits", {"images": images}, core=3, out=0)
+
+    @nn.compact
+    def _logits(self, images: Array) -> Array:
         if images.ndim != 4 or images.shape[1] % self.patch or images.shape[2] % self.patch:
             raise ValueError(f"images must be (B, H, W, C) with sides divisible by {self.patch}, got {images.shape}")
         x = nn.Dense(self.width, name="embedding")(_patches(images, self.patch))

@@ -4,7 +4,10 @@ from flax import linen as nn
 from jax import Array
 
 from oscnets._products.layout import from_chwb, to_chwb
+from oscnets.models._program import run
 from oscnets.models.pixel_head import (
+    FEATURES,
+    SEGMENTATION,
     Features,
     PixelClassifier,
     Segmentation,
@@ -40,15 +43,18 @@ class CNN(nn.Module):
 
     def __call__(self, images: Array) -> Segmentation:
         """Classify every pixel of images (B, H, W, C_in)."""
-        return Segmentation(self.classify_pixels(self.features(images).pixels))
+        return run(self, "_segment", {"images": images}, core=3, out=SEGMENTATION)
 
-    @nn.compact
     def features(self, images: Array) -> Features:
         """Features of every pixel; arguments as for a call.
 
         Raises:
             ValueError: images that are not 4-D, a depth below 1.
         """
+        return run(self, "_features", {"images": images}, core=3, out=FEATURES)
+
+    @nn.compact
+    def _features(self, images: Array) -> Features:
         check_images(images)
         if self.depth < 1:
             raise ValueError(f"depth must be >= 1, got {self.depth}")
@@ -61,4 +67,11 @@ class CNN(nn.Module):
 
     def classify_pixels(self, features: Array) -> Array:
         """Logits (n, ..., K) of `Features.pixels`, all of them (B, H, W, F) or some (n, F)."""
+        return run(self, "_classify", {"features": features}, core=1, out=0)
+
+    def _segment(self, images: Array) -> Segmentation:
+        pixels, *rest = self._features(images)
+        return Segmentation(self._classify(pixels), *rest)
+
+    def _classify(self, features: Array) -> Array:
         return classify_pixels(self.head, features)

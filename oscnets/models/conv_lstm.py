@@ -6,7 +6,10 @@ from jax import Array
 
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics import unroll
+from oscnets.models._program import run
 from oscnets.models.pixel_head import (
+    FEATURES,
+    SEGMENTATION,
     Encoder,
     Features,
     Segmentation,
@@ -67,12 +70,14 @@ class ConvLSTM(nn.Module):
 
     def __call__(self, images: Array) -> Segmentation:
         """Run the steps and classify every pixel; arguments, output and errors as for `NeuralWaveMachine`."""
-        pixels, *rest = self.features(images)
-        return Segmentation(self.classify_pixels(pixels), *rest)
+        return run(self, "_segment", {"images": images}, core=3, out=SEGMENTATION)
 
-    @nn.compact
     def features(self, images: Array) -> Features:
         """Run the steps and read them; arguments and errors as for a call."""
+        return run(self, "_features", {"images": images}, core=3, out=FEATURES)
+
+    @nn.compact
+    def _features(self, images: Array) -> Features:
         check_images(images)
         mid, channels, lead = self.mid_channels, self.channels, (len(images),)
         encoders = (
@@ -102,4 +107,11 @@ class ConvLSTM(nn.Module):
 
     def classify_pixels(self, features: Array) -> Array:
         """Logits (n, ..., K) of `Features.pixels`, all of them (B, H, W, F) or some (n, F)."""
+        return run(self, "_classify", {"features": features}, core=1, out=0)
+
+    def _segment(self, images: Array) -> Segmentation:
+        pixels, *rest = self._features(images)
+        return Segmentation(self._classify(pixels), *rest)
+
+    def _classify(self, features: Array) -> Array:
         return classify_pixels(self.head, features)

@@ -18,6 +18,7 @@ from jax import Array
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import to_chwb
 from oscnets.dynamics import agreement, unroll
+from oscnets.models._program import run
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops._phase_conv import modulate, phase_dense_cnb, tap_responses
 from oscnets.ops.norm import normalize
@@ -62,9 +63,12 @@ class FeedforwardNet(nn.Module):
     num_heads: int = 1
     norm: Norm = "last"
 
-    @nn.compact
     def __call__(self, images: Array) -> Array:
         """(B, H, W, C) images, H and W divisible by 8 -> logits (B, K), or (B, heads, K) with several heads."""
+        return run(self, "_logits", {"images": images}, core=3, out=0)
+
+    @nn.compact
+    def _logits(self, images: Array) -> Array:
         _check(self, images)
         weights = _weights(self, images)
         first = _first_block(to_chwb(images), *weights.blocks[0], self.norm)
@@ -117,7 +121,6 @@ class GASPnet(nn.Module):
         first = 0 if self.input_phases else 1
         return (*blocks[first:], (self.hidden,), (self.num_heads * self.num_classes,))
 
-    @nn.compact
     def __call__(self, images: Array, *, phases0: Array | None = None) -> Output:
         """Classify, synchronize and classify again.
 
@@ -130,12 +133,19 @@ class GASPnet(nn.Module):
             `Output`. While a module is initialized all of it is 0, in its shapes and types: running takes seconds.
 
         Raises:
-            ValueError: images or phases of another shape, an unknown value of `norm`, `dense_maps` or `start`.
+            ValueError: images or phases of another shape, an unknown value of `norm`, `dense_maps` or `start`, an
+                attribute that is an array where a number is meant.
         """
+        rng = "phases" if phases0 is None and self.start != "learned" else None
+        arrays = {"images": images, "phases0": phases0}
+        return run(self, "_synchronize", arrays, core=3, out=Output(1, 1, 1), rng=rng)
+
+    @nn.compact
+    def _synchronize(self, images: Array, phases0: Array | None, key: Array | None = None) -> Output:
         _check(self, images)
         weights, x = _weights(self, images), to_chwb(images)
         shapes = self.layers(images.shape[1:3])
-        phases0 = self._start(phases0, (len(images), sum(map(math.prod, shapes)))).astype(x.dtype)
+        phases0 = self._start(phases0, key, (len(images), sum(map(math.prod, shapes)))).astype(x.dtype)
         maps = self._maps(images.shape[-1])
         if self.is_initializing():  # All parameters exist by now.
             return self._zeros(phases0, shapes)
@@ -176,12 +186,12 @@ class GASPnet(nn.Module):
         of_first = phases[..., before : before + math.prod(first)]
         return Output(logits, phases, of_first.reshape(*phases.shape[:2], *first))
 
-    def _start(self, phases0: Array | None, shape: tuple[int, int]) -> Array:
+    def _start(self, phases0: Array | None, key: Array | None, shape: tuple[int, int]) -> Array:
         if self.start == "learned":
             learned = self.param("start", nn.initializers.normal(1.0), shape[1:])
             phases0 = jnp.broadcast_to(learned, shape) if phases0 is None else phases0
         elif phases0 is None:
-            phases0 = jax.random.normal(self.make_rng("phases"), shape)
+            phases0 = jax.random.normal(self.make_rng("phases") if key is None else key, shape)
         if phases0.shape != shape:
             raise ValueError(f"phases0 must be {shape}, one phase per oscillator, got {phases0.shape}")
         return phases0

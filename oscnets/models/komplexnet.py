@@ -1,8 +1,9 @@
 """KomplexNet: complex activations with Kuramoto dynamics (Muzellec, Alamia, Serre and VanRullen, 2025)."""
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +11,17 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
-from oscnets._products.conv import conv_hwcb, conv_transpose_hwcb
+from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling, kuramoto, unroll
-from oscnets.models.init import gaussian_kernel, ground_truth_phases, random_phases, torch_bias, torch_uniform
+from oscnets.models._program import run
+from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of
+from oscnets.models.init import gaussian_kernel, ground_truth_phases, random_phases, torch_uniform
 from oscnets.ops import complex as polar
-from oscnets.phase import sincos
 
 PHASES = ("kuramoto", "random", "ideal")
 LAYERS = ("l2", "l3", "l4")
 
-Layers = dict[str, polar.Polar]  # activations of every layer above the first, by name
 Step = Callable[[Array, Array | None], Array]  # (phases, external field) -> phases
 Context = tuple[Array, Array]  # amplitude (H, W, C, B) and the head's `precompute` of it, constant in time
 
@@ -54,93 +55,6 @@ class _Run(NamedTuple):
     layers: Layers | None = None
 
 
-class ComplexHead(nn.Module):
-    """The layers after the dynamics, the same at every time step, in the layout hwcb.
-
-    A strided convolution, dense, dense: all complex with real weights. `precompute` gives the part that is constant in
-    time.
-    """
-
-    channels: int
-    hidden: int
-    num_classes: int
-
-    @nn.compact
-    def _weights(self, size: Sequence[int]) -> dict[str, Array]:
-        """Declare the parameters for a first layer of `size` (H, W)."""
-        features = size[0] // 2 * (size[1] // 2) * self.channels
-        shapes = {
-            "conv": (3, 3, self.channels, self.channels),
-            "hidden": (features, self.hidden),
-            "output": (self.hidden, self.num_classes),
-        }
-        weights = {}
-        for name, shape in shapes.items():
-            weights[f"{name}_kernel"] = self.param(f"{name}_kernel", torch_uniform, shape)
-            weights[f"{name}_bias"] = self.param(f"{name}_bias", torch_bias(shape), shape[-1:])
-        for name in ("conv", "hidden"):
-            weights[f"{name}_scale"] = self.param(f"{name}_scale", nn.initializers.ones, shapes[name][-1:])
-            weights[f"{name}_shift"] = self.param(f"{name}_shift", nn.initializers.zeros, shapes[name][-1:])
-        return weights
-
-    def precompute(self, amplitude: Array) -> Array:
-        """(H, W, C, B) amplitude -> the classic term of equation 4 of the convolution, (H/2, W/2, C, B)."""
-        weights = self._weights(amplitude.shape[:2])
-        return conv_hwcb(amplitude, weights["conv_kernel"], strides=2) + weights["conv_bias"][:, None]
-
-    def __call__(self, phases: Array, amplitude: Array, classic: Array) -> Layers:
-        """(H, W, C, B) phases and amplitude, and `precompute(amplitude)` -> the layers of one step, batch last."""
-        weights = self._weights(phases.shape[:2])
-        sine, cosine = sincos(phases)
-        field = jnp.concatenate([amplitude * cosine, amplitude * sine], axis=-1)
-        psi = conv_hwcb(field, weights["conv_kernel"], strides=2) + weights["conv_bias"][:, None]
-        z = polar.gate(*jnp.split(psi, 2, axis=-1), classic)
-        l2 = polar.rectify(z, weights["conv_scale"][:, None], weights["conv_shift"][:, None], axes=(0, 1))
-        z = _dense(_flat(l2), weights["hidden_kernel"], weights["hidden_bias"])
-        l3 = polar.rectify(z, weights["hidden_scale"][:, None], weights["hidden_shift"][:, None], axes=0)
-        return {"l2": l2, "l3": l3, "l4": _dense(l3, weights["output_kernel"], weights["output_bias"])}
-
-    def zero_layers(self, amplitude: Array) -> Layers:
-        """Layers of magnitude 0, which exert no force: the feedback of the first step, batch last."""
-        height, width, _, batch = amplitude.shape
-        l2 = (height // 2, width // 2, self.channels, batch)
-        shapes = {"l2": l2, "l3": (self.hidden, batch), "l4": (self.num_classes, batch)}
-        return {name: polar.Polar(*(jnp.zeros(shape, amplitude.dtype),) * 3) for name, shape in shapes.items()}
-
-
-def _logits(layers: Layers) -> Array:
-    """(B, K)."""
-    return polar.contrast_logits(layers["l4"].magnitude, axis=0).T
-
-
-def _feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], layers: Layers) -> Array:
-    """Equation 6: rate_l F_l summed over the layers l that have a kernel, broadcastable to (H, W, C, 2 B)."""
-    total = 0.0
-    for name, kernel in kernels.items():
-        z = layers[name]
-        drive = jnp.tanh(z.magnitude)
-        field = jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
-        of_layer = conv_transpose_hwcb if name == "l2" else _uniform_field
-        total = total + rates[name] * of_layer(field, kernel)
-    return total
-
-
-def _uniform_field(field: Array, kernel: Array) -> Array:
-    """(inputs, B), (inputs, C) -> (C, B): the same at all pixels."""
-    return jnp.matmul(kernel.T, field, precision="highest")
-
-
-def _flat(z: polar.Polar) -> polar.Polar:
-    return polar.Polar(*(rearrange(x, "h w c b -> (h w c) b") for x in z))
-
-
-def _dense(z: polar.Polar, kernel: Array, bias: Array) -> polar.Polar:
-    """Equations 3 and 4 of a dense layer, features first: real part, imaginary part and magnitude in one product."""
-    stacked = jnp.concatenate([*z.parts, z.magnitude], axis=-1)
-    psi = jnp.matmul(kernel.T, stacked, precision="highest") + bias[:, None]
-    return polar.gate(*jnp.split(psi, 3, axis=-1))
-
-
 def _closed_loop(
     step: Step,
     head: Callable[[Array], Layers],
@@ -155,7 +69,7 @@ def _closed_loop(
         phases = step(state[0], feedback(state[1]))
         return phases, head(phases)
 
-    collect = lambda state: (state[0], _logits(state[1]))  # noqa: E731
+    collect = lambda state: (state[0], logits_of(state[1]))  # noqa: E731
     (_, layers), (trajectory, logits) = unroll(both, (phases, layers), num_steps, collect=collect)
     return trajectory, logits, layers
 
@@ -242,9 +156,8 @@ class KomplexNet(nn.Module):
             ValueError: images that are not 4-D or of odd size, phases of another shape, num_steps below 1, ideal phases
                 without masks, an unknown value of `phases`, feedback from unknown layers or without dynamics.
         """
-        run = self._run(images, phases0, masks, overlap, num_steps, layers0)
-        logits, layers = (run.logits, run.layers) if self.feedback else self._classify(run)
-        return Output(logits, *_public(run), _batch_first(layers))
+        out = Output(1, 0, 1, 0, 0)
+        return self._program("_output", out, images, phases0, masks, overlap, num_steps, layers0)
 
     def synchronize(
         self,
@@ -257,14 +170,33 @@ class KomplexNet(nn.Module):
         layers0: Layers | None = None,
     ) -> Trajectory:
         """Run the dynamics alone; arguments and errors as for a call."""
-        run = self._run(images, phases0, masks, overlap, num_steps, layers0)
-        public = _public(run)
-        states, context = (run.logits, None) if self.feedback else (public[1], run.context)
-        return Trajectory(states, context, *public)
+        out = Trajectory(1, 3, 0, 1, 0)
+        return self._program("_trajectory", out, images, phases0, masks, overlap, num_steps, layers0)
 
     def classify_step(self, state: Array, context: Context | None) -> Array:
         """Logits (B, K) of one of the `states` of a `Trajectory`, with its `context`."""
-        return state if context is None else _logits(self.head(to_hwcb(state), *context))
+        return state if context is None else run(self, "_logits", {"state": state, "context": context}, core=3, out=0)
+
+    def _program(self, method, out, images, phases0, masks, overlap, num_steps, layers0):
+        num_steps = operator.index(self.num_steps if num_steps is None else num_steps)
+        layers0 = None if layers0 is None else {name: polar.Polar(*layers0[name]) for name in LAYERS if name in layers0}
+        arrays = {"images": images, "phases0": phases0, "masks": masks, "overlap": overlap, "layers0": layers0}
+        rng = "phases" if phases0 is None else None
+        return run(self, method, arrays, core=3, out=out, rng=rng, num_steps=num_steps)
+
+    def _output(self, **arguments: Any) -> Output:
+        of_first = self._run(**arguments)
+        logits, layers = (of_first.logits, of_first.layers) if self.feedback else self._classify(of_first)
+        return Output(logits, *_public(of_first), _batch_first(layers))
+
+    def _trajectory(self, **arguments: Any) -> Trajectory:
+        of_first = self._run(**arguments)
+        public = _public(of_first)
+        states, context = (of_first.logits, None) if self.feedback else (public[1], of_first.context)
+        return Trajectory(states, context, *public)
+
+    def _logits(self, state: Array, context: Context) -> Array:
+        return logits_of(self.head(to_hwcb(state), *context))
 
     @nn.compact
     def _run(
@@ -273,14 +205,15 @@ class KomplexNet(nn.Module):
         phases0: Array | None,
         masks: Array | None,
         overlap: Array | None,
-        num_steps: int | None,
         layers0: Layers | None,
+        num_steps: int,
+        key: Array | None = None,
     ) -> _Run:
-        num_steps = self.num_steps if num_steps is None else num_steps
-        self._check(images, phases0, num_steps)
+        self._check(images, num_steps)
+        self._check_shapes(images.shape, {"phases0": phases0, "masks": masks, "overlap": overlap}, layers0)
         amplitude, kernel = self._amplitude(images), self._coupling_kernel()
         if phases0 is None:
-            phases0 = self._draw(images, masks, overlap)
+            phases0 = self._draw(self.make_rng("phases") if key is None else key, images, masks, overlap)
         phases0 = to_hwcb(jnp.asarray(phases0, amplitude.dtype))
         context = (amplitude, self.head.precompute(amplitude))
         feedback_kernels = self._feedback_kernels()
@@ -294,7 +227,7 @@ class KomplexNet(nn.Module):
             return _Run(unroll(of_one, phases0, num_steps, collect=lambda phases: phases)[1], context)
         head, variables = self.head.unbind()
         look = lambda phases: head.apply(variables, phases, *context)  # noqa: E731
-        feedback = partial(_feedback_field, feedback_kernels, dict(zip(LAYERS, self.feedback_rates, strict=True)))
+        feedback = partial(feedback_field, feedback_kernels, dict(zip(LAYERS, self.feedback_rates, strict=True)))
         layers0 = head.zero_layers(amplitude) if layers0 is None else _batch_last(layers0)
         trajectory, logits, layers = _closed_loop(step, look, feedback, phases0, layers0, num_steps)
         return _Run(trajectory, context, logits, layers)
@@ -320,10 +253,9 @@ class KomplexNet(nn.Module):
             return run.logits, run.layers
         head, variables = self.head.unbind()
         look = lambda phases: head.apply(variables, phases, *run.context)  # noqa: E731
-        return jax.lax.map(lambda phases: _logits(look(phases)), run.trajectory), look(run.trajectory[-1])
+        return jax.lax.map(lambda phases: logits_of(look(phases)), run.trajectory), look(run.trajectory[-1])
 
-    def _draw(self, images: Array, masks: Array | None, overlap: Array | None) -> Array:
-        key = self.make_rng("phases")
+    def _draw(self, key: Array, images: Array, masks: Array | None, overlap: Array | None) -> Array:
         if self.phases != "ideal":
             return random_phases(key, (*images.shape[:3], self.channels))
         if masks is None:
@@ -352,14 +284,30 @@ class KomplexNet(nn.Module):
         start = nn.initializers.constant(1e-6)
         return {name: self.param(f"feedback_{name}_kernel", start, shapes[name]) for name in sorted(self.feedback)}
 
-    def _check(self, images: Array, phases0: Array | None, num_steps: int) -> None:
+    def _check_shapes(self, size: tuple[int, ...], given: dict[str, Array | None], layers0: Layers | None) -> None:
+        batch, height, width, _ = size
+        given = {name: x.shape for name, x in given.items() if x is not None}
+        groups = given.get("masks", ())[3:][:1] or ("G",)
+        expected = {"phases0": (*size[:3], self.channels), "masks": (*size[:3], *groups), "overlap": size[:3]}
+        if layers0 is not None:
+            if set(layers0) != set(LAYERS):
+                raise ValueError(f"layers0 must hold {', '.join(LAYERS)}, got {', '.join(layers0)}")
+            shapes = ((height // 2, width // 2, self.channels), (self.hidden,), (self.num_classes,))
+            for name, shape in zip(LAYERS, shapes, strict=True):
+                for part, x in layers0[name]._asdict().items():
+                    given[f"layers0[{name!r}].{part}"] = x.shape
+                    expected[f"layers0[{name!r}].{part}"] = (batch, *shape)
+        for name, shape in given.items():
+            if shape != expected[name]:
+                raise ValueError(
+                    f"{name} must be ({', '.join(map(str, expected[name]))}) for images {size}, got {shape}"
+                )
+
+    def _check(self, images: Array, num_steps: int) -> None:
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
             raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
         if self.phases not in PHASES:
             raise ValueError(f"phases must be one of {', '.join(PHASES)}, got {self.phases!r}")
-        expected = (*images.shape[:3], self.channels)
-        if phases0 is not None and phases0.shape != expected:
-            raise ValueError(f"phases0 must be {expected} for images {images.shape}, got {phases0.shape}")
         if num_steps < 1:
             raise ValueError(f"num_steps must be >= 1, got {num_steps}")
         if set(self.feedback) - set(LAYERS) or len(set(self.feedback)) != len(self.feedback):

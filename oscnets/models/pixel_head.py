@@ -15,6 +15,7 @@ from flax import linen as nn
 from jax import Array, lax
 
 from oscnets._products.stencil import Boundary, stencil_sum
+from oscnets._sharding import WHOLE
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops._readout import How, num_bins, readout_tchwb
 
@@ -35,6 +36,10 @@ class Features(NamedTuple):
     pixels: Array  # (B, H, W, F), for `classify_pixels`
     states: Array | None = None  # as in `Segmentation`
     inverted: Array | None = None
+
+
+# Place of the batch axis in each output, see `oscnets.models._program.run`.
+SEGMENTATION, FEATURES = Segmentation(0, 1, WHOLE), Features(0, 1, WHOLE)
 
 
 def affine(module: nn.Module, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:

@@ -8,8 +8,17 @@ from jax import Array
 
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets._products.stencil import stencil_sum
+from oscnets.models._program import run
 from oscnets.models.init import torch_bias, torch_uniform
-from oscnets.models.pixel_head import Features, PixelClassifier, Segmentation, check_images, classify_pixels
+from oscnets.models.pixel_head import (
+    FEATURES,
+    SEGMENTATION,
+    Features,
+    PixelClassifier,
+    Segmentation,
+    check_images,
+    classify_pixels,
+)
 
 
 class BatchNorm(nn.Module):
@@ -80,11 +89,14 @@ class UNet(nn.Module):
         Raises:
             ValueError: images that are not 4-D or too small.
         """
-        return Segmentation(self.classify_pixels(self.features(images, train=train).pixels))
+        return run(self, "_segment", {"images": images}, core=3, out=SEGMENTATION, train=train)
 
-    @nn.compact
     def features(self, images: Array, *, train: bool = False) -> Features:
         """Features of every pixel; arguments and errors as for a call."""
+        return run(self, "_features", {"images": images}, core=3, out=FEATURES, train=train)
+
+    @nn.compact
+    def _features(self, images: Array, *, train: bool) -> Features:
         check_images(images)
         if min(images.shape[1:3]) < 16:
             raise ValueError(f"images must be at least 16 x 16 to be halved four times, got {images.shape}")
@@ -100,6 +112,12 @@ class UNet(nn.Module):
 
     def classify_pixels(self, features: Array) -> Array:
         """Logits (n, ..., K) of `Features.pixels`, all of them (B, H, W, F) or some (n, F)."""
+        return run(self, "_classify", {"features": features}, core=1, out=0)
+
+    def _segment(self, images: Array, *, train: bool) -> Segmentation:
+        return Segmentation(self._classify(self._features(images, train=train).pixels))
+
+    def _classify(self, features: Array) -> Array:
         return classify_pixels(self.head, features)
 
     def _up(self, i: int, shape: tuple[int, ...]) -> tuple[Array, Array]:

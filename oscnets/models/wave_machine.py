@@ -2,14 +2,18 @@
 
 from typing import Literal, get_args
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics import waves
+from oscnets.models._program import run
 from oscnets.models.init import laplace_kernel
 from oscnets.models.pixel_head import (
+    FEATURES,
+    SEGMENTATION,
     Encoder,
     Features,
     Segmentation,
@@ -84,12 +88,14 @@ class NeuralWaveMachine(nn.Module):
             ValueError: images that are not 4-D, an unknown readout, gradient, keep or start, fft with keep="readout",
                 checkpoint_every without gradient="checkpoint".
         """
-        pixels, *rest = self.features(images)
-        return Segmentation(self.classify_pixels(pixels), *rest)
+        return run(self, "_segment", {"images": images}, core=3, out=SEGMENTATION)
 
-    @nn.compact
     def features(self, images: Array) -> Features:
         """Run the waves and read them; arguments and errors as for a call."""
+        return run(self, "_features", {"images": images}, core=3, out=FEATURES)
+
+    @nn.compact
+    def _features(self, images: Array) -> Features:
         self._check(images)
         x, lead = to_chwb(images), (len(images),)
         mid, channels = self.mid_channels, self.channels
@@ -105,8 +111,10 @@ class NeuralWaveMachine(nn.Module):
             reduce = streaming_readout(self.readout, self.num_steps, kernel=self.head.time_kernel)
         if self.is_initializing():
             return self._zeros(position)
+        # The barrier keeps the time step an array: jax 0.7 makes a literal of a constant, which has no negative.
+        dt = jax.lax.optimization_barrier(jnp.asarray(self.dt, position.dtype))
         out = waves.oscillator_trajectory_chwb(
-            (kernel, omega, damping, jnp.asarray(self.dt, position.dtype)),
+            (kernel, omega, damping, dt),
             (position, jnp.zeros_like(position)),
             num_steps=self.num_steps,
             implicit_damping=self.implicit_damping,
@@ -120,6 +128,13 @@ class NeuralWaveMachine(nn.Module):
 
     def classify_pixels(self, features: Array) -> Array:
         """Logits (n, ..., K) of `Features.pixels`, all of them (B, H, W, F) or some (n, F)."""
+        return run(self, "_classify", {"features": features}, core=1, out=0)
+
+    def _segment(self, images: Array) -> Segmentation:
+        pixels, *rest = self._features(images)
+        return Segmentation(self._classify(pixels), *rest)
+
+    def _classify(self, features: Array) -> Array:
         return classify_pixels(self.head, features)
 
     def _zeros(self, position: Array) -> Features:

@@ -1,0 +1,111 @@
+"""Batches on a mesh of four devices: Explicit axes, on which every operation must say its sharding, Auto and Manual."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from oscnets import models
+from oscnets._sharding import WHOLE, batch_sharded
+from tests.helpers import assert_close, random_like
+
+SEGMENTER = {"hidden": (5,), "num_classes": 3, "mid_channels": 2}
+KOMPLEX = models.KomplexNet(channels=2, hidden=4, num_classes=3, kernel_size=3, num_steps=2)
+WAVES = models.NeuralWaveMachine(num_steps=3, **SEGMENTER)
+MODELS = {
+    "komplexnet": KOMPLEX,
+    "feedback": KOMPLEX.clone(feedback=("l2", "l4")),
+    "gaspnet": models.GASPnet(channels=(2, 2, 2), hidden=3, num_classes=3, dim=2, num_steps=1),
+    "feedforward": models.FeedforwardNet(channels=(2, 2, 2), hidden=3, num_classes=3),
+    "waves": WAVES,
+    "waves reversed": WAVES.clone(keep="readout", gradient="reverse"),
+    "lstm": models.ConvLSTM(num_steps=2, **SEGMENTER),
+    "cnn": models.CNN(depth=2, channels=2, bins=2, hidden=(4,), num_classes=3),
+    "unet": models.UNet(width=1, num_classes=3),
+    "real": models.RealNet(channels=2, conv_channels=2, hidden=3, num_classes=3),
+    "transformer": models.VisionTransformer(width=4, heads=1, mlp=4, blocks=1, num_classes=3),
+}
+KEYS = {"params": jax.random.key(0), "phases": jax.random.key(1)}
+IMAGES = np.random.default_rng(0).uniform(size=(4, 16, 16, 1)).astype(np.float32)
+P = PartitionSpec
+
+
+def mesh_of(kind):
+    return jax.make_mesh((4,), ("data",), axis_types=(kind,))
+
+
+def on(mesh, x, *spec):
+    return jax.device_put(x, NamedSharding(mesh, P(*spec)))
+
+
+def loss(model, variables, images):
+    output = model.apply(variables, images, rngs=KEYS)
+    return (getattr(output, "logits", output) ** 2).mean(), output
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_on_explicit_axes(name):
+    """Outputs and gradients, also in the images, of one device; outputs are sharded as the batch is."""
+    model, mesh = MODELS[name], mesh_of(AxisType.Explicit)
+    variables = random_like(lambda: model.init(KEYS, IMAGES))
+    fn = jax.jit(jax.value_and_grad(partial(loss, model), (0, 1), has_aux=True))
+    expected = fn(variables, IMAGES)
+    with jax.set_mesh(mesh):
+        found = fn(on(mesh, variables), on(mesh, IMAGES, "data"))
+        shapes = jax.eval_shape(lambda x: model.init_with_output(KEYS, x), on(mesh, IMAGES, "data"))
+    assert_close(found, expected, 1e-5)
+    output = found[0][1]
+    for x in jax.tree.leaves(output):
+        # Of the axes of size 4, the number of images, one is the batch.
+        assert "data" in x.sharding.spec or x.ndim == 0
+    found, _ = shapes
+    assert [x.shape for x in jax.tree.leaves(found)] == [x.shape for x in jax.tree.leaves(output)]
+
+
+@pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto])
+def test_the_parts_of_a_call_outside_jit(kind):
+    mesh = mesh_of(kind)
+    variables = random_like(lambda: KOMPLEX.init(KEYS, IMAGES))
+
+    def logits(variables, images):
+        run = KOMPLEX.apply(variables, images, rngs=KEYS, method="synchronize")
+        return KOMPLEX.apply(variables, run.phases, run.context, method="classify_step")
+
+    expected = logits(variables, IMAGES)
+    with jax.set_mesh(mesh):
+        assert_close(logits(on(mesh, variables), on(mesh, IMAGES, "data")), expected, 1e-5)
+    assert_close(logits(variables, on(mesh, IMAGES, "data")), expected, 1e-5)
+
+
+def test_a_model_inside_shard_map():
+    if not hasattr(jax, "shard_map"):
+        pytest.skip("this version of jax has no jax.shard_map")
+    model = MODELS["cnn"]
+    variables = random_like(lambda: model.init(KEYS, IMAGES))
+    expected = model.apply(variables, IMAGES).logits
+    mesh = mesh_of(AxisType.Explicit)
+    part = lambda variables, images: model.apply(variables, images).logits  # noqa: E731
+    mapped = jax.shard_map(part, mesh=mesh, in_specs=(P(), P("data")), out_specs=P("data"), check_vma=False)
+    assert_close(jax.jit(mapped)(variables, IMAGES), expected, 1e-5)
+
+
+@batch_sharded("x", core=1, out=(1, WHOLE))
+def merged(x, scale=1.0):
+    """Merges its batch axes: a function that Explicit axes refuse."""
+    flat = x.reshape(-1, x.shape[-1]) * scale
+    return jnp.stack([flat, -flat]).reshape(2, *x.shape), flat.sum()
+
+
+def test_a_decorated_function():
+    x = np.arange(24.0, dtype=np.float32).reshape(2, 4, 3)
+    mesh = mesh_of(AxisType.Explicit)
+    expected = merged(x, scale=2.0)
+    with jax.set_mesh(mesh):
+        for fn in (merged, jax.jit(merged)):
+            found = fn(on(mesh, x, None, "data"), scale=2.0)
+            assert found[0].sharding.spec[:3] == (None, None, "data")
+            assert_close(found, expected, 1e-6)
+    assert jax.typeof(merged(jnp.asarray(x))[0]).shape == (2, 2, 4, 3)
