@@ -4,6 +4,9 @@ Rule of types, everywhere the same: lists and NumPy arrays become JAX arrays; in
 floating type (float32, or float64 with `jax_enable_x64`); several arrays are computed in the widest of their floating
 types, in which Python numbers do not count. Half precision stays half precision, except that FFTs, complex numbers and
 sums over many units are taken in float32 (`at_least_float32`).
+
+NaN in is NaN out: comparisons are written so that NaN takes the branch that keeps it; `largest` and `rectified` stand
+in for operations of XLA that drop it. What a mask leaves out is replaced before it is computed with.
 """
 
 import operator

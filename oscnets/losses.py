@@ -12,7 +12,15 @@ from einops import rearrange
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
-from oscnets._inputs import at_least_float32, dense_array, floats, hot_targets, standard_promotion, whole_number
+from oscnets._inputs import (
+    at_least_float32,
+    concrete,
+    dense_array,
+    floats,
+    hot_targets,
+    standard_promotion,
+    whole_number,
+)
 from oscnets.phase import modulus, sincos, unit
 
 __all__ = ["binary_cross_entropy", "cluster_synchrony", "mean_over_pixels", "mean_over_time", "streaming_sum"]
@@ -49,7 +57,8 @@ def cluster_synchrony(
         phases may be NaN. NaN where phase or amplitude of another unit is.
 
     Raises:
-        ValueError: shapes that do not fit, no group, or another value of `silent`.
+        ValueError: shapes that do not fit, no group, class indices in place of masks (integers of several values,
+            unless they are traced), or another value of `silent`.
     """
     masks = dense_array("masks", masks)
     if amplitude is None:
@@ -84,6 +93,9 @@ def _check_synchrony(phases: Array, masks: Array, amplitude: Array | None, silen
         raise ValueError(
             f"masks must be (..., H, W, G) for phases (..., H, W, C), got {masks.shape} and {phases.shape}"
         )
+    values = concrete(masks) if jnp.issubdtype(masks.dtype, jnp.integer) else None
+    if values is not None and len(found := np.unique(values[values != 0])) > 1:
+        raise ValueError(f"masks must be bool or 0/1, got values {found[0]} to {found[-1]} among {masks.shape}")
     if amplitude is not None and amplitude.shape[-3:] != phases.shape[-3:]:
         raise ValueError(f"amplitude must be shaped like phases {phases.shape}, got {amplitude.shape}")
     leads = [x.shape[:-3] for x in (phases, masks, amplitude) if x is not None]

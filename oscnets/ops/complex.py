@@ -47,8 +47,14 @@ def gate(real: Array, imag: Array, classic: Array) -> Polar:
     Returns:
         Polar, before normalization. Where psi = 0 its angle is 0, the unit vector (1, 0), and all gradients are finite.
         NaN stays NaN.
+
+    Raises:
+        ValueError: shapes that differ.
     """
     real, imag, classic = floats(real=real, imag=imag, classic=classic)
+    if not real.shape == imag.shape == classic.shape:
+        shapes = f"{real.shape}, {imag.shape} and {classic.shape}"
+        raise ValueError(f"real, imag and classic must have one shape, got {shapes}")
     size = modulus(real, imag)
     zero = size == 0
     safe = jnp.where(zero, 1, size)

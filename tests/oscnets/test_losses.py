@@ -184,6 +184,16 @@ def test_bad_shapes(shapes, message):
         losses.cluster_synchrony(*(jnp.zeros(shape) for shape in shapes))
 
 
+def test_class_indices_in_place_of_masks():
+    """Of as many images as rows and columns, so that the shapes fit."""
+    labels = np.arange(64).reshape(4, 4, 4) % 3
+    with pytest.raises(ValueError, match=r"masks must be bool or 0/1, got values 1 to 2 among \(4, 4, 4\)"):
+        losses.cluster_synchrony(jnp.zeros((4, 4, 4, 2)), labels)
+    white = np.where(labels == 1, 255, 0).astype(np.uint8)
+    phases = np.float32(labels[..., :2])
+    assert_close(losses.cluster_synchrony(phases, white), losses.cluster_synchrony(phases, white > 0), 1e-6)
+
+
 def test_another_word_for_silent():
     with pytest.raises(ValueError, match="'exclude' or 'zero', got 'one'"):
         losses.cluster_synchrony(jnp.zeros((2, 2, 1)), jnp.zeros((2, 2, 1)), silent="one")

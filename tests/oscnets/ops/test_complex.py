@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from oscnets.ops import complex as polar
 from tests.helpers import assert_close, assert_gradients, float64, in_float64
@@ -76,3 +77,8 @@ def test_contrast_logits():
     expected = np.array([[1.0, -3.0, 4.0], [-2.0, -5.0, -8.0]])
     assert_close(polar.contrast_logits(jnp.asarray(magnitude)), expected, 1e-6)
     assert_close(polar.contrast_logits(jnp.asarray(magnitude.T), axis=0), expected.T, 1e-6)
+
+
+def test_parts_of_different_shapes():
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 4\), \(3, 4\) and \(4,\)"):
+        polar.gate(jnp.ones((3, 4)), jnp.ones((3, 4)), jnp.ones(4))
