@@ -81,15 +81,13 @@ def test_the_parts_of_a_call_outside_jit(kind):
 
 
 def test_a_model_inside_shard_map():
-    if not hasattr(jax, "shard_map"):
-        pytest.skip("this version of jax has no jax.shard_map")
     model = MODELS["cnn"]
     variables = random_like(lambda: model.init(KEYS, IMAGES))
     expected = model.apply(variables, IMAGES).logits
     mesh = mesh_of(AxisType.Explicit)
     part = lambda variables, images: model.apply(variables, images).logits  # noqa: E731
     mapped = jax.shard_map(part, mesh=mesh, in_specs=(P(), P("data")), out_specs=P("data"), check_vma=False)
-    assert_close(jax.jit(mapped)(variables, IMAGES), expected, 1e-5)
+    assert_close(jax.jit(mapped)(on(mesh, variables), on(mesh, IMAGES, "data")), expected, 1e-5)
 
 
 @batch_sharded("x", core=1, out=(1, WHOLE))
