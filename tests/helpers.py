@@ -81,3 +81,9 @@ def random_like(init):
     """Parameters of the shapes that `init()` makes, normal numbers of spread 0.2: drawing them compiles nothing."""
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda x: 0.2 * rng.normal(size=x.shape).astype(x.dtype), jax.eval_shape(init))
+
+
+def random_variables(init):
+    """`random_like` for all variables of a module; variances that it keeps are positive."""
+    variables = random_like(init)
+    return {**variables, "batch_stats": jax.tree.map(np.abs, variables.get("batch_stats", {}))}

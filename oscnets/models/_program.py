@@ -31,6 +31,7 @@ class _Call(NamedTuple):
     method: str
     options: tuple[tuple[str, Any], ...]
     mutable: tuple[str, ...]
+    batch: str  # the array whose leading axes are the batch
     core: int
     out: PyTree
 
@@ -70,11 +71,12 @@ def run(
     """
     variables = {} if module.scope is None else module.variables
     arrays = {name: _real_arrays(name, x) for name, x in arrays.items()}
-    arrays = _cast(arrays, _dtype(arrays, variables))
+    batch = next(iter(arrays))
+    arrays = _cast(arrays, _dtype(arrays[batch], variables))
     attributes, numbers = _attributes(module)
     mutable = ("batch_stats",) if module.scope is not None and module.is_mutable_collection("batch_stats") else ()
-    call = _Call(type(module), attributes, method, tuple(options.items()), mutable, core, out)
-    empty = not next(iter(arrays.values())).size
+    call = _Call(type(module), attributes, method, tuple(options.items()), mutable, batch, core, out)
+    empty = not arrays[batch].size
     if empty:
         arrays = jax.tree.map(_fill, arrays)
     if _must_run_in_place(module, call):
@@ -94,13 +96,12 @@ def run(
 @partial(jax.jit, static_argnums=0)
 def _program(call: _Call, numbers: PyTree, variables: PyTree, arrays: dict[str, PyTree], keys: dict[str, Array]):
     """The outputs of a call, and the collections that it changed."""
-    first = next(iter(arrays.values()))
-    args = (numbers, variables, arrays, keys)
-    return run_sharded(partial(_apply, call), args, {}, batch=first, core=call.core, out=(call.out, WHOLE))
+    args, out = (numbers, variables, arrays, keys), (call.out, WHOLE)
+    return run_sharded(partial(_apply, call), args, {}, batch=arrays[call.batch], core=call.core, out=out)
 
 
 def _apply(call: _Call, numbers: PyTree, variables: PyTree, arrays: dict[str, PyTree], keys: dict[str, Array]):
-    dtype = next(iter(arrays.values())).dtype
+    dtype = arrays[call.batch].dtype
     numbers = _cast(numbers, dtype)
     params = jax.tree.map(lambda x: x.astype(dtype) if _is_floating(x) else x, variables)
     module = call.module(**dict(call.attributes), **numbers, parent=None)
@@ -164,10 +165,9 @@ def _real_arrays(name: str, tree: PyTree) -> PyTree:
     return arrays
 
 
-def _dtype(arrays: dict[str, PyTree], variables: PyTree) -> Any:
-    """The type of all computations: the widest of the first array's and the parameters', at least float32."""
-    first = next(iter(arrays.values()))
-    return at_least_float32(float_type(first, *filter(_is_floating, jax.tree.leaves(variables))))
+def _dtype(batch: Array, variables: PyTree) -> Any:
+    """The type of all computations: the widest of the batch's and the parameters', at least float32."""
+    return at_least_float32(float_type(batch, *filter(_is_floating, jax.tree.leaves(variables))))
 
 
 def _cast(tree: PyTree, dtype: Any) -> PyTree:

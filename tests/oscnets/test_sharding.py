@@ -10,7 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from oscnets import models
 from oscnets._sharding import WHOLE, batch_sharded
-from tests.helpers import assert_close, random_like
+from tests.helpers import assert_close, random_variables
 
 SEGMENTER = {"hidden": (5,), "num_classes": 3, "mid_channels": 2}
 KOMPLEX = models.KomplexNet(channels=2, hidden=4, num_classes=3, kernel_size=3, num_steps=2)
@@ -50,7 +50,7 @@ def loss(model, variables, images):
 def test_models_on_explicit_axes(name):
     """Outputs and gradients, also in the images, of one device; outputs are sharded as the batch is."""
     model, mesh = MODELS[name], mesh_of(AxisType.Explicit)
-    variables = random_like(lambda: model.init(KEYS, IMAGES))
+    variables = random_variables(lambda: model.init(KEYS, IMAGES))
     fn = jax.jit(jax.value_and_grad(partial(loss, model), (0, 1), has_aux=True))
     expected = fn(variables, IMAGES)
     with jax.set_mesh(mesh):
@@ -68,7 +68,7 @@ def test_models_on_explicit_axes(name):
 @pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto])
 def test_the_parts_of_a_call_outside_jit(kind):
     mesh = mesh_of(kind)
-    variables = random_like(lambda: KOMPLEX.init(KEYS, IMAGES))
+    variables = random_variables(lambda: KOMPLEX.init(KEYS, IMAGES))
 
     def logits(variables, images):
         run = KOMPLEX.apply(variables, images, rngs=KEYS, method="synchronize")
@@ -81,15 +81,13 @@ def test_the_parts_of_a_call_outside_jit(kind):
 
 
 def test_a_model_inside_shard_map():
-    if not hasattr(jax, "shard_map"):
-        pytest.skip("this version of jax has no jax.shard_map")
     model = MODELS["cnn"]
-    variables = random_like(lambda: model.init(KEYS, IMAGES))
+    variables = random_variables(lambda: model.init(KEYS, IMAGES))
     expected = model.apply(variables, IMAGES).logits
     mesh = mesh_of(AxisType.Explicit)
     part = lambda variables, images: model.apply(variables, images).logits  # noqa: E731
     mapped = jax.shard_map(part, mesh=mesh, in_specs=(P(), P("data")), out_specs=P("data"), check_vma=False)
-    assert_close(jax.jit(mapped)(variables, IMAGES), expected, 1e-5)
+    assert_close(jax.jit(mapped)(on(mesh, variables), on(mesh, IMAGES, "data")), expected, 1e-5)
 
 
 @batch_sharded("x", core=1, out=(1, WHOLE))
