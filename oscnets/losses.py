@@ -21,6 +21,7 @@ from oscnets._inputs import (
     standard_promotion,
     whole_number,
 )
+from oscnets._sharding import WHOLE, batch_sharded
 from oscnets.phase import modulus, sincos, unit
 
 __all__ = ["binary_cross_entropy", "cluster_synchrony", "mean_over_pixels", "mean_over_time", "streaming_sum"]
@@ -164,6 +165,7 @@ def streaming_sum(
 
 
 @standard_promotion
+@batch_sharded("states", core=0, out=WHOLE)
 def mean_over_time(
     step_loss: Callable[[PyTree, PyTree, PyTree], Array], shared: PyTree, states: PyTree, targets: PyTree = ()
 ) -> Array:
@@ -206,6 +208,7 @@ def mean_over_time(
 
 
 @standard_promotion
+@batch_sharded("features", core=3, out=WHOLE)
 def mean_over_pixels(
     pixel_loss: Callable[[PyTree, Array, Array], Array],
     shared: PyTree,

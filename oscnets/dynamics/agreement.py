@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 
 from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
+from oscnets._sharding import batch_sharded
 from oscnets.dynamics.coupling import rowwise
 from oscnets.phase import sincos
 
@@ -45,6 +46,7 @@ class Gains(NamedTuple):
 
 
 @standard_promotion
+@batch_sharded("queries", core=2)
 def coupling(queries: Array, keys: Array, layers: Layers, gains: Gains) -> Array:
     """Couplings of equations 4 to 6, all of them at once.
 
@@ -75,6 +77,7 @@ def _coupling(queries: Array, keys: Array, layers: Layers, gains: Gains) -> Arra
 
 
 @standard_promotion
+@batch_sharded("phases", core=1)
 def attention_step(
     phases: Array,
     queries: Array,
@@ -134,6 +137,7 @@ def _attention_step(
 
 
 @standard_promotion
+@batch_sharded("queries", core=2)
 def strength(queries: Array, keys: Array, layers: Layers, gains: Gains, *, max_couplings: int = 2**24) -> Array:
     """Total absolute coupling received by each oscillator: sum_j |r_ij|, (..., N); arguments as for `coupling`.
 

@@ -14,6 +14,7 @@ from jax import Array, lax
 
 from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
 from oscnets._products.layout import from_hwcb, to_hwcb
+from oscnets._sharding import batch_sharded
 from oscnets.dynamics import coupling as couplings
 from oscnets.dynamics._graph import Dense, Sparse, graph
 from oscnets.dynamics._unroll import unroll
@@ -70,6 +71,7 @@ def conv_step(
 
 
 @standard_promotion
+@batch_sharded("phases", core=3, out=1)
 def conv_trajectory(
     phases: Array,
     amplitude: Array,
@@ -192,6 +194,7 @@ def conv_trajectory_hwcb(
 
 
 @standard_promotion
+@batch_sharded("phases", core=1)
 def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_frequency: Array | float = 0.0) -> Array:
     """One Euler step of Kuramoto oscillators on a graph.
 
@@ -219,6 +222,7 @@ def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_f
 
 
 @standard_promotion
+@batch_sharded("phases", core=1)
 def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor: float = 1e-6) -> Array:
     """One step towards agreement, normalized by the total absolute coupling received (GASPnet, equation 3).
 
@@ -243,6 +247,7 @@ def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor
 
 
 @standard_promotion
+@batch_sharded("phases", core=1)
 def energy(phases: Array, coupling: Array) -> Array:
     """Energy -1/2 sum_ij coupling_ij cos(phase_i - phase_j), which a symmetric `graph_step` descends (equation 9).
 

@@ -8,9 +8,11 @@ from jax import Array
 from oscnets._inputs import floats, standard_promotion
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import from_hwcb, to_hwcb
+from oscnets._sharding import batch_sharded
 
 
 @standard_promotion
+@batch_sharded("x", core=3)
 def conv(x: Array, kernel: Array, *, strides: int = 1) -> Array:
     """Cross-correlation, zero padded by half the kernel, as PyTorch's `Conv2d(padding=k // 2)`.
 

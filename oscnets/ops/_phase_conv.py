@@ -20,12 +20,14 @@ from jax import Array, lax
 
 from oscnets._inputs import floats, standard_promotion
 from oscnets._products.linear import bilinear
+from oscnets._sharding import batch_sharded
 from oscnets.phase import sincos
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 
 @standard_promotion
+@batch_sharded("x", core=3)
 def phase_conv(
     x: Array,
     kernel: Array,
@@ -87,6 +89,7 @@ def phase_conv(
 
 
 @standard_promotion
+@batch_sharded("x", core=1)
 def phase_dense(
     x: Array,
     kernel: Array,

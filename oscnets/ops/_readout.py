@@ -17,6 +17,7 @@ import numpy as np
 from jax import Array, lax
 
 from oscnets._inputs import at_least_float32, float_type, floats, largest, standard_promotion, whole_number
+from oscnets._sharding import batch_sharded
 from oscnets.phase import modulus
 
 How = Literal["last", "mean", "max", "fft", "linear"]
@@ -60,7 +61,13 @@ def readout(states: Array, how: How, axis: int = 0, *, kernel: Array | None = No
     kernel = None if kernel is None else floats(kernel=kernel)[0]
     if states.ndim < 2 or not -states.ndim <= axis < states.ndim or axis % states.ndim == states.ndim - 1:
         raise ValueError(f"states must be (..., C) with time at another axis, got {states.shape} and axis {axis}")
-    states = jnp.moveaxis(jnp.moveaxis(states, axis, 0), -1, 1)
+    return _readout(jnp.moveaxis(states, axis, -2), how, kernel)
+
+
+@batch_sharded("states", core=2)
+def _readout(states: Array, how: How, kernel: Array | None) -> Array:
+    """(..., T, C) -> (..., bins * C)."""
+    states = jnp.moveaxis(states, (-2, -1), (0, 1))
     return jnp.moveaxis(readout_tchwb(states, how, kernel), 0, -1)
 
 

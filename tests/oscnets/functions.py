@@ -27,19 +27,21 @@ class Case(NamedTuple):
     Attributes:
         fn: of the arrays alone, differentiable in them unless `smooth` is False.
         arrays: float64 NumPy arrays.
-        batched: which of them have images or examples along their first axis.
+        batched: which of their axes are images or examples; None for an array that has none.
         smooth: whether it has derivatives.
         keeps_nan: whether NaN in any array must show in the result.
+        reduces: whether the result is one number for all images.
         positive: the last so many arrays are steps or speeds, which are refused where they are not positive.
         typed: whether arrays of any type are taken.
     """
 
     fn: Callable[..., Any]
     arrays: tuple[np.ndarray, ...]
-    batched: tuple[bool, ...]
+    batched: tuple[int | None, ...]
     smooth: bool = True
     keeps_nan: bool = True
     typed: bool = True
+    reduces: bool = False
     positive: int = 0
 
 
@@ -68,7 +70,7 @@ def conv_step(method: str) -> Case:
     def fn(phases, amplitude, kernel, rate, epsilon):
         return kuramoto.conv_step(phases, amplitude, kernel, rate=rate, epsilon=epsilon, method=method)
 
-    return Case(fn, (phases, amplitude, kernel, positive(C), positive(B, 1, 1, 1)), (True, True, False, False, True))
+    return Case(fn, (phases, amplitude, kernel, positive(C), positive(B, 1, 1, 1)), (0, 0, None, None, 0))
 
 
 def conv_trajectory(method: str) -> Case:
@@ -77,7 +79,7 @@ def conv_trajectory(method: str) -> Case:
             phases, amplitude, kernel, rate=rate, epsilon=epsilon, num_steps=3, method=method
         )
 
-    return Case(fn, (phases, amplitude, kernel, positive(), positive()), (True, True, False, False, False))
+    return Case(fn, (phases, amplitude, kernel, positive(), positive()), (0, 0, None, None, None))
 
 
 def prepared_step(phases, drive, kernel):
@@ -96,7 +98,7 @@ def oscillators(gradient: str, *, implicit: bool = False) -> Case:
         return waves.oscillator_trajectory(position, velocity, kernel, omega, damping, **options)[:3]
 
     arrays = position, velocity, kernel, omega, damping[:, :1, :1], np.float64(0.1)
-    return Case(fn, arrays, (True, True, False, True, True, False), positive=1)
+    return Case(fn, arrays, (0, 0, None, 0, 0, None), positive=1)
 
 
 def oscillators_chwb(position, velocity, kernel, omega, damping):
@@ -143,7 +145,7 @@ def over_pixels(shared, features):
     def loss(shared, features, labels):
         return (jnp.tanh(features @ shared) ** 2).sum(-1) * (labels + 1)
 
-    return losses.mean_over_pixels(loss, shared, features, labels, chunk=7)
+    return losses.mean_over_pixels(loss, shared, features, labels[: len(features)], chunk=7)
 
 
 def modulated(x, kernel, phase_in, phase_out):
@@ -156,109 +158,109 @@ def synchrony(phases, amplitude):
 
 
 WAVES = (position, velocity, kernel, omega, damping)
-WAVES_BATCHED = (True, True, False, True, True)
+WAVES_BATCHED = (0, 0, None, 0, 0)
 CHWB = tuple(chwb(x) if x.ndim == 4 and x is not kernel else x for x in WAVES)
-NOT_BATCHED = (False,) * 5
+NOT_BATCHED = (None,) * 5
 
 CASES = {
-    "phase.sincos": Case(phase.sincos, (phases * 5,), (True,)),
-    "phase.modulus": Case(phase.modulus, (phases, amplitude), (True, True)),
-    "phase.unit": Case(phase.unit, (phases, amplitude), (True, True)),
-    "phase.angle": Case(phase.angle, (phases, amplitude), (True, True)),
-    "phase.wrap": Case(phase.wrap, (phases * 5 + 0.01,), (True,)),
-    "phase.order_parameter": Case(
-        lambda p, w: _parts(phase.order_parameter(p, w)), (graph, positive(B, 5)), (True, True)
-    ),
-    "phase.circular_mean": Case(phase.circular_mean, (graph, positive(B, 5)), (True, True)),
-    "losses.cluster_synchrony": Case(synchrony, (phases, amplitude), (True, True)),
+    "phase.sincos": Case(phase.sincos, (phases * 5,), (0,)),
+    "phase.modulus": Case(phase.modulus, (phases, amplitude), (0, 0)),
+    "phase.unit": Case(phase.unit, (phases, amplitude), (0, 0)),
+    "phase.angle": Case(phase.angle, (phases, amplitude), (0, 0)),
+    "phase.wrap": Case(phase.wrap, (phases * 5 + 0.01,), (0,)),
+    "phase.order_parameter": Case(lambda p, w: _parts(phase.order_parameter(p, w)), (graph, positive(B, 5)), (0, 0)),
+    "phase.circular_mean": Case(phase.circular_mean, (graph, positive(B, 5)), (0, 0)),
+    "losses.cluster_synchrony": Case(synchrony, (phases, amplitude), (0, 0)),
     "losses.binary_cross_entropy": Case(
-        lambda x: losses.binary_cross_entropy(x, masks[: len(x), 0, 0]), (uniform(B, 3),), (True,)
+        lambda x: losses.binary_cross_entropy(x, masks[: len(x), 0, 0]), (uniform(B, 3),), (0,)
     ),
-    "losses.streaming_sum": Case(summed, (uniform(3, 4), uniform(T, 4)), (False, False), typed=False),
-    "losses.mean_over_time": Case(over_time, (uniform(3, 4), uniform(T, B, 3)), (False, False), typed=False),
-    "losses.mean_over_pixels": Case(over_pixels, (uniform(3, 4), uniform(B, H, W, 3)), (False, False), typed=False),
+    "losses.streaming_sum": Case(summed, (uniform(3, 4), uniform(T, 4)), (None, None), typed=False),
+    "losses.mean_over_time": Case(over_time, (uniform(3, 4), uniform(T, B, 3)), (None, 1), typed=False, reduces=True),
+    "losses.mean_over_pixels": Case(
+        over_pixels, (uniform(3, 4), uniform(B, H, W, 3)), (None, 0), typed=False, reduces=True
+    ),
     "metrics.multi_label_scores": Case(
-        lambda x: metrics.multi_label_scores(x, masks[: len(x), 0, 0]), (uniform(B, 3),), (True,), smooth=False
+        lambda x: metrics.multi_label_scores(x, masks[: len(x), 0, 0]), (uniform(B, 3),), (0,), smooth=False
     ),
     "metrics.multi_hot": Case(
         lambda x: metrics.multi_hot(jnp.zeros(np.shape(x), int), 3),
         (uniform(B, 2),),
-        (True,),
+        (0,),
         smooth=False,
         keeps_nan=False,
     ),
     "metrics.segmentation_scores": Case(
-        lambda x: metrics.segmentation_scores(x, labels[: len(x)]), (uniform(B, H, W, 3),), (True,), smooth=False
+        lambda x: metrics.segmentation_scores(x, labels[: len(x)]), (uniform(B, H, W, 3),), (0,), smooth=False
     ),
     "metrics.foreground_scores": Case(
         lambda x: metrics.foreground_scores(x, labels[: len(x)], background=7),
         (uniform(B, H, W, 3),),
-        (True,),
+        (0,),
         smooth=False,
     ),
-    "analysis.analytic_signal": Case(lambda x: _parts(analysis.analytic_signal(x)), (uniform(T, 3),), (False,)),
-    "analysis.instantaneous_phase": Case(analysis.instantaneous_phase, (uniform(T, 3),), (False,)),
-    "analysis.phase_gradient": Case(analysis.phase_gradient, (phases,), (True,), smooth=False),
-    "analysis.wavelength": Case(analysis.wavelength, (uniform(T, H, W, C),), (False,), smooth=False),
-    "analysis.long_wave_share": Case(analysis.long_wave_share, (uniform(T, H, W, C),), (False,), smooth=False),
+    "analysis.analytic_signal": Case(lambda x: _parts(analysis.analytic_signal(x)), (uniform(T, 3),), (None,)),
+    "analysis.instantaneous_phase": Case(analysis.instantaneous_phase, (uniform(T, 3),), (None,)),
+    "analysis.phase_gradient": Case(analysis.phase_gradient, (phases,), (0,), smooth=False),
+    "analysis.wavelength": Case(analysis.wavelength, (uniform(T, H, W, C),), (None,), smooth=False),
+    "analysis.long_wave_share": Case(analysis.long_wave_share, (uniform(T, H, W, C),), (None,), smooth=False),
     "analysis.class_spectra": Case(
-        lambda x: analysis.class_spectra(x, labels, 3)[0], (uniform(T, B, H, W, C),), (False,)
+        lambda x: analysis.class_spectra(x, labels, 3)[0], (uniform(T, B, H, W, C),), (None,)
     ),
     "analysis.receptive_field": Case(
         lambda x: analysis.receptive_field(lambda image: (jnp.sin(image) ** 2).sum(), x),
         (uniform(H, W, C),),
-        (False,),
+        (None,),
         typed=False,
     ),
     "analysis.receptive_field_width": Case(
         analysis.receptive_field_width,
         (positive(H, W),),
-        (False,),
+        (None,),
         smooth=False,
         keeps_nan=False,
     ),
-    "ops.conv": Case(ops.conv, (phases, uniform(3, 3, C, 3)), (True, False)),
+    "ops.conv": Case(ops.conv, (phases, uniform(3, 3, C, 3)), (0, None)),
     "ops.conv[strides]": Case(
-        lambda x, k: ops.conv(x, k, strides=2), (uniform(B, 4, 4, 3), uniform(3, 3, 3, C)), (True, False)
+        lambda x, k: ops.conv(x, k, strides=2), (uniform(B, 4, 4, 3), uniform(3, 3, 3, C)), (0, None)
     ),
     "ops.phase_conv": Case(
         lambda x, k, a, b, s: ops.phase_conv(x, k, a, b, strength=s),
         (phases, uniform(3, 3, C, 3), uniform(B, H, W), uniform(B, H, W), positive()),
-        (True, False, True, True, False),
+        (0, None, 0, 0, None),
     ),
     "ops.phase_dense": Case(
         lambda x, k, a, b, s: ops.phase_dense(x, k, a, b, strength=s),
         (uniform(B, 4), uniform(4, 3), uniform(B, 4), uniform(B, 3), positive()),
-        (True, False, True, True, False),
+        (0, None, 0, 0, None),
     ),
     "ops.modulate, ops.tap_responses": Case(
         modulated,
         (chwb(phases), uniform(3, 3, C, 3), uniform(H, W, B), uniform(H, W, B)),
-        (False,) * 4,
+        (None,) * 4,
     ),
     "ops.readout": Case(
-        lambda x, k: ops.readout(x, "linear", kernel=k), (uniform(T, B, C), uniform(T, 4)), (False,) * 2
+        lambda x, k: ops.readout(x, "linear", kernel=k), (uniform(T, B, C), uniform(T, 4)), (None,) * 2
     ),
     **{
-        f"ops.readout[{how}]": Case(lambda x, how=how: ops.readout(x, how), (uniform(T, B, C),), (False,))
+        f"ops.readout[{how}]": Case(lambda x, how=how: ops.readout(x, how), (uniform(T, B, C),), (1,))
         for how in ("last", "mean", "max", "fft")
     },
     "ops.complex.gate": Case(
-        lambda *x: tuple(ops.complex.gate(*x)), (phases, amplitude, positive(B, H, W, C)), (True,) * 3
+        lambda *x: tuple(ops.complex.gate(*x)), (phases, amplitude, positive(B, H, W, C)), (0, 0, 0)
     ),
     "ops.complex.rectify": Case(
         lambda m: ops.complex.rectify(ops.complex.Polar(m, amplitude, amplitude), 1.5, 0.1, (-3, -2)).magnitude,
         (phases,),
-        (True,),
+        (0,),
     ),
-    "ops.complex.contrast_logits": Case(ops.complex.contrast_logits, (uniform(B, 4),), (True,)),
-    "ops.norm.normalize": Case(lambda x: ops.norm.normalize(x, -1), (uniform(B, 4),), (True,)),
-    "dynamics.unroll": Case(unrolled(), (graph, matrix, uniform(5)), (True, True, False), typed=False),
+    "ops.complex.contrast_logits": Case(ops.complex.contrast_logits, (uniform(B, 4),), (0,)),
+    "ops.norm.normalize": Case(lambda x: ops.norm.normalize(x, -1), (uniform(B, 4),), (0,)),
+    "dynamics.unroll": Case(unrolled(), (graph, matrix, uniform(5)), (0, 0, None), typed=False),
     "dynamics.unroll[checkpoint]": Case(
-        unrolled(checkpoint_every=4), (graph, matrix, uniform(5)), (True, True, False), typed=False
+        unrolled(checkpoint_every=4), (graph, matrix, uniform(5)), (0, 0, None), typed=False
     ),
     "dynamics.unroll[reverse]": Case(
-        reversed_waves, (position, velocity, positive(H, W, 1)), (True, True, False), typed=False, positive=1
+        reversed_waves, (position, velocity, positive(H, W, 1)), (0, 0, None), typed=False, positive=1
     ),
     "dynamics.kuramoto.conv_step": conv_step("auto"),
     "dynamics.kuramoto.conv_step[direct]": conv_step("direct"),
@@ -266,41 +268,41 @@ CASES = {
     "dynamics.kuramoto.conv_trajectory": conv_trajectory("auto"),
     "dynamics.kuramoto.conv_trajectory[fft]": conv_trajectory("fft"),
     "dynamics.kuramoto.conv_step_hwcb": Case(
-        prepared_step, (hwcb(phases), hwcb(amplitude), kernel), (False,) * 3, typed=False
+        prepared_step, (hwcb(phases), hwcb(amplitude), kernel), (None,) * 3, typed=False
     ),
     "dynamics.kuramoto.conv_trajectory_hwcb": Case(
-        prepared_trajectory, (hwcb(phases), hwcb(amplitude), kernel), (False,) * 3, typed=False
+        prepared_trajectory, (hwcb(phases), hwcb(amplitude), kernel), (None,) * 3, typed=False
     ),
-    "dynamics.kuramoto.coupling_force": Case(kuramoto.coupling_force, (phases, amplitude, position), (True,) * 3),
+    "dynamics.kuramoto.coupling_force": Case(kuramoto.coupling_force, (phases, amplitude, position), (0, 0, 0)),
     "dynamics.kuramoto.graph_step": Case(
         lambda p, k, r, f: kuramoto.graph_step(p, k, rate=r, natural_frequency=f),
         (graph, matrix, positive(5), uniform(B, 5)),
-        (True, True, False, True),
+        (0, 0, None, 0),
     ),
     "dynamics.kuramoto.agreement_step": Case(
-        lambda p, k, r: kuramoto.agreement_step(p, k, rate=r), (graph, matrix, positive(B, 1)), (True, True, True)
+        lambda p, k, r: kuramoto.agreement_step(p, k, rate=r), (graph, matrix, positive(B, 1)), (0, 0, 0)
     ),
-    "dynamics.kuramoto.energy": Case(kuramoto.energy, (graph, matrix), (True, True)),
+    "dynamics.kuramoto.energy": Case(kuramoto.energy, (graph, matrix), (0, 0)),
     "dynamics.waves.wave_step": Case(
         lambda u, v, c: waves.wave_step(u, v, speed=c, dt=0.1, mask=masks[0, ..., :1]),
         (position, velocity, positive(H, W, 1)),
-        (True, True, False),
+        (0, 0, None),
         positive=1,
     ),
     "dynamics.waves.reverse_wave_step": Case(
         lambda u, v, c: waves.reverse_wave_step(u, v, speed=c, dt=0.1, boundary="periodic"),
         (position, velocity, positive(H, W, 1)),
-        (True, True, False),
+        (0, 0, None),
         positive=1,
     ),
-    "dynamics.waves.laplacian": Case(waves.laplacian, (position,), (True,)),
+    "dynamics.waves.laplacian": Case(waves.laplacian, (position,), (0,)),
     "dynamics.waves.wave_energy": Case(
         lambda u, v, c: waves.wave_energy(u, v, speed=c, dt=0.1),
         (position, velocity, positive()),
-        (True, True, False),
+        (0, 0, None),
         positive=1,
     ),
-    "dynamics.waves.inverse_gain": Case(lambda a: waves.inverse_gain(a, dt=0.1, num_steps=3), (damping,), (False,)),
+    "dynamics.waves.inverse_gain": Case(lambda a: waves.inverse_gain(a, dt=0.1, num_steps=3), (damping,), (None,)),
     "dynamics.waves.oscillator_step": Case(lambda *x: waves.oscillator_step(*x, dt=0.1), WAVES, WAVES_BATCHED),
     "dynamics.waves.oscillator_step[implicit]": Case(
         lambda *x: waves.oscillator_step(*x, dt=0.1, implicit_damping=True), WAVES, WAVES_BATCHED
@@ -332,18 +334,16 @@ CASES = {
     "dynamics.coupling.prepare_kernel, dynamics.coupling.neighbourhood_sum": Case(
         lambda x, k: coupling.neighbourhood_sum(x, coupling.prepare_kernel(k, np.shape(x)[:2], uniform=0.2)),
         (hwcb(phases), uniform(3, 3, C, 3)),
-        (False, False),
+        (None, None),
     ),
-    "dynamics.agreement.coupling": Case(
-        lambda q, k: agreement.coupling(q, k, layers, gains), (queries, keys), (True, True)
-    ),
+    "dynamics.agreement.coupling": Case(lambda q, k: agreement.coupling(q, k, layers, gains), (queries, keys), (0, 0)),
     "dynamics.agreement.strength": Case(
-        lambda q, k: agreement.strength(q, k, layers, gains, max_couplings=20), (queries, keys), (True, True)
+        lambda q, k: agreement.strength(q, k, layers, gains, max_couplings=20), (queries, keys), (0, 0)
     ),
     "dynamics.agreement.attention_step": Case(
         lambda p, q, k, r: agreement.attention_step(p, q, k, layers, gains, rate=r),
         (uniform(B, 7), queries, keys, positive(7)),
-        (True, True, True, False),
+        (0, 0, 0, None),
     ),
 }
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import NamedSharding
 
-from tests.helpers import float64
+from tests.helpers import assert_finite, float64
 from tests.oscnets.functions import CASES, MODULES, NOT_OF_ARRAYS
 
 SMOOTH = [name for name, case in CASES.items() if case.smooth]
 TYPED = [name for name, case in CASES.items() if case.typed]
-BATCHED = [name for name, case in CASES.items() if any(case.batched)]
+BATCHED = [name for name, case in CASES.items() if any(axis is not None for axis in case.batched)]
 TYPES = ("bool", "uint8", "int32", "float16", "bfloat16", "float32", "float64", "list")
 DIRECTIONS = np.random.default_rng(1)
 
@@ -108,11 +109,17 @@ def test_arrays_of_any_type_are_computed_in_a_floating_type(name, kind):
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name].keeps_nan])
 def test_nan_in_is_nan_out(name):
     case = CASES[name]
+    floating = lambda out: [x for x in leaves(out) if x.dtype.kind == "f"]  # noqa: E731
     for i, x in enumerate(case.arrays[: len(case.arrays) - case.positive]):
-        spoilt = [np.asarray(y, np.float32) for y in case.arrays]
-        spoilt[i] = np.full(x.shape, np.nan, np.float32)
-        out = leaves(case.fn(*spoilt))
-        assert any(np.isnan(y).any() for y in out if y.dtype.kind == "f"), f"argument {i}"
+        spoilt = [np.array(y, np.float32) for y in case.arrays]
+        spoilt[i][...] = np.nan
+        assert any(np.isnan(y).any() for y in floating(case.fn(*spoilt))), f"argument {i}"
+        if case.batched[i] is not None and x.shape[case.batched[i]] > 1 and not case.reduces:
+            spoilt[i] = np.array(x, np.float32)
+            np.moveaxis(spoilt[i], case.batched[i], 0)[1] = np.nan
+            out = floating(case.fn(*spoilt))
+            assert any(np.isnan(y).any() for y in out), f"one image of argument {i}"
+            assert all(np.isfinite(y).any() for y in out), f"other images than the one of argument {i}"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -128,16 +135,17 @@ def test_promotion_may_be_strict(name):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("name", [name for name in BATCHED if not CASES[name].reduces])
 def test_batches_are_of_any_number_of_images(name):
     case = CASES[name]
     arrays = [np.asarray(x, np.float32) for x in case.arrays]
-    pick = lambda chosen: [x[chosen] if b else x for x, b in zip(arrays, case.batched, strict=True)]  # noqa: E731
-    whole, none = leaves(case.fn(*arrays)), leaves(case.fn(*pick(slice(0, 0))))
+    pairs = zip(arrays, case.batched, strict=True)
+    empty = [x if axis is None else np.take(x, [], axis) for x, axis in pairs]
+    whole, none = leaves(case.fn(*arrays)), leaves(case.fn(*empty))
     assert [x.ndim for x in none] == [x.ndim for x in whole]
     assert any(x.size == 0 for x in none)
     if case.smooth:
-        gradient = jax.grad(scalar(case))(*pick(slice(0, 0)))
+        gradient = jax.grad(scalar(case))(*empty)
         assert gradient.size == 0
 
 
@@ -172,3 +180,30 @@ def test_eager_calls_compile_once(name):
     with compilations() as found:
         jax.block_until_ready(case.fn(*arrays))
     assert found == []
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_batch_may_be_sharded_over_a_mesh_with_explicit_axes(name):
+    case, mesh = CASES[name], jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    arrays = [jnp.asarray(x, jnp.float32) for x in case.arrays]
+    pairs = zip(arrays, case.batched, strict=True)
+    split = [axis is not None and x.shape[axis] == 2 for x, axis in pairs]
+    places = [jax.P(*[None] * axis, "data") if s else jax.P() for s, axis in zip(split, case.batched, strict=True)]
+    expected, found = leaves(case.fn(*arrays)), []
+    with jax.set_mesh(mesh):
+        sharded = [jax.device_put(x, NamedSharding(mesh, place)) for x, place in zip(arrays, places, strict=True)]
+        found += [leaves(case.fn(*sharded)), leaves(jax.jit(case.fn)(*sharded))]
+        if case.smooth:
+            gradient = jax.jit(jax.grad(scalar(case)))(*sharded)
+            np.testing.assert_allclose(gradient, jax.grad(scalar(case))(*arrays), rtol=1e-4, atol=1e-4)
+    for each in found:
+        for a, b in zip(each, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradients_are_finite_at_zero(name):
+    case = CASES[name]
+    kept = len(case.arrays) - case.positive
+    arrays = [np.asarray(x * (i >= kept), np.float32) for i, x in enumerate(case.arrays)]
+    assert_finite(jax.jit(jax.grad(scalar(case), range(len(arrays))))(*arrays))

@@ -13,6 +13,7 @@ from jax import Array
 
 from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
 from oscnets._products.layout import from_chwb, to_chwb
+from oscnets._sharding import WHOLE, batch_sharded
 from oscnets.dynamics._scan import Reduction, WeightedReduction, split_reduction
 from oscnets.dynamics._unroll import Checkpoint, Reverse, unroll
 from oscnets.dynamics.waves._checks import check_dt
@@ -39,6 +40,7 @@ class Trajectory(NamedTuple):
 
 
 @standard_promotion
+@batch_sharded("position", core=3)
 def oscillator_step(
     position: Array,
     velocity: Array,
@@ -74,6 +76,7 @@ def oscillator_step(
 
 
 @standard_promotion
+@batch_sharded("position", core=3)
 def reverse_oscillator_step(
     position: Array,
     velocity: Array,
@@ -91,6 +94,7 @@ def reverse_oscillator_step(
 
 
 @standard_promotion
+@batch_sharded("position", core=3, out=Trajectory(0, 0, 1, WHOLE))
 def oscillator_trajectory(
     position: Array,
     velocity: Array,
