@@ -99,7 +99,7 @@ class KomplexNet(nn.Module):
         hidden: units of the dense layer.
         num_classes: K.
         kernel_size: odd size of the coupling kernel.
-        rate, epsilon: of `kuramoto.conv_step`.
+        rate, epsilon: of `kuramoto.conv_step`, one number each.
         num_steps: T, unless the call sets it.
         phases: `kuramoto` starts from random phases that then synchronize; `random` keeps the random phases; `ideal`
             sets them by `ground_truth_phases`. The last two have no dynamics.
@@ -153,8 +153,9 @@ class KomplexNet(nn.Module):
             `Output`. While a module is initialized all of it is 0, in its shapes and types: running takes seconds.
 
         Raises:
-            ValueError: images that are not 4-D or of odd size, phases of another shape, num_steps below 1, ideal phases
-                without masks, an unknown value of `phases`, feedback from unknown layers or without dynamics.
+            ValueError: images that are not 4-D or of odd size, other arrays of another shape, num_steps below 1, ideal
+                phases without masks, an unknown value of `phases`, feedback from unknown layers or without dynamics, an
+                attribute that is an array where a number is meant.
         """
         out = Output(1, 0, 1, 0, 0)
         return self._program("_output", out, images, phases0, masks, overlap, num_steps, layers0)
