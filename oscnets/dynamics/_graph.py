@@ -25,12 +25,12 @@ class Dense(NamedTuple):
 
 
 class Sparse(NamedTuple):
-    """The entries of a matrix (N, N); those with an index of N are padding."""
+    """The entries of a matrix (N, N) that acts on phases (..., N); those with an index of N are padding."""
 
     rows: Array
     columns: Array
     values: Array
-    size: int
+    zeros: Array  # (N,)
 
     def received(self, sent: Array) -> Array:
         """sum_j coupling_ij sent_j, (..., N)."""
@@ -41,7 +41,7 @@ class Sparse(NamedTuple):
         return self._over_columns(jnp.abs(self.values))
 
     def _over_columns(self, entries: Array) -> Array:
-        zeros = jnp.zeros((*entries.shape[:-1], self.size), entries.dtype)
+        zeros = jnp.broadcast_to(self.zeros, (*entries.shape[:-1], len(self.zeros)))
         return zeros.at[..., self.rows].add(entries, mode="drop")
 
 
@@ -73,7 +73,7 @@ def _sparse(phases: Any, coupling: Any) -> tuple[Array, Sparse, tuple[int, ...]]
         (rows, columns), values = (jnp.asarray(x) for x in (entries.row, entries.col)), entries.data
     phases, values = floats(phases=phases, coupling=values)
     _check(phases.shape, tuple(coupling.shape))
-    return phases, Sparse(rows, columns, values, phases.shape[-1]), phases.shape
+    return phases, Sparse(rows, columns, values, jnp.zeros(phases.shape[-1], phases.dtype)), phases.shape
 
 
 def _check(phases: tuple[int, ...], coupling: tuple[int, ...]) -> None:

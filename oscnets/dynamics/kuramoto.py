@@ -1,11 +1,13 @@
 """Kuramoto synchronization: phases coupled through kernels, graphs, or signed agreement.
 
 State is the phase alone, in radians, never wrapped. In float32 a phase of 1e4 rad is known to 1e-3 only: a loop over
-many turns keeps its frequencies where it wraps the state at every step (`oscnets.phase.wrap`). Equation numbers are
+many turns keeps its frequencies where it wraps the state at every step (`oscnets.phase.wrap`), as the trajectories here
+do. Equation numbers are
 those of Muzellec, Alamia, Serre and VanRullen (2025) for the kernel, of Alamia, Muzellec, Serre and VanRullen (2025)
 for the agreement.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -29,6 +31,7 @@ __all__ = [
     "coupling_force",
     "energy",
     "graph_step",
+    "graph_trajectory",
 ]
 
 
@@ -104,8 +107,24 @@ def _conv_trajectory(phases, amplitude, kernel, rate, epsilon, *, num_steps: int
     prepared = couplings.prepare_kernel(kernel, image[:2], uniform=uniform, method=method)
     start, drive = wrap(phases), jnp.tanh(to_hwcb(amplitude))
     stacked = conv_trajectory_hwcb(to_hwcb(start), drive, prepared, rate=rate, epsilon=epsilon, num_steps=num_steps)
-    given, start = lax.stop_gradient((phases, start))
-    return given + (from_hwcb(stacked, lead) - start)
+    return _from_start(phases, start, from_hwcb(stacked, lead))
+
+
+def _from_start(phases: Array, wrapped: Array, stacked: Array) -> Array:
+    """Phases of a run that began at `wrapped`, as if it had begun at `phases`, the same but for full turns."""
+    phases, wrapped = lax.stop_gradient((phases, wrapped))
+    return phases + (stacked - wrapped)
+
+
+def _counting_turns(step: Callable[[Array], Array], phases: Array, num_steps: int) -> Array:
+    """The phases after every step, of a loop whose state is wrapped and whose full turns are counted."""
+
+    def both(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        wrapped, more = bounded_wrap(step(state[0]))
+        return wrapped, state[1] + more
+
+    unwrapped = lambda state: state[0] + (2 * jnp.pi) * state[1]  # noqa: E731
+    return unroll(both, (phases, jnp.zeros_like(phases)), num_steps, collect=unwrapped)[1]
 
 
 def conv_step_hwcb(
@@ -183,14 +202,8 @@ def conv_trajectory_hwcb(
     num_steps: int,
 ) -> Array:
     """(num_steps, H, W, C, B): the phases after every `conv_step_hwcb`, with arguments as there."""
-
-    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
-        wrapped, turns = state
-        wrapped, more = bounded_wrap(conv_step_hwcb(wrapped, drive, prepared, rate=rate, epsilon=epsilon))
-        return wrapped, turns + more
-
-    unwrapped = lambda state: state[0] + (2 * jnp.pi) * state[1]  # noqa: E731
-    return unroll(step, (phases, jnp.zeros_like(phases)), num_steps, collect=unwrapped)[1]
+    step = lambda phases: conv_step_hwcb(phases, drive, prepared, rate=rate, epsilon=epsilon)  # noqa: E731
+    return _counting_turns(step, phases, num_steps)
 
 
 @standard_promotion
@@ -218,7 +231,43 @@ def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_f
     rate, natural_frequency = broadcasting(
         shape, "phases", phases.dtype, rate=_row(rate, shape), natural_frequency=natural_frequency
     )
+    return _graph_step(phases, coupling, rate, natural_frequency)
+
+
+def _graph_step(phases: Array, coupling: Dense | Sparse, rate: Array, natural_frequency: Array) -> Array:
     return phases + rate * (natural_frequency + _graph_force(phases, coupling))
+
+
+@standard_promotion
+@batch_sharded("phases", core=1, out=1)
+def graph_trajectory(
+    phases: Array,
+    coupling: Array,
+    *,
+    rate: Array | float,
+    natural_frequency: Array | float = 0.0,
+    num_steps: int,
+) -> Array:
+    """`num_steps` of `graph_step`. Arguments and errors as there.
+
+    Inside the loop phases are wrapped and their turns counted, so that frequencies are kept over millions of steps.
+
+    Returns:
+        (num_steps, ..., N): the phases after every step, radians, never wrapped.
+    """
+    phases, coupling, shape = graph(phases, coupling)
+    rate, natural_frequency = broadcasting(
+        shape, "phases", phases.dtype, rate=_row(rate, shape), natural_frequency=natural_frequency
+    )
+    phases = jnp.broadcast_to(phases, shape)
+    return _graph_trajectory(phases, coupling, rate, natural_frequency, num_steps=whole_number("num_steps", num_steps))
+
+
+@partial(jax.jit, static_argnames="num_steps", inline=True)
+def _graph_trajectory(phases, coupling, rate, natural_frequency, *, num_steps: int) -> Array:
+    start = wrap(phases)
+    step = lambda phases: _graph_step(phases, coupling, rate, natural_frequency)  # noqa: E731
+    return _from_start(phases, start, _counting_turns(step, start, num_steps))
 
 
 @standard_promotion

@@ -279,6 +279,11 @@ CASES = {
         (graph, matrix, positive(5), uniform(B, 5)),
         (0, 0, None, 0),
     ),
+    "dynamics.kuramoto.graph_trajectory": Case(
+        lambda p, k, r, f: kuramoto.graph_trajectory(p, k, rate=r, natural_frequency=f, num_steps=3),
+        (graph, matrix, positive(5), uniform(B, 5)),
+        (0, 0, None, 0),
+    ),
     "dynamics.kuramoto.agreement_step": Case(
         lambda p, k, r: kuramoto.agreement_step(p, k, rate=r), (graph, matrix, positive(B, 1)), (0, 0, 0)
     ),

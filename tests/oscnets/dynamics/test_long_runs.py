@@ -1,0 +1,108 @@
+"""Phases far from 0: the same motion, and frequencies that are kept over many turns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.sparse
+from jax.experimental import sparse
+
+from oscnets import phase
+from oscnets.dynamics import kuramoto, unroll
+
+FREQUENCY, STEP = 2 * np.pi * 9, 1e-3  # 9 Hz
+
+
+def test_a_wrapped_loop_keeps_its_frequency_over_a_million_steps():
+    def step(state):
+        phases, turns = state
+        moved = kuramoto.graph_step(phases, np.zeros((1, 1)), rate=STEP, natural_frequency=FREQUENCY)
+        wrapped = phase.wrap(moved)
+        return wrapped, turns + jnp.round((moved - wrapped) / (2 * jnp.pi)).astype(jnp.int32)
+
+    (last, turns), _ = unroll(step, (jnp.zeros(1), jnp.zeros(1, jnp.int32)), 1_000_000)
+    np.testing.assert_allclose(turns + last / (2 * np.pi), 9 * 1000, atol=0.01)
+
+
+def test_a_trajectory_keeps_its_frequencies():
+    frequencies = FREQUENCY * np.array([1, 1.01], np.float32)
+    run = kuramoto.graph_trajectory(
+        np.zeros(2), np.zeros((2, 2)), rate=STEP, natural_frequency=frequencies, num_steps=200_000
+    )
+    np.testing.assert_allclose(run[-1] / (2 * np.pi * 200_000 * STEP), 9 * np.array([1, 1.01]), rtol=1e-6)
+    slow = kuramoto.graph_step(run[-1], np.zeros((2, 2)), rate=STEP, natural_frequency=frequencies) - run[-1]
+    assert (abs(slow / (STEP * frequencies) - 1) > 1e-3).all()  # what a loop of single steps loses at this distance
+
+
+def test_trajectories_are_the_steps():
+    rng = np.random.default_rng(0)
+    phases, coupling = rng.uniform(-9, 9, (3, 5)).astype(np.float32), rng.normal(size=(5, 5)).astype(np.float32)
+    run = kuramoto.graph_trajectory(phases, coupling, rate=0.2, natural_frequency=np.arange(5), num_steps=6)
+    for after in run:
+        phases = kuramoto.graph_step(phases, coupling, rate=0.2, natural_frequency=np.arange(5))
+        np.testing.assert_allclose(after, phases, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["transform", "direct"])
+def test_phases_after_many_turns_move_as_those_at_0(method):
+    rng = np.random.default_rng(0)
+    phases = rng.uniform(-3, 3, (6, 6, 2)).astype(np.float32)
+    amplitude, kernel = rng.uniform(size=(6, 6, 2)), rng.normal(size=(3, 3, 2, 2))
+    far = (phases.astype(float) + 2 * np.pi * 1e6).astype(np.float32)
+    near = np.angle(np.exp(1j * far.astype(float))).astype(np.float32)
+    options = {"rate": 5.0, "epsilon": 0.1, "num_steps": 1, "method": method}
+    moved, expected = (
+        np.asarray(kuramoto.conv_trajectory(x, amplitude, kernel, **options)[0], float) for x in (far, near)
+    )
+    spacing = np.spacing(np.float32(6e6))
+    np.testing.assert_allclose(moved - far, expected - near, atol=spacing)
+    assert np.abs(expected - near).max() > 2 * spacing
+
+
+@pytest.mark.parametrize("make", [scipy.sparse.csr_matrix, scipy.sparse.coo_array, sparse.BCOO.fromdense])
+def test_a_sparse_coupling_is_the_dense_one(make):
+    rng = np.random.default_rng(0)
+    dense = (rng.normal(size=(7, 7)) * (rng.uniform(size=(7, 7)) < 0.3)).astype(np.float32)
+    phases = rng.uniform(-3, 3, (2, 3, 7)).astype(np.float32)
+    for fn in (
+        lambda p, a: kuramoto.graph_step(p, a, rate=0.1),
+        lambda p, a: kuramoto.agreement_step(p, a, rate=0.1),
+        kuramoto.energy,
+        lambda p, a: kuramoto.graph_trajectory(p, a, rate=0.1, num_steps=3),
+    ):
+        np.testing.assert_allclose(fn(phases, make(dense)), fn(phases, dense), atol=1e-5)
+    gradient = jax.grad(lambda p, a: kuramoto.energy(p, a).sum())
+    np.testing.assert_allclose(gradient(phases, make(dense)), gradient(phases, dense), atol=1e-5)
+
+
+def test_sparse_couplings_of_other_kinds_are_refused():
+    batched = sparse.BCOO.fromdense(jnp.ones((2, 5, 5)), n_batch=1)
+    with pytest.raises(TypeError, match="one matrix"):
+        kuramoto.graph_step(jnp.zeros((2, 5)), batched, rate=0.1)
+    with pytest.raises(TypeError, match="coupling must be a dense array"):
+        kuramoto.graph_step(jnp.zeros(5), sparse.BCSR.fromdense(jnp.ones((5, 5))), rate=0.1)
+    with pytest.raises(ValueError, match=r"coupling must be .* got \(5, 6\) and \(5,\)"):
+        kuramoto.graph_step(jnp.zeros(5), scipy.sparse.csr_matrix(np.ones((5, 6))), rate=0.1)
+
+
+@pytest.mark.parametrize(("rate", "epsilon"), [((2,), (3, 1, 1, 1)), ((3, 1, 1, 1), (4, 5, 2)), ((4, 5, 2), ())])
+@pytest.mark.parametrize("method", ["transform", "fft", "direct"])
+def test_rates_and_desynchronization_per_channel_image_or_oscillator(method, rate, epsilon):
+    rng = np.random.default_rng(0)
+    phases, amplitude = rng.uniform(-3, 3, (3, 4, 5, 2)), rng.uniform(size=(3, 4, 5, 2))
+    kernel, rate, epsilon = rng.normal(size=(3, 3, 2, 2)), rng.uniform(size=rate), rng.uniform(size=epsilon)
+    found = kuramoto.conv_step(phases, amplitude, kernel, rate=rate, epsilon=epsilon, method=method)
+    rates, epsilons = (np.broadcast_to(x, phases.shape) for x in (rate, epsilon))
+    for at in np.ndindex(phases.shape):
+        alone = kuramoto.conv_step(
+            phases[at[0]], amplitude[at[0]], kernel, rate=rates[at], epsilon=epsilons[at], method="direct"
+        )
+        if sum(at) % 7 == 0:
+            np.testing.assert_allclose(found[at], alone[at[1:]], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["rate", "epsilon"])
+def test_values_of_other_shapes_are_refused_by_name(name):
+    given = {"rate": 0.1, "epsilon": 0.1} | {name: np.ones((3, 1))}
+    with pytest.raises(ValueError, match=rf"{name} must be a scalar or broadcast to phases .*, got shape \(3, 1\)"):
+        kuramoto.conv_step(np.ones((4, 5, 2)), np.ones((4, 5, 2)), np.ones((3, 3, 2, 2)), **given)
