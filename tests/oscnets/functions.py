@@ -1,48 +1,27 @@
 """Every public function of arrays, with arguments that it takes: what the tests of `test_functions.py` go through."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from oscnets import analysis, dynamics, losses, metrics, ops, phase
-from oscnets.dynamics import agreement, coupling, kuramoto, waves
+from oscnets.dynamics import agreement, coupling, kuramoto, sphere, waves
+from tests.oscnets import function_cases
+from tests.oscnets.function_cases import Case
 
-MODULES = (phase, losses, metrics, analysis, ops, ops.complex, ops.norm, dynamics, kuramoto, waves, coupling, agreement)
+MODULES = (phase, losses, metrics, analysis, ops, ops.complex, ops.norm, dynamics)
+MODULES += (kuramoto, waves, coupling, agreement, sphere)
 # Types, constants of types, and functions of no array.
 NOT_OF_ARRAYS = {
     "ops": {"How", "num_bins", "complex", "norm", "streaming_readout"},
     "ops.complex": {"Polar"},
-    "dynamics": {"Checkpoint", "Reduction", "Reverse", "Store", "agreement", "coupling", "kuramoto", "waves"},
+    "dynamics": {"Checkpoint", "Reduction", "Reverse", "Store"},
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},
     "dynamics.coupling": {"Method", "PreparedKernel", "choose_method"},
     "dynamics.agreement": {"Gains", "Layers"},
 }
-
-
-class Case(NamedTuple):
-    """A call of a public function.
-
-    Attributes:
-        fn: of the arrays alone, differentiable in them unless `smooth` is False.
-        arrays: float64 NumPy arrays.
-        batched: which of their axes are images or examples; None for an array that has none.
-        smooth: whether it has derivatives.
-        keeps_nan: whether NaN in any array must show in the result.
-        reduces: whether the result is one number for all images.
-        positive: the last so many arrays are steps or speeds, which are refused where they are not positive.
-        typed: whether arrays of any type are taken.
-    """
-
-    fn: Callable[..., Any]
-    arrays: tuple[np.ndarray, ...]
-    batched: tuple[int | None, ...]
-    smooth: bool = True
-    keeps_nan: bool = True
-    typed: bool = True
-    reduces: bool = False
-    positive: int = 0
 
 
 rng = np.random.default_rng(0)
@@ -163,6 +142,7 @@ CHWB = tuple(chwb(x) if x.ndim == 4 and x is not kernel else x for x in WAVES)
 NOT_BATCHED = (None,) * 5
 
 CASES = {
+    **function_cases.CASES,
     "phase.sincos": Case(phase.sincos, (phases * 5,), (0,)),
     "phase.modulus": Case(phase.modulus, (phases, amplitude), (0, 0)),
     "phase.unit": Case(phase.unit, (phases, amplitude), (0, 0)),

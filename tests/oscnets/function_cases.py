@@ -1,0 +1,56 @@
+"""What a case of a public function is, and the cases of spheres: see `functions.py`."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oscnets.dynamics import sphere
+
+
+class Case(NamedTuple):
+    """A call of a public function.
+
+    Attributes:
+        fn: of the arrays alone, differentiable in them unless `smooth` is False.
+        arrays: float64 NumPy arrays.
+        batched: which of their axes are images or examples; None for an array that has none.
+        smooth: whether it has derivatives.
+        keeps_nan: whether NaN in any array must show in the result.
+        reduces: whether the result is one number for all images.
+        positive: the last so many arrays are steps or speeds, which are refused where they are not positive.
+        typed: whether arrays of any type are taken.
+    """
+
+    fn: Callable[..., Any]
+    arrays: tuple[np.ndarray, ...]
+    batched: tuple[int | None, ...]
+    smooth: bool = True
+    keeps_nan: bool = True
+    typed: bool = True
+    reduces: bool = False
+    positive: int = 0
+
+
+rng = np.random.default_rng(2)
+B, N, n = 2, 5, 3
+vectors, force = rng.uniform(-3, 3, (B, N, n)), rng.uniform(-3, 3, (B, N, n))
+weights, rotation, rate = rng.uniform(0.2, 1, (B, N)), rng.uniform(-3, 3, (N, 1)), rng.uniform(0.2, 1, (B, 1))
+
+CASES = {
+    "dynamics.sphere.norm": Case(sphere.norm, (vectors,), (0,)),
+    "dynamics.sphere.normalize": Case(sphere.normalize, (vectors,), (0,)),
+    "dynamics.sphere.rotate": Case(sphere.rotate, (vectors, rotation), (0, None)),
+    "dynamics.sphere.sphere_step": Case(
+        lambda x, f, r, w: sphere.sphere_step(x, f, rate=r, rotation=w),
+        (vectors, force, rate, rotation),
+        (0, 0, 0, None),
+    ),
+    "dynamics.sphere.sphere_step[without rotation]": Case(
+        lambda x, f: sphere.sphere_step(x, f, rate=0.3), (vectors, force), (0, 0)
+    ),
+    "dynamics.sphere.energy": Case(sphere.energy, (vectors, force, force[..., :1]), (0, 0, 0)),
+    "dynamics.sphere.order_parameter": Case(
+        lambda x, w: sphere.order_parameter(sphere.normalize(x), w), (vectors, weights), (0, 0)
+    ),
+}
