@@ -3,6 +3,9 @@
 Half precision is computed in float32. Scores of no examples are empty.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -17,8 +20,17 @@ from oscnets._inputs import (
     standard_promotion,
     whole_number,
 )
+from oscnets._sharding import run_sharded
 
-__all__ = ["foreground_scores", "multi_hot", "multi_label_scores", "segmentation_scores"]
+__all__ = [
+    "adjusted_rand_index",
+    "foreground_ari",
+    "foreground_scores",
+    "mean_best_overlap",
+    "multi_hot",
+    "multi_label_scores",
+    "segmentation_scores",
+]
 
 
 def __dir__() -> list[str]:
@@ -152,3 +164,161 @@ def foreground_scores(
             raise ValueError(f"mask must be shaped like labels {labels.shape}, got {mask.shape}")
         foreground = jnp.where(foreground, mask, 0)
     return segmentation_scores(logits, labels, foreground)
+
+
+@standard_promotion
+def adjusted_rand_index(labels: Array, predicted: Array, mask: Array | None = None) -> Array:
+    """Adjusted Rand index of two partitions, one value per picture (Hubert and Arabie, 1985).
+
+    Of the pairs of pixels, how many the partitions agree on, less what chance gives: 1 for equal partitions, about 0
+    for independent ones. Names of groups do not matter. It is scikit-learn's `adjusted_rand_score`.
+
+    Args:
+        labels, predicted: (B, ...) integers of any values.
+        mask: (B, ...), the pixels that count; None counts all. Labels < 0 of overlap, for example, are left out by
+            `mask=labels >= 0`.
+
+    Returns:
+        (B,) in JAX's default floating type, in [-0.5, 1]; 1 where both partitions are a single group or all of single
+        pixels, and for a picture of which at most one pixel counts.
+
+    Raises:
+        ValueError: labels of a floating type, shapes that differ.
+    """
+    return _each(_rand_of_picture, *_partitions(labels, predicted, mask))
+
+
+def _rand_of_picture(labels: Array, predicted: Array, mask: Array) -> Array:
+    """Of (P,) pixels. Shares of all pairs, not their numbers, which float32 would round."""
+    dtype, total = jnp.result_type(float), mask.sum()
+    sizes = [_sizes(ids, mask) for ids in _groups(labels, predicted)]
+
+    def share_of_pairs(sizes: Array) -> Array:
+        return (sizes.astype(dtype) / jnp.maximum(total, 1) * ((sizes - 1) / jnp.maximum(total - 1, 1))).sum()
+
+    both, true, found = (share_of_pairs(jnp.maximum(x, 1)) for x in sizes)
+    # Of groups that are refined by their common refinement alone, the numbers of groups are equal.
+    counts = [(x > 0).sum() for x in sizes]
+    equal = (counts[0] == counts[1]) & (counts[0] == counts[2])
+    expected, largest = true * found, (true + found) / 2
+    return jnp.where(equal, 1, (both - expected) / jnp.where(equal, 1, largest - expected))
+
+
+@standard_promotion
+def foreground_ari(labels: Array, predicted: Array, *, background: int | None = 0, ignored: int | None = -1) -> Array:
+    """Adjusted Rand index over the pixels of objects (FG-ARI), one value per picture.
+
+    Args:
+        labels: (B, ...) integers, the true objects.
+        predicted: (B, ...) integers, the groups found.
+        background: label that is left out; None leaves out none, which is ARI-BG, the index with the background.
+        ignored: another one, of pixels where objects overlap; None leaves out none.
+
+    Returns:
+        (B,): `adjusted_rand_index` of the pixels left; 1 for a picture without objects. With one object only it is 1
+        where that lies in one group and else exactly 0, as published scores have it.
+
+    Raises:
+        ValueError: as there.
+    """
+    labels = _integers("labels", labels)
+    return adjusted_rand_index(labels, predicted, _kept(labels, background, ignored))
+
+
+@standard_promotion
+def mean_best_overlap(
+    labels: Array,
+    predicted: Array,
+    *,
+    background: int | None = 0,
+    ignored: int | None = -1,
+    empty: float = -1.0,
+) -> Array:
+    """Mean best overlap (MBO): every object's best intersection over union with a group, its mean over the objects.
+
+    Of labels of instances it is MBO_i, of labels of classes MBO_c.
+
+    Args:
+        labels: (B, ...) integers, the true objects.
+        predicted: (B, ...) integers, the groups found; any number of objects may have the same best one.
+        background: label that is no object; its pixels count in the unions. None: every label is an object.
+        ignored: label of pixels that count nowhere, neither in objects nor in groups; None ignores none.
+        empty: score of a picture without objects. Published means leave such pictures out.
+
+    Returns:
+        (B,) in [0, 1], or `empty`, in JAX's default floating type.
+
+    Raises:
+        ValueError: labels of a floating type, shapes that differ.
+    """
+    labels = _integers("labels", labels)
+    counted, objects = _kept(labels, None, ignored), _kept(labels, background, ignored)
+    labels, predicted, counted = _partitions(labels, predicted, counted)
+    best = _each(_overlap_of_picture, labels, predicted, counted, objects)
+    return jnp.where(jnp.isnan(best), jnp.asarray(empty, best.dtype), best)
+
+
+def _overlap_of_picture(labels: Array, predicted: Array, counted: Array, objects: Array) -> Array:
+    """Of (P,) pixels; NaN without objects."""
+    dtype = jnp.result_type(float)
+    both, true, found = _groups(labels, predicted)
+    common, own, other = (_sizes(ids, counted)[ids] for ids in (both, true, found))
+    overlap = common.astype(dtype) / jnp.maximum(own + other - common, 1)
+    best = jax.ops.segment_max(jnp.where(objects, overlap, -1), true, len(labels))
+    present = _sizes(true, objects) > 0
+    count = present.sum()
+    return jnp.where(count == 0, jnp.nan, jnp.where(present, best, 0).sum() / jnp.maximum(count, 1))
+
+
+def _groups(labels: Array, predicted: Array) -> tuple[Array, Array, Array]:
+    """Numbers below P of each pixel's group in the common refinement, in `labels` and in `predicted`."""
+    return _numbered(labels, predicted), _numbered(labels), _numbered(predicted)
+
+
+def _numbered(*labels: Array) -> Array:
+    order = jnp.lexsort(labels)
+    new = sum(jnp.diff(x[order], prepend=x[order[:1]]) != 0 for x in labels) > 0
+    return jnp.zeros(len(order), int).at[order].set(jnp.cumsum(new))
+
+
+def _sizes(ids: Array, mask: Array) -> Array:
+    """Pixels of each group that count, (P,)."""
+    return jax.ops.segment_sum(mask.astype(int), ids, len(ids))
+
+
+def _each(fn: Callable[..., Array], *arrays: Array) -> Array:
+    """A function of (P,) pixels, of every picture of (B, ...)."""
+    return run_sharded(partial(_of_batch, fn), arrays, {}, batch=arrays[0], core=arrays[0].ndim - 1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _of_batch(fn: Callable[..., Array], *arrays: Array) -> Array:
+    size = len(arrays[0])
+    if not arrays[0].size:  # no pictures, or pictures of no pixels
+        arrays = tuple(jnp.zeros((size, 1), x.dtype) for x in arrays)
+    return jax.vmap(fn)(*(x.reshape(size, -1) if size else x for x in arrays))
+
+
+def _kept(labels: Array, *left_out: int | None) -> Array:
+    kept = jnp.ones(labels.shape, bool)
+    for label in left_out:
+        kept &= True if label is None else labels != label
+    return kept
+
+
+def _integers(name: str, labels: Array) -> Array:
+    labels = dense_array(name, labels)
+    if not jnp.issubdtype(labels.dtype, jnp.integer) and labels.dtype != bool and labels.size:
+        raise ValueError(f"{name} must be integers, got {labels.dtype} {labels.shape}")
+    return labels.astype(int)
+
+
+def _partitions(labels: Array, predicted: Array, mask: Array | None) -> tuple[Array, Array, Array]:
+    labels, predicted = _integers("labels", labels), _integers("predicted", predicted)
+    mask = jnp.ones(labels.shape, bool) if mask is None else dense_array("mask", mask) != 0
+    if not labels.ndim or predicted.shape != labels.shape or mask.shape != labels.shape:
+        raise ValueError(
+            "labels, predicted and mask must have one shape (B, ...), "
+            f"got {labels.shape}, {predicted.shape} and {mask.shape}"
+        )
+    return labels, predicted, mask

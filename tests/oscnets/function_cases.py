@@ -1,10 +1,12 @@
-"""What a case of a public function is, and the cases of spheres: see `functions.py`."""
+"""What a case of a public function is, and the cases of spheres and groups: see `functions.py`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
+from oscnets import metrics
 from oscnets.dynamics import sphere
 
 
@@ -36,8 +38,19 @@ rng = np.random.default_rng(2)
 B, N, n = 2, 5, 3
 vectors, force = rng.uniform(-3, 3, (B, N, n)), rng.uniform(-3, 3, (B, N, n))
 weights, rotation, rate = rng.uniform(0.2, 1, (B, N)), rng.uniform(-3, 3, (N, 1)), rng.uniform(0.2, 1, (B, 1))
+labels = rng.integers(-1, 3, (B, 4, 5))
+
+
+def of_labels(score: Callable[..., Any]) -> Case:
+    """Scores of two partitions have no derivative, and their labels are integers."""
+    fn = lambda x: score(labels[: len(x)], jnp.asarray(x) > 0)  # noqa: E731
+    return Case(fn, (rng.uniform(-3, 3, (B, 4, 5)),), (0,), smooth=False, keeps_nan=False)
+
 
 CASES = {
+    "metrics.adjusted_rand_index": of_labels(metrics.adjusted_rand_index),
+    "metrics.foreground_ari": of_labels(metrics.foreground_ari),
+    "metrics.mean_best_overlap": of_labels(metrics.mean_best_overlap),
     "dynamics.sphere.norm": Case(sphere.norm, (vectors,), (0,)),
     "dynamics.sphere.normalize": Case(sphere.normalize, (vectors,), (0,)),
     "dynamics.sphere.rotate": Case(sphere.rotate, (vectors, rotation), (0, None)),

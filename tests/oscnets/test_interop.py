@@ -1,15 +1,12 @@
 """Published PyTorch weights, read without PyTorch: golden outputs, layouts, and state dicts that are not right."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from oscnets import interop, losses
-
-GOLDEN = Path(__file__).parents[1] / "golden"
+from tests.helpers import golden_files
 
 SMALL = {
     "downsampling.weight": (4, 3, 3, 3),
@@ -39,7 +36,7 @@ def channels_last(array):
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(GOLDEN / "komplexnet.npz") as arrays:
+    with np.load(*golden_files("komplexnet.npz")) as arrays:
         return dict(arrays)
 
 

@@ -1,15 +1,13 @@
 """Published segmenters by waves and their peers, read without PyTorch: golden outputs, sizes, state dicts not right."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 
 from oscnets import interop
+from tests.helpers import golden_files
 from tests.oscnets.test_interop import Tensor
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 KINDS = {"wave": "wave_machine", "lstm": "conv_lstm", "cnn8": "cnn", "unet3": "unet"}
 FILES = [
     "wave_last_c2",
@@ -27,7 +25,7 @@ FILES = [
 
 def load(name):
     """Kind, keywords, state dict and the other arrays of a golden file; `steps` are those whose states it holds."""
-    with np.load(GOLDEN / f"{name}.npz") as file:
+    with np.load(*golden_files(f"{name}.npz")) as file:
         arrays = dict(file)
     state = {key.removeprefix("state/"): array for key, array in arrays.items() if key.startswith("state/")}
     family, *rest = name.split("_")

@@ -1,12 +1,13 @@
-"""Scores against loops."""
+"""Scores against loops; those of groups of pixels against scikit-learn and published numbers too."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from oscnets import metrics
-from tests.helpers import assert_close
+from tests.helpers import assert_close, float64, golden_files
 
 
 def naive(logits, targets):
@@ -161,3 +162,117 @@ def test_labels_may_be_booleans_and_lists():
     logits = np.array([[[[0.0, 1], [1, 0]]]])
     for labels in (np.array([[[True, False]]]), [[[1, 0]]], np.array([[[1, 0]]], np.uint8)):
         assert metrics.segmentation_scores(logits, labels)["accuracy"][0] == 1
+
+
+GROUPS = np.random.default_rng(0)
+
+
+def loop_overlap(labels, predicted, background, ignored):
+    """One picture."""
+    counted = np.ones(labels.shape, bool) if ignored is None else labels != ignored
+    scores = []
+    for label in set(labels[counted].tolist()) - {background}:
+        mask = (labels == label) & counted
+        groups = [(predicted == group) & counted for group in np.unique(predicted)]
+        scores.append(max((mask & group).sum() / (mask | group).sum() for group in groups))
+    return np.mean(scores) if scores else np.nan
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 4, 400])
+def test_rand_index_is_scikit_learns(kinds):
+    labels, noise = GROUPS.integers(0, kinds, (2, 6, 8, 9))
+    predicted = np.where(GROUPS.uniform(size=labels.shape) < 0.6, labels * 7 - 3, noise)
+    mask = GROUPS.uniform(size=labels.shape) < 0.8
+    predicted[0] = -labels[0]
+    found, masked = metrics.adjusted_rand_index(labels, predicted), metrics.adjusted_rand_index(labels, predicted, mask)
+    foreground = metrics.foreground_ari(labels, predicted)
+    for i in range(len(labels)):
+        pair = labels[i].ravel(), predicted[i].ravel()
+        np.testing.assert_allclose(found[i], adjusted_rand_score(*pair), atol=2e-6)
+        for score, chosen in ((masked, mask[i]), (foreground, labels[i] > 0)):
+            np.testing.assert_allclose(score[i], adjusted_rand_score(*(x[chosen.ravel()] for x in pair)), atol=2e-6)
+
+
+def test_rand_index_of_large_pictures_is_exact_to_float32():
+    """More pairs than 32 bits count."""
+    labels = GROUPS.integers(0, 5, (1, 512, 512))
+    predicted = np.where(GROUPS.uniform(size=labels.shape) < 0.3, GROUPS.integers(0, 5, labels.shape), labels)
+    expected = adjusted_rand_score(labels.ravel(), predicted.ravel())
+    np.testing.assert_allclose(metrics.adjusted_rand_index(labels, predicted), [expected], atol=2e-6)
+
+
+@pytest.mark.parametrize(("background", "ignored"), [(0, -1), (None, None), (2, None), (None, 0)])
+def test_overlap_is_the_loops(background, ignored):
+    labels, predicted = GROUPS.integers(-1, 3, (5, 6, 7)), GROUPS.integers(-4, 3, (5, 6, 7))
+    found = metrics.mean_best_overlap(labels, predicted, background=background, ignored=ignored)
+    expected = [loop_overlap(*pair, background, ignored) for pair in zip(labels, predicted, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_perfect_groups_score_1_whatever_their_names():
+    labels = GROUPS.integers(0, 4, (3, 5, 5))
+    names = np.array([9, -2, 5, 0])
+    for score in (metrics.adjusted_rand_index, metrics.foreground_ari, metrics.mean_best_overlap):
+        np.testing.assert_allclose(score(labels, names[labels]), 1, rtol=1e-6)
+
+
+def test_pictures_without_objects():
+    labels, predicted = np.zeros((1, 4, 4), int), GROUPS.integers(0, 3, (1, 4, 4))
+    assert metrics.foreground_ari(labels, predicted) == 1
+    assert metrics.mean_best_overlap(labels, predicted) == -1
+    assert np.isnan(metrics.mean_best_overlap(labels, predicted, empty=np.nan))
+    assert metrics.adjusted_rand_index(labels, predicted, np.zeros(labels.shape)) == 1
+    one = np.ones((2, 4, 4), int)
+    np.testing.assert_array_equal(metrics.foreground_ari(one, np.stack([predicted[0], 3 * one[0]])), [0, 1])
+
+
+def published(name):
+    return [dict(np.load(path)) for path in golden_files(name)]
+
+
+def test_golden_akorn_metrics():
+    for file in published("akorn_metrics.npz"):
+        labels, predicted = file["gt"], file["pred"]
+        with float64():
+            fg_ari, overlap = metrics.foreground_ari(labels, predicted), metrics.mean_best_overlap(labels, predicted)
+            whole = metrics.adjusted_rand_index(labels, predicted)
+            counted = metrics.adjusted_rand_index(labels, predicted, labels > -1)
+        np.testing.assert_allclose(fg_ari, file["fg_ari"], atol=1e-8)
+        np.testing.assert_allclose(overlap, file["mbo_each"], atol=1e-8)
+        overlap = np.asarray(overlap)
+        np.testing.assert_allclose(overlap[overlap >= 0].mean(), file["mbo_mean"], atol=1e-8)
+        np.testing.assert_allclose(whole, file["ari_all"], atol=1e-8)
+        np.testing.assert_allclose(counted, file["ari_not_ignored"], atol=1e-8)
+
+
+def test_golden_rf_metrics():
+    for file in published("rf_metrics.npz"):
+        with float64():
+            ari = np.asarray(metrics.foreground_ari(file["gt_instance"], file["pred"]))
+            overlap = np.asarray(metrics.mean_best_overlap(file["gt_instance"], file["pred"]))
+            classes = np.asarray(metrics.mean_best_overlap(file["gt_class"], file["pred"]))
+        np.testing.assert_allclose(ari, file["ARI_each"], atol=1e-8)
+        np.testing.assert_allclose(ari.mean(), file["ARI"], atol=1e-8)
+        np.testing.assert_allclose(overlap, file["MBO_i_each"], atol=1e-8)
+        np.testing.assert_allclose(overlap[overlap >= 0].mean(), file["MBO_i"], atol=1e-8)
+        np.testing.assert_allclose(classes[classes >= 0].mean(), file["MBO_c"], atol=1e-8)
+
+
+def test_golden_cae_scores():
+    for file in published("cae_autoencoder.npz"):
+        labels, predicted = file["gt"], file["pred"]
+        with float64():
+            without = metrics.foreground_ari(labels, predicted).mean()
+            background = metrics.foreground_ari(labels, predicted, background=None).mean()
+        np.testing.assert_allclose(without, file["ari_nobg"], atol=1e-8)
+        np.testing.assert_allclose(background, file["ari_bg"], atol=1e-8)
+
+
+def test_errors_of_groups():
+    labels = np.zeros((1, 3, 3), int)
+    with pytest.raises(ValueError, match="labels must be integers, got float32"):
+        metrics.adjusted_rand_index(np.zeros((1, 3), np.float32), labels[0])
+    with pytest.raises(ValueError, match="must have one shape"):
+        metrics.mean_best_overlap(labels, labels[:, :2])
+    with pytest.raises(ValueError, match="must have one shape"):
+        metrics.foreground_ari(labels, labels[:, :2])

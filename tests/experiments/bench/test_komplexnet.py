@@ -1,7 +1,6 @@
 """The comparison of training steps: both sides compute the same, the report has what it should, faults are told."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +8,8 @@ import pytest
 from experiments.bench import __main__ as bench
 from experiments.bench import harness, jax_komplexnet, komplexnet
 from experiments.engine.process import devices as mesh
+from tests.helpers import golden_files
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 TINY = ["--batch_size=4", "--num_steps=2", "--kernel_size=3", "--rounds=2"]
 KEYS = {"images_per_second", "peer_images_per_second", "ratio", "compile_seconds", "peak_rss_mb"}
 
@@ -29,7 +28,7 @@ def toys(monkeypatch):
 )
 def test_loss_and_gradients_are_those_of_pytorch_and_a_fault_is_seen(tmp_path, name, feedback, arrays):
     """Of what `torch_komplexnet.reference` wrote for batch_size=4, num_steps=15, kernel_size=13."""
-    with np.load(GOLDEN / f"{name}.npz") as stored:
+    with np.load(*golden_files(f"{name}.npz")) as stored:
         changed = dict(stored)
     changed["gradient/convA.norm.bias"][3] *= 1.01
     np.savez(tmp_path / "reference.npz", **changed)

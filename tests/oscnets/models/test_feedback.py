@@ -1,7 +1,6 @@
 """KomplexNet with feedback: published numbers, the force of each layer, continued runs, gradients, black images."""
 
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +9,8 @@ import pytest
 
 from oscnets import interop, losses, models
 from oscnets.models.komplexnet import LAYERS
-from tests.helpers import assert_close, assert_finite, assert_gradients, float64, random_like
+from tests.helpers import assert_close, assert_finite, assert_gradients, float64, golden_files, random_like
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 SIZES = {"channels": 2, "hidden": 5, "num_classes": 4, "kernel_size": 3, "feedback_kernel_size": 3, "num_steps": 3}
 MODEL = models.KomplexNet(**SIZES, rate=0.1, feedback=LAYERS, feedback_rates=(0.3, 0.2, 0.1))
 IMAGE = (6, 8)
@@ -46,7 +44,7 @@ def without(params, *names):
 
 @pytest.mark.parametrize(("size", "parameters"), [(5, 116_628), (11, 122_772)])
 def test_published_numbers(size, parameters):
-    with np.load(GOLDEN / f"komplexnet_feedback{size}.npz") as stored:
+    with np.load(*golden_files(f"komplexnet_feedback{size}.npz")) as stored:
         golden = {key: np.moveaxis(x, 1, -1) if x.ndim == 4 and "/" not in key else x for key, x in stored.items()}
     state = {key.removeprefix("state/"): array for key, array in golden.items() if key.startswith("state/")}
     settings = {name: float(golden[name]) for name in ("rate", "epsilon")}
@@ -126,7 +124,7 @@ def by_the_equations(state, image, phases, steps, rate, epsilon, feedback_rates)
 @pytest.mark.parametrize("name", ["komplexnet", "komplexnet_feedback5", "komplexnet_feedback11"])
 def test_the_network_is_its_equations_on_published_weights(name):
     """In float64; a negative magnitude of l4 is a turned phase here, and a negative tanh there."""
-    with np.load(GOLDEN / f"{name}.npz") as stored:
+    with np.load(*golden_files(f"{name}.npz")) as stored:
         golden = dict(stored)
     state = {key.removeprefix("state/"): array for key, array in golden.items() if key.startswith("state/")}
     settings = {name: float(golden[name]) for name in ("rate", "epsilon")}
