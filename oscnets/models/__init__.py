@@ -6,6 +6,7 @@ from oscnets.models.conv_lstm import ConvLSTM
 from oscnets.models.gaspnet import FeedforwardNet, GASPnet
 from oscnets.models.init import gaussian_kernel, ground_truth_phases, laplace_kernel, random_phases
 from oscnets.models.komplexnet import KomplexNet
+from oscnets.models.kuramoto_layer import KuramotoLayer, NormReadout
 from oscnets.models.pixel_head import Features, Segmentation
 from oscnets.models.unet import UNet
 from oscnets.models.wave_machine import NeuralWaveMachine
@@ -17,7 +18,9 @@ __all__ = [
     "FeedforwardNet",
     "GASPnet",
     "KomplexNet",
+    "KuramotoLayer",
     "NeuralWaveMachine",
+    "NormReadout",
     "RealNet",
     "Segmentation",
     "UNet",

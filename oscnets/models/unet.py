@@ -1,6 +1,5 @@
 """U-Net baseline of the Neural Wave Machine (Jacobs et al., 2025)."""
 
-import jax
 import jax.numpy as jnp
 from einops import rearrange
 from flax import linen as nn
@@ -9,6 +8,7 @@ from jax import Array
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets._products.stencil import stencil_sum
 from oscnets.models._program import run
+from oscnets.models.batch_norm import BatchNorm
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.models.pixel_head import (
     FEATURES,
@@ -19,34 +19,6 @@ from oscnets.models.pixel_head import (
     check_images,
     classify_pixels,
 )
-
-
-class BatchNorm(nn.Module):
-    """Zero mean and unit variance per channel of (C, H, W, B), then scale and shift.
-
-    In training the statistics are those of the batch, with the biased variance, and the running statistics (collection
-    `batch_stats`) move towards them by a tenth, with the unbiased variance, as PyTorch's do; else the running
-    statistics are used.
-    """
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """Shape-preserving; epsilon 1e-5."""
-        size = x.shape[:1]
-        mean = self.variable("batch_stats", "mean", jnp.zeros, size, x.dtype)
-        variance = self.variable("batch_stats", "variance", jnp.ones, size, x.dtype)
-        used = (mean.value, variance.value)
-        if train:
-            used = (x.mean((1, 2, 3)), x.var((1, 2, 3)))
-            if not self.is_initializing():
-                count = x[0].size
-                mean.value += 0.1 * (used[0] - mean.value)
-                variance.value += 0.1 * (used[1] * count / max(count - 1, 1) - variance.value)
-        scale = self.param("scale", nn.initializers.ones, size)
-        shift = self.param("shift", nn.initializers.zeros, size)
-        factor = scale * jax.lax.rsqrt(used[1] + 1e-5)
-        wide = lambda a: a[:, None, None, None]  # noqa: E731
-        return (x - wide(used[0])) * wide(factor) + wide(shift)
 
 
 class DoubleConv(nn.Module):
