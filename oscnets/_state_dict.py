@@ -11,6 +11,7 @@ import numpy as np
 
 _NESTED = ("state_dict", "model_state_dict", "model")  # where the files of training frameworks keep the parameters
 _WRAPPERS = ("module", "_orig_mod", "model", "net", "network")  # first parts of keys that wrappers and compilers add
+_AVERAGED, _LIVE = "ema_model", ("online_model", "initted", "step")  # of moving averages of the weights: the average
 _COUNTERS = ("num_batches_tracked", "n_averaged")  # of batch norms and of moving averages: they are no weights
 
 
@@ -80,6 +81,9 @@ def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in state_dict.items() if key.rpartition(".")[2] not in _COUNTERS}
     while kept and len(first := {key.partition(".")[0] for key in kept}) == 1 and first <= {*_WRAPPERS}:
         kept = {key.partition(".")[2]: value for key, value in kept.items()}
+    parts = {key.partition(".")[0] for key in kept}
+    if _AVERAGED in parts and parts <= {_AVERAGED, *_LIVE}:
+        kept = {key.partition(".")[2]: x for key, x in kept.items() if key.startswith(f"{_AVERAGED}.")}
     return kept
 
 

@@ -1,10 +1,12 @@
 """Flax modules: thin, over the pure functions of `oscnets.ops` and `oscnets.dynamics`."""
 
+from oscnets.models.akorn import AKOrN, classification_akorn, discovery_akorn
 from oscnets.models.baselines import RealNet, VisionTransformer, larger_real_net
 from oscnets.models.cnn import CNN
 from oscnets.models.conv_lstm import ConvLSTM
 from oscnets.models.gaspnet import FeedforwardNet, GASPnet
 from oscnets.models.init import gaussian_kernel, ground_truth_phases, laplace_kernel, random_phases
+from oscnets.models.iterated import ItrConv, ItrSA
 from oscnets.models.komplexnet import KomplexNet
 from oscnets.models.kuramoto_layer import KuramotoLayer, NormReadout
 from oscnets.models.pixel_head import Features, Segmentation
@@ -13,10 +15,13 @@ from oscnets.models.wave_machine import NeuralWaveMachine
 
 __all__ = [
     "CNN",
+    "AKOrN",
     "ConvLSTM",
     "Features",
     "FeedforwardNet",
     "GASPnet",
+    "ItrConv",
+    "ItrSA",
     "KomplexNet",
     "KuramotoLayer",
     "NeuralWaveMachine",
@@ -25,6 +30,8 @@ __all__ = [
     "Segmentation",
     "UNet",
     "VisionTransformer",
+    "classification_akorn",
+    "discovery_akorn",
     "gaussian_kernel",
     "ground_truth_phases",
     "laplace_kernel",

@@ -27,7 +27,9 @@ class Attention(NamedTuple):
     blocks: dict[str, Array] | None  # of `BLOCKS`, (H W, d / 2, 2, 2) each: what pairs of channels are multiplied by
 
 
-def attention_weights(module: nn.Module, channels: int, heads: int, grid: tuple[int, int] | None) -> Attention:
+def attention_weights(
+    module: nn.Module, channels: int, heads: int, grid: tuple[int, int] | None, prefix: str = ""
+) -> Attention:
     """Make the weights as parameters of a module; with blocks by position where a grid (H, W) is given.
 
     Raises:
@@ -41,12 +43,12 @@ def attention_weights(module: nn.Module, channels: int, heads: int, grid: tuple[
     wide, square = (channels, 3 * channels), (channels, channels)
     blocks = None
     if grid is not None:
-        blocks = {name: module.param(f"{name}_blocks", _start(name), grid, size) for name in BLOCKS}
+        blocks = {name: module.param(f"{prefix}{name}_blocks", _start(name), grid, size) for name in BLOCKS}
     return Attention(
-        module.param("qkv_kernel", torch_uniform, wide),
-        module.param("qkv_bias", torch_bias(wide), wide[-1:]),
-        module.param("out_kernel", torch_uniform, square),
-        module.param("out_bias", torch_bias(square), square[-1:]),
+        module.param(f"{prefix}qkv_kernel", torch_uniform, wide),
+        module.param(f"{prefix}qkv_bias", torch_bias(wide), wide[-1:]),
+        module.param(f"{prefix}out_kernel", torch_uniform, square),
+        module.param(f"{prefix}out_bias", torch_bias(square), square[-1:]),
         blocks,
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from oscnets import interop
+from tests.helpers import golden_case, golden_cases
 from tests.oscnets import test_interop_waves as waves
 from tests.oscnets.test_interop import small_state
 
@@ -36,12 +37,16 @@ def write_torch(path, arrays):
     torch.save({"state_dict": {key: torch.tensor(array) for key, array in arrays.items()}}, path)
 
 
+PUBLISHED = {"akorn": "akorn_sudoku.npz", "itrsa": "akorn_itrsa_sudoku.npz"}
 WRITERS = {".safetensors": write_safetensors, ".npz": write_npz, ".ckpt": write_torch, ".pt": write_torch}
 
 
 def network(kind):
     if kind == "komplexnet":
         return small_state(), {}
+    if kind in PUBLISHED:
+        case = golden_case(*golden_cases(PUBLISHED[kind])[0])[1]
+        return {key.removeprefix("param/"): x for key, x in case.items() if key.startswith("param/")}, {}
     name = {"wave_machine": "wave_fft_c2", "conv_lstm": "lstm_linear_c2", "cnn": "cnn8", "unet": "unet3"}[kind]
     _, keywords, state, _ = waves.load(name)
     return state, keywords

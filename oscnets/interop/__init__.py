@@ -1,6 +1,6 @@
 """Published PyTorch checkpoints as modules and variables; PyTorch itself is not needed.
 
-A kind of network is a `_Kind`: a table of the keys of the published state dict, with the shape of each array and its
+A kind of network is a `Kind`: a table of the keys of the published state dict, with the shape of each array and its
 path among the variables, and a function from the sizes of the arrays to the attributes of the module. Another kind is
 another entry of `_KINDS`.
 """
@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,13 +17,12 @@ from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
 from oscnets import _state_dict
+from oscnets.interop import _akorn
+from oscnets.interop._entries import Arrays, Entry, Kind, Sizes, conv, conv_transpose, dense, pointwise
 from oscnets.models import CNN, ConvLSTM, KomplexNet, NeuralWaveMachine, UNet
 from oscnets.ops import num_bins
 
 __all__ = ["from_torch"]
-
-Sizes = dict[str, int]
-Arrays = Mapping[str, np.ndarray]
 
 
 def __dir__() -> list[str]:
@@ -45,6 +44,11 @@ def from_torch(
     - `wave_machine`, `conv_lstm`: the recurrent segmenters of Jacobs et al. (2025). `readout` comes by keyword, linear
       by default; other readouts do not use `classifier.fc_time.weight`, which may be missing then.
     - `cnn`, `unet`: the feedforward segmenters.
+    - `akorn`: the networks of Miyato et al. (2025) for Sudoku, object discovery or classification, which the keys tell
+      apart. `num_steps` (16, 8 and 3 by default), `heads` of an attention without learned rotations (8), `components`
+      where they are not those of the readout, and `grid` where it is not square come by keyword. Of the file of a
+      moving average (`ema_model.`, `online_model.`) the average is taken.
+    - `itrsa`: its baseline for Sudoku; `heads` (8) and `num_steps` (32) come by keyword.
 
     Args:
         kind: of network, see above.
@@ -87,40 +91,6 @@ def from_torch(
     return module, unflatten_dict(variables, sep="/")
 
 
-class _Entry(NamedTuple):
-    """An array of a state dict.
-
-    Attributes:
-        path: its path among the variables of its collection; empty if it is not used.
-        dims: names of its axes in PyTorch's order, equal names for equal sizes, digits for fixed ones.
-        convert: (array, sizes) -> the parameter.
-        optional: whether the key may be missing.
-        collection: of the module's variables.
-    """
-
-    path: str
-    dims: str
-    convert: Callable[[np.ndarray, Sizes], np.ndarray] = lambda array, _: array
-    optional: bool = False
-    collection: str = "params"
-
-
-class _Kind(NamedTuple):
-    """A published network.
-
-    Attributes:
-        entries: its arrays by key; a function of (arrays, overrides) where they depend on these.
-        module: the Flax module.
-        attributes: (sizes, arrays, overrides) -> the attributes of the module that are inferred from the arrays.
-        unused: endings of keys that are ignored.
-    """
-
-    entries: dict[str, _Entry] | Callable[[Arrays, Mapping[str, Any]], dict[str, _Entry]]
-    module: type[nn.Module]
-    attributes: Callable[[Sizes, Arrays, Mapping[str, Any]], dict[str, Any]]
-    unused: tuple[str, ...] = ()
-
-
 def _agree(inferred: Any, given: Any) -> bool:
     """Equal; floats up to the precision of float32, in which they are stored."""
     if isinstance(inferred, float) or (isinstance(inferred, tuple) and any(isinstance(x, float) for x in inferred)):
@@ -128,7 +98,7 @@ def _agree(inferred: Any, given: Any) -> bool:
     return inferred == given
 
 
-def _check_keys(kind: str, present: Collection[str], entries: Mapping[str, _Entry]) -> None:
+def _check_keys(kind: str, present: Collection[str], entries: Mapping[str, Entry]) -> None:
     needed = {key for key, entry in entries.items() if not entry.optional}
     missing, unexpected = (sorted(keys) for keys in (needed - {*present}, {*present} - entries.keys()))
     faults = [f"{word} {', '.join(keys)}" for word, keys in (("missing", missing), ("unexpected", unexpected)) if keys]
@@ -136,7 +106,7 @@ def _check_keys(kind: str, present: Collection[str], entries: Mapping[str, _Entr
         raise ValueError(f"not a state dict of kind {kind!r}: {'; '.join(faults)}")
 
 
-def _infer_sizes(arrays: Arrays, entries: Mapping[str, _Entry]) -> Sizes:
+def _infer_sizes(arrays: Arrays, entries: Mapping[str, Entry]) -> Sizes:
     """The size of every name in the entries' dims: that of the first array, which all others must have too."""
     sizes: Sizes = {}
     for key, entry in entries.items():
@@ -149,21 +119,6 @@ def _infer_sizes(arrays: Arrays, entries: Mapping[str, _Entry]) -> Sizes:
         if shape != expected:
             raise ValueError(f"{key} must have shape ({entry.dims.replace(' ', ', ')}) = {expected}, got {shape}")
     return sizes
-
-
-def _conv(array: np.ndarray, _: Sizes) -> np.ndarray:
-    """(C_out, C_in, kh, kw) -> (kh, kw, C_in, C_out)."""
-    return array.transpose(2, 3, 1, 0)
-
-
-def _conv_transpose(array: np.ndarray, _: Sizes) -> np.ndarray:
-    """(C_in, C_out, kh, kw) -> (kh, kw, C_in, C_out)."""
-    return array.transpose(2, 3, 0, 1)
-
-
-def _dense(array: np.ndarray, _: Sizes) -> np.ndarray:
-    """(outputs, inputs) -> (inputs, outputs)."""
-    return array.T
 
 
 def _dense_of_image(array: np.ndarray, sizes: Sizes) -> np.ndarray:
@@ -194,18 +149,18 @@ def _komplexnet_attributes(sizes: Sizes, arrays: Arrays, _: Mapping[str, Any]) -
 # Segmenters
 
 
-def _chain(key: str, path: str, dims: list[str], convert: Callable) -> dict[str, _Entry]:
+def _chain(key: str, path: str, dims: list[str], convert: Callable) -> dict[str, Entry]:
     """Layers `KEY.0`, `KEY.2`, ... with activations between them: kernels and biases; dims of each weight."""
     entries = {}
     for i, names in enumerate(dims):
-        entries[f"{key}.{2 * i}.weight"] = _Entry(f"{path}kernel_{i}", names, convert)
-        entries[f"{key}.{2 * i}.bias"] = _Entry(f"{path}bias_{i}", names.split()[0])
+        entries[f"{key}.{2 * i}.weight"] = Entry(f"{path}kernel_{i}", names, convert)
+        entries[f"{key}.{2 * i}.bias"] = Entry(f"{path}bias_{i}", names.split()[0])
     return entries
 
 
-def _encoder(key: str, path: str, depth: int) -> dict[str, _Entry]:
+def _encoder(key: str, path: str, depth: int) -> dict[str, Entry]:
     dims = ["mid colours 3 3", *["mid mid 3 3"] * (depth - 2), "channels mid 3 3"]
-    return _chain(f"classifier.{key}", f"{path}/", dims, _conv)
+    return _chain(f"classifier.{key}", f"{path}/", dims, conv)
 
 
 def _count(arrays: Arrays, key: str) -> int:
@@ -213,9 +168,9 @@ def _count(arrays: Arrays, key: str) -> int:
     return sum(name.startswith(f"{key}.") and name.endswith(".weight") for name in arrays)
 
 
-def _pixel_classifier(arrays: Arrays, key: str, path: str) -> dict[str, _Entry]:
+def _pixel_classifier(arrays: Arrays, key: str, path: str) -> dict[str, Entry]:
     names = ["features", *(f"hidden_{i}" for i in range(_count(arrays, key) - 1)), "num_classes"]
-    return _chain(key, path, [f"{after} {before}" for before, after in pairwise(names)], _dense)
+    return _chain(key, path, [f"{after} {before}" for before, after in pairwise(names)], dense)
 
 
 def _hidden(sizes: Sizes) -> dict[str, Any]:
@@ -223,12 +178,12 @@ def _hidden(sizes: Sizes) -> dict[str, Any]:
     return {"hidden": tuple(sizes[f"hidden_{i}"] for i in range(count)), "num_classes": sizes["num_classes"]}
 
 
-def _series(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, _Entry]:
+def _series(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, Entry]:
     """The readout over time, and the classifier."""
     entries = _pixel_classifier(arrays, "classifier.fc_readout", "head/classifier/")
     linear = overrides.get("readout", "linear") == "linear"
     if linear or "classifier.fc_time.weight" in arrays:
-        entries["classifier.fc_time.weight"] = _Entry("head/time_kernel" if linear else "", "bins steps", _dense)
+        entries["classifier.fc_time.weight"] = Entry("head/time_kernel" if linear else "", "bins steps", dense)
     return entries
 
 
@@ -246,47 +201,42 @@ def _series_attributes(module: type[nn.Module], sizes: Sizes, _: Any, overrides:
     return inferred
 
 
-def _wave_machine(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, _Entry]:
+def _wave_machine(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, Entry]:
     return {
         **_encoder("hy_encoder", "position_encoder", 4),
         **_encoder("omega_encoder", "omega_encoder", 3),
         **_encoder("alpha_encoder", "damping_encoder", 3),
-        "classifier.cell.Wy.weight": _Entry("kernel", "channels channels 3 3", _conv),
+        "classifier.cell.Wy.weight": Entry("kernel", "channels channels 3 3", conv),
         **_series(arrays, overrides),
     }
 
 
-def _conv_lstm(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, _Entry]:
+def _conv_lstm(arrays: Arrays, overrides: Mapping[str, Any]) -> dict[str, Entry]:
     cell = "classifier.recurrent_cell"
     return {
         **_encoder("hy_encoder", "output_encoder", 4),
         **_encoder("hz_encoder", "hidden_encoder", 3),
         **_encoder("hc_encoder", "cell_encoder", 3),
-        f"{cell}.cell.conv.weight": _Entry("kernel_gates", "gates inputs 3 3", _conv),
-        f"{cell}.cell.conv.bias": _Entry("bias_gates", "gates"),
-        f"{cell}.transform_hidden.0.weight": _Entry("kernel_first", "inputs channels", _dense),
-        f"{cell}.transform_hidden.0.bias": _Entry("bias_first", "inputs"),
-        f"{cell}.transform_hidden.2.weight": _Entry("kernel_second", "channels inputs", _dense),
-        f"{cell}.transform_hidden.2.bias": _Entry("bias_second", "channels"),
+        f"{cell}.cell.conv.weight": Entry("kernel_gates", "gates inputs 3 3", conv),
+        f"{cell}.cell.conv.bias": Entry("bias_gates", "gates"),
+        f"{cell}.transform_hidden.0.weight": Entry("kernel_first", "inputs channels", dense),
+        f"{cell}.transform_hidden.0.bias": Entry("bias_first", "inputs"),
+        f"{cell}.transform_hidden.2.weight": Entry("kernel_second", "channels inputs", dense),
+        f"{cell}.transform_hidden.2.bias": Entry("bias_second", "channels"),
         **_series(arrays, overrides),
     }
 
 
-def _cnn(arrays: Arrays, _: Mapping[str, Any]) -> dict[str, _Entry]:
+def _cnn(arrays: Arrays, _: Mapping[str, Any]) -> dict[str, Entry]:
     depth = max(1, _count(arrays, "encoder") - 1)
     widths = ["colours", *["channels"] * (depth - 1), "out_channels"]
-    chain = _chain("encoder", "", [f"{after} {before} 3 3" for before, after in pairwise(widths)], _conv)
+    chain = _chain("encoder", "", [f"{after} {before} 3 3" for before, after in pairwise(widths)], conv)
     return {
         **chain,
-        f"encoder.{2 * depth}.weight": _Entry("kernel_features", "features out_channels 1 1", _pointwise),
-        f"encoder.{2 * depth}.bias": _Entry("bias_features", "features"),
+        f"encoder.{2 * depth}.weight": Entry("kernel_features", "features out_channels 1 1", pointwise),
+        f"encoder.{2 * depth}.bias": Entry("bias_features", "features"),
         **_pixel_classifier(arrays, "readout", "head/"),
     }
-
-
-def _pointwise(array: np.ndarray, _: Sizes) -> np.ndarray:
-    """(C_out, C_in, 1, 1) -> (C_in, C_out)."""
-    return array[:, :, 0, 0].T
 
 
 def _cnn_attributes(sizes: Sizes, arrays: Arrays, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,59 +247,59 @@ def _cnn_attributes(sizes: Sizes, arrays: Arrays, _: Mapping[str, Any]) -> dict[
     return _hidden(sizes) | inferred | {name: sizes[name] for name in ("channels",) if name in sizes}
 
 
-def _double_conv(key: str, path: str, c_in: str, c_out: str) -> dict[str, _Entry]:
+def _double_conv(key: str, path: str, c_in: str, c_out: str) -> dict[str, Entry]:
     entries = {}
     for i, (at, before) in enumerate(((0, c_in), (3, c_out))):
-        conv, norm, to = f"{key}.double_conv.{at}", f"{key}.double_conv.{at + 1}", f"{path}/norm_{i}"
+        layer, norm, to = f"{key}.double_conv.{at}", f"{key}.double_conv.{at + 1}", f"{path}/norm_{i}"
         entries |= {
-            f"{conv}.weight": _Entry(f"{path}/kernel_{i}", f"{c_out} {before} 3 3", _conv),
-            f"{norm}.weight": _Entry(f"{to}/scale", c_out),
-            f"{norm}.bias": _Entry(f"{to}/shift", c_out),
-            f"{norm}.running_mean": _Entry(f"{to}/mean", c_out, collection="batch_stats"),
-            f"{norm}.running_var": _Entry(f"{to}/variance", c_out, collection="batch_stats"),
+            f"{layer}.weight": Entry(f"{path}/kernel_{i}", f"{c_out} {before} 3 3", conv),
+            f"{norm}.weight": Entry(f"{to}/scale", c_out),
+            f"{norm}.bias": Entry(f"{to}/shift", c_out),
+            f"{norm}.running_mean": Entry(f"{to}/mean", c_out, collection="batch_stats"),
+            f"{norm}.running_var": Entry(f"{to}/variance", c_out, collection="batch_stats"),
         }
     return entries
 
 
-def _unet() -> dict[str, _Entry]:
+def _unet() -> dict[str, Entry]:
     entries = _double_conv("inc", "down_0", "colours", "width_0")
     for i in range(1, 5):
         fine, coarse = f"width_{i - 1}", f"width_{i}"
         entries |= _double_conv(f"down{i}.maxpool_conv.1", f"down_{i}", fine, coarse)
         up = f"up{5 - i}"
-        entries[f"{up}.up.weight"] = _Entry(f"kernel_up_{i - 1}", f"{coarse} {fine} 2 2", _conv_transpose)
-        entries[f"{up}.up.bias"] = _Entry(f"bias_up_{i - 1}", fine)
+        entries[f"{up}.up.weight"] = Entry(f"kernel_up_{i - 1}", f"{coarse} {fine} 2 2", conv_transpose)
+        entries[f"{up}.up.bias"] = Entry(f"bias_up_{i - 1}", fine)
         entries |= _double_conv(f"{up}.conv", f"up_{i - 1}", coarse, fine)
-    entries["outc.conv.weight"] = _Entry("head/kernel_0", "num_classes width_0 1 1", _pointwise)
-    return entries | {"outc.conv.bias": _Entry("head/bias_0", "num_classes")}
+    entries["outc.conv.weight"] = Entry("head/kernel_0", "num_classes width_0 1 1", pointwise)
+    return entries | {"outc.conv.bias": Entry("head/bias_0", "num_classes")}
 
 
 _KINDS = {
-    "komplexnet": _Kind(
+    "komplexnet": Kind(
         entries={
-            "downsampling.weight": _Entry("encoder_kernel", "channels colours 3 3", _conv),
-            "kernel_kuramoto": _Entry("coupling_kernel", "channels channels kernel_size kernel_size", _conv),
-            "convA.kernel_conv.weight": _Entry("head/conv_kernel", "channels channels 3 3", _conv),
-            "convA.kernel_conv.bias": _Entry("head/conv_bias", "channels"),
-            "convA.norm.weight": _Entry("head/conv_scale", "channels"),
-            "convA.norm.bias": _Entry("head/conv_shift", "channels"),
-            "classif1.1.weights.weight": _Entry("head/hidden_kernel", "hidden features", _dense_of_image),
-            "classif1.1.weights.bias": _Entry("head/hidden_bias", "hidden"),
-            "classif1.1.norm.weight": _Entry("head/hidden_scale", "hidden"),
-            "classif1.1.norm.bias": _Entry("head/hidden_shift", "hidden"),
-            "classif2.weights.weight": _Entry("head/output_kernel", "num_classes hidden", _dense),
-            "classif2.weights.bias": _Entry("head/output_bias", "num_classes"),
-            "kernel_kuramoto_l2": _Entry(
+            "downsampling.weight": Entry("encoder_kernel", "channels colours 3 3", conv),
+            "kernel_kuramoto": Entry("coupling_kernel", "channels channels kernel_size kernel_size", conv),
+            "convA.kernel_conv.weight": Entry("head/conv_kernel", "channels channels 3 3", conv),
+            "convA.kernel_conv.bias": Entry("head/conv_bias", "channels"),
+            "convA.norm.weight": Entry("head/conv_scale", "channels"),
+            "convA.norm.bias": Entry("head/conv_shift", "channels"),
+            "classif1.1.weights.weight": Entry("head/hidden_kernel", "hidden features", _dense_of_image),
+            "classif1.1.weights.bias": Entry("head/hidden_bias", "hidden"),
+            "classif1.1.norm.weight": Entry("head/hidden_scale", "hidden"),
+            "classif1.1.norm.bias": Entry("head/hidden_shift", "hidden"),
+            "classif2.weights.weight": Entry("head/output_kernel", "num_classes hidden", dense),
+            "classif2.weights.bias": Entry("head/output_bias", "num_classes"),
+            "kernel_kuramoto_l2": Entry(
                 "feedback_l2_kernel",
                 "channels channels feedback_kernel_size feedback_kernel_size",
-                _conv_transpose,
+                conv_transpose,
                 optional=True,
             ),
-            "kernel_kuramoto_l3": _Entry("feedback_l3_kernel", "channels hidden", _dense, optional=True),
-            "kernel_kuramoto_l4": _Entry("feedback_l4_kernel", "channels num_classes", _dense, optional=True),
+            "kernel_kuramoto_l3": Entry("feedback_l3_kernel", "channels hidden", dense, optional=True),
+            "kernel_kuramoto_l4": Entry("feedback_l4_kernel", "channels num_classes", dense, optional=True),
             # Parameters of the published module that are attributes of this one.
             **{
-                f"{name}{layer}": _Entry("", "1", optional=True)
+                f"{name}{layer}": Entry("", "1", optional=True)
                 for name in ("epsilon", "lr_kuramoto")
                 for layer in ("", "_l2", "_l3", "_l4")
             },
@@ -358,12 +308,14 @@ _KINDS = {
         attributes=_komplexnet_attributes,
         unused=("classif2.norm.weight", "classif2.norm.bias"),
     ),
-    "wave_machine": _Kind(_wave_machine, NeuralWaveMachine, partial(_series_attributes, NeuralWaveMachine)),
-    "conv_lstm": _Kind(_conv_lstm, ConvLSTM, partial(_series_attributes, ConvLSTM)),
-    "cnn": _Kind(_cnn, CNN, _cnn_attributes),
-    "unet": _Kind(
+    "wave_machine": Kind(_wave_machine, NeuralWaveMachine, partial(_series_attributes, NeuralWaveMachine)),
+    "conv_lstm": Kind(_conv_lstm, ConvLSTM, partial(_series_attributes, ConvLSTM)),
+    "cnn": Kind(_cnn, CNN, _cnn_attributes),
+    "unet": Kind(
         _unet(),
         UNet,
         lambda sizes, *_: {"width": sizes["width_0"], "num_classes": sizes["num_classes"]},
     ),
+    "akorn": _akorn.AKORN,
+    "itrsa": _akorn.ITRSA,
 }
