@@ -17,7 +17,7 @@ from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
 from oscnets import _state_dict
-from oscnets.interop import _akorn
+from oscnets.interop import _akorn, _rotating
 from oscnets.interop._entries import Arrays, Entry, Kind, Sizes, conv, conv_transpose, dense, pointwise
 from oscnets.models import CNN, ConvLSTM, KomplexNet, NeuralWaveMachine, UNet
 from oscnets.ops import num_bins
@@ -48,6 +48,7 @@ def from_torch(
       apart. `num_steps` (16, 8 and 3 by default), `heads` of an attention without learned rotations (8), `components`
       where they are not those of the readout, and `grid` where it is not square come by keyword. Of the file of a
       moving average (`ema_model.`, `online_model.`) the average is taken.
+    - `rotating_features`, `complex_autoencoder`: the autoencoders of Löwe et al. (2023) and (2022).
     - `itrsa`: its baseline for Sudoku; `heads` (8) and `num_steps` (32) come by keyword.
 
     Args:
@@ -318,4 +319,6 @@ _KINDS = {
     ),
     "akorn": _akorn.AKORN,
     "itrsa": _akorn.ITRSA,
+    "rotating_features": _rotating.ROTATING,
+    "complex_autoencoder": _rotating.COMPLEX,
 }

@@ -10,6 +10,7 @@ from oscnets.models.iterated import ItrConv, ItrSA
 from oscnets.models.komplexnet import KomplexNet
 from oscnets.models.kuramoto_layer import KuramotoLayer, NormReadout
 from oscnets.models.pixel_head import Features, Segmentation
+from oscnets.models.rotating_features import Rotated, RotatingFeatures, complex_autoencoder, grouping_features
 from oscnets.models.unet import UNet
 from oscnets.models.wave_machine import NeuralWaveMachine
 
@@ -27,13 +28,17 @@ __all__ = [
     "NeuralWaveMachine",
     "NormReadout",
     "RealNet",
+    "Rotated",
+    "RotatingFeatures",
     "Segmentation",
     "UNet",
     "VisionTransformer",
     "classification_akorn",
+    "complex_autoencoder",
     "discovery_akorn",
     "gaussian_kernel",
     "ground_truth_phases",
+    "grouping_features",
     "laplace_kernel",
     "larger_real_net",
     "random_phases",

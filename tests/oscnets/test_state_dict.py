@@ -37,7 +37,12 @@ def write_torch(path, arrays):
     torch.save({"state_dict": {key: torch.tensor(array) for key, array in arrays.items()}}, path)
 
 
-PUBLISHED = {"akorn": "akorn_sudoku.npz", "itrsa": "akorn_itrsa_sudoku.npz"}
+PUBLISHED = {
+    "akorn": "akorn_sudoku.npz",
+    "itrsa": "akorn_itrsa_sudoku.npz",
+    "rotating_features": "rf_autoencoder_rgb.npz",
+    "complex_autoencoder": "cae_autoencoder.npz",
+}
 WRITERS = {".safetensors": write_safetensors, ".npz": write_npz, ".ckpt": write_torch, ".pt": write_torch}
 
 
