@@ -29,6 +29,7 @@ __all__ = [
     "mean_best_overlap",
     "multi_hot",
     "multi_label_scores",
+    "resized_labels",
     "segmentation_scores",
 ]
 
@@ -268,6 +269,47 @@ def _overlap_of_picture(labels: Array, predicted: Array, counted: Array, objects
     present = _sizes(true, objects) > 0
     count = present.sum()
     return jnp.where(count == 0, jnp.nan, jnp.where(present, best, 0).sum() / jnp.maximum(count, 1))
+
+
+@standard_promotion
+def resized_labels(labels: Array, height: int, width: int, *, num_classes: int) -> Array:
+    """Labels of a coarse grid at a finer one: the nearest, then the most frequent within a disk.
+
+    As the published scores of Rotating Features on frozen features have it. The radius of the disk is height // h, as
+    far as it lies in the picture; of equally frequent labels the smallest wins.
+
+    Args:
+        labels: (B, h, w) integers in 0 to num_classes - 1.
+        height, width: of the result, at least h and w.
+        num_classes: number of labels, static.
+
+    Returns:
+        (B, height, width) integers.
+
+    Raises:
+        ValueError: labels that are not 3-D, of a floating type, or out of range; a smaller height or width.
+    """
+    num_classes = whole_number("num_classes", num_classes, 1)
+    labels = class_indices("labels", labels, num_classes)
+    if labels.ndim != 3:
+        raise ValueError(f"labels must be (B, h, w), got shape {labels.shape}")
+    sizes = whole_number("height", height, labels.shape[1]), whole_number("width", width, labels.shape[2])
+    resize = partial(_resized, sizes, num_classes)
+    return run_sharded(resize, (labels,), {}, batch=labels, core=2)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _resized(sizes: tuple[int, int], num_classes: int, labels: Array) -> Array:
+    rows, columns = (jnp.arange(to) * of // to for to, of in zip(sizes, labels.shape[1:], strict=True))
+    fine = labels[:, rows[:, None], columns]
+    radius = sizes[0] // labels.shape[1]
+    offset = jnp.arange(-radius, radius + 1)
+    disk = (offset[:, None] ** 2 + offset**2 <= radius**2).astype(jnp.float32)
+    classes = jnp.arange(num_classes)[:, None, None, None]
+    votes = jax.lax.conv_general_dilated(
+        (fine == classes).astype(jnp.float32).reshape(-1, 1, *sizes), disk[None, None], (1, 1), "SAME"
+    )
+    return votes.reshape(num_classes, *fine.shape).argmax(0)
 
 
 def _groups(labels: Array, predicted: Array) -> tuple[Array, Array, Array]:

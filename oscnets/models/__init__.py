@@ -12,6 +12,7 @@ from oscnets.models.kuramoto_layer import KuramotoLayer, NormReadout
 from oscnets.models.pixel_head import Features, Segmentation
 from oscnets.models.rotating_features import Rotated, RotatingFeatures, complex_autoencoder, grouping_features
 from oscnets.models.unet import UNet
+from oscnets.models.up_tiling import interleave, up_tiles
 from oscnets.models.wave_machine import NeuralWaveMachine
 
 __all__ = [
@@ -39,9 +40,11 @@ __all__ = [
     "gaussian_kernel",
     "ground_truth_phases",
     "grouping_features",
+    "interleave",
     "laplace_kernel",
     "larger_real_net",
     "random_phases",
+    "up_tiles",
 ]
 
 

@@ -12,6 +12,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import whole_number
 from oscnets.models._program import run
 from oscnets.models.attention import position_table
 from oscnets.models.batch_norm import BatchNorm
@@ -103,7 +104,7 @@ class AKOrN(nn.Module):
         """
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
-        num_steps = self.num_steps if num_steps is None else num_steps
+        num_steps = whole_number("num_steps", self.num_steps if num_steps is None else num_steps, 1)
         options = {"num_steps": num_steps, "keep_states": keep_states, "train": train}
         out = Oscillations(0, 0, (0,) * self.num_layers, (1,) * self.num_layers, (1,) * self.num_layers)
         arrays, rng = {"images": images, "noise": noise}, "noise" if noise is None else None

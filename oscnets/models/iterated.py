@@ -10,6 +10,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import whole_number
 from oscnets.dynamics import unroll
 from oscnets.models._program import run
 from oscnets.models.attention import attend, attention_weights, position_table
@@ -50,9 +51,7 @@ class _IteratedNet(nn.Module):
         """
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
-        num_steps = self.num_steps if num_steps is None else num_steps
-        if num_steps < 1:
-            raise ValueError(f"num_steps must be >= 1, got {num_steps}")
+        num_steps = whole_number("num_steps", self.num_steps if num_steps is None else num_steps, 1)
         core = 2 if self.head == "sudoku" else 3
         return run(self, "_forward", {"images": images}, core=core, out=Iterated(0, 0), num_steps=num_steps)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import whole_number
 from oscnets.dynamics import sphere, unroll
 from oscnets.models._program import run
 from oscnets.models.attention import attend, attention_weights, resized_blocks
@@ -87,14 +88,14 @@ class KuramotoLayer(nn.Module):
                 rotation; num_steps below 1.
         """
         arrays = {"x": x, "stimulus": stimulus, "rate": rate}
-        num_steps = self.num_steps if num_steps is None else num_steps
+        num_steps = whole_number("num_steps", self.num_steps if num_steps is None else num_steps, 1)
         return run(self, "_synchronize", arrays, core=3, out=SYNCHRONIZED, num_steps=num_steps, keep_states=keep_states)
 
     @nn.compact
     def _synchronize(
         self, x: Array, stimulus: Array, rate: Array | None, num_steps: int, keep_states: bool
     ) -> Synchronized:
-        self._check(x, stimulus, num_steps)
+        self._check(x, stimulus)
         rate = self.rate if rate is None else rate
         split = lambda x: x.reshape(*x.shape[:-1], -1, self.components)  # noqa: E731
         stimulus, coupled = self._normalized(stimulus), self._coupled(x)
@@ -151,7 +152,7 @@ class KuramotoLayer(nn.Module):
         frequency = sphere.norm(self.param("rotation", start, shape))
         return frequency if self.rotation == "shared" else frequency.reshape(-1, self.components // 2)
 
-    def _check(self, x: Array, stimulus: Array, num_steps: int) -> None:
+    def _check(self, x: Array, stimulus: Array) -> None:
         if x.ndim != 4 or x.shape != stimulus.shape:
             raise ValueError(f"x and stimulus must both be (B, H, W, C), got {x.shape} and {stimulus.shape}")
         if self.components < 1 or x.shape[-1] % self.components:
@@ -161,8 +162,6 @@ class KuramotoLayer(nn.Module):
         for name, known in (("coupling", COUPLINGS), ("norm", NORMS), ("rotation", ROTATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if num_steps < 1:
-            raise ValueError(f"num_steps must be >= 1, got {num_steps}")
 
 
 class NormReadout(nn.Module):

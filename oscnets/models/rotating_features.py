@@ -292,4 +292,4 @@ def _shortened(features: Array, threshold: Array) -> Array:
     weight = jnp.where(weight > 1, 1, weight)
     sine, cosine = sincos(weight * angle(real, imag))
     out = weight[..., None] * jnp.stack([cosine, sine], axis=-1)
-    return out.reshape(*out.shape[:-2], -1)
+    return out.reshape(*out.shape[:-2], out.shape[-2] * out.shape[-1])

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from oscnets import metrics
+from oscnets import metrics, models
 from oscnets.dynamics import sphere
 
 
@@ -47,9 +47,24 @@ def of_labels(score: Callable[..., Any]) -> Case:
     return Case(fn, (rng.uniform(-3, 3, (B, 4, 5)),), (0,), smooth=False, keeps_nan=False)
 
 
+features = rng.uniform(-3, 3, (B, 3, 2, 2, 2))
+
 CASES = {
+    "models.grouping_features": Case(models.grouping_features, (features,), (0,)),
+    "models.grouping_features[polar]": Case(
+        lambda x: models.grouping_features(x, 5.0, convention="polar"), (features,), (0,)
+    ),
     "metrics.adjusted_rand_index": of_labels(metrics.adjusted_rand_index),
     "metrics.foreground_ari": of_labels(metrics.foreground_ari),
+    "metrics.resized_labels": Case(
+        lambda x: metrics.resized_labels(jnp.asarray(x) > 0, 8, 10, num_classes=2),
+        (rng.uniform(-3, 3, (B, 4, 5)),),
+        (0,),
+        smooth=False,
+        keeps_nan=False,
+    ),
+    "models.interleave": Case(models.interleave, (rng.uniform(-3, 3, (4, B, 2, 3, 2)),), (1,)),
+    "models.up_tiles": Case(lambda x: models.up_tiles(x, 2, patch=4), (rng.uniform(-3, 3, (B, 8, 4, 2)),), (0,)),
     "metrics.mean_best_overlap": of_labels(metrics.mean_best_overlap),
     "dynamics.sphere.norm": Case(sphere.norm, (vectors,), (0,)),
     "dynamics.sphere.normalize": Case(sphere.normalize, (vectors,), (0,)),

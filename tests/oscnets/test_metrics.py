@@ -258,6 +258,13 @@ def test_golden_rf_metrics():
         np.testing.assert_allclose(classes[classes >= 0].mean(), file["MBO_c"], atol=1e-8)
 
 
+def test_golden_rf_resized_labels():
+    for file in published("rf_metrics.npz"):
+        small, expected = file["small_pred"], file["small_pred_resized"]
+        found = metrics.resized_labels(small, *expected.shape[1:], num_classes=int(small.max()) + 1)
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_golden_cae_scores():
     for file in published("cae_autoencoder.npz"):
         labels, predicted = file["gt"], file["pred"]
@@ -276,3 +283,7 @@ def test_errors_of_groups():
         metrics.mean_best_overlap(labels, labels[:, :2])
     with pytest.raises(ValueError, match="must have one shape"):
         metrics.foreground_ari(labels, labels[:, :2])
+    with pytest.raises(ValueError, match=r"labels must be \(B, h, w\)"):
+        metrics.resized_labels(labels[0], 4, 4, num_classes=1)
+    with pytest.raises(ValueError, match="height must be >= 3, got 2"):
+        metrics.resized_labels(labels, 2, 4, num_classes=1)

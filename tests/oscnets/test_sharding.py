@@ -27,8 +27,11 @@ MODELS = {
     "unet": models.UNet(width=1, num_classes=3),
     "real": models.RealNet(channels=2, conv_channels=2, hidden=3, num_classes=3),
     "transformer": models.VisionTransformer(width=4, heads=1, mlp=4, blocks=1, num_classes=3),
+    "akorn": models.discovery_akorn(channels=4, heads=2, components=2, num_steps=2, rotation="pairs", norm="group"),
+    "iterated attention": models.ItrSA(head="discovery", channels=4, heads=2, num_steps=2),
+    "rotating": models.RotatingFeatures(components=3, channels=1, latent=2),
 }
-KEYS = {"params": jax.random.key(0), "phases": jax.random.key(1)}
+KEYS = {name: jax.random.key(i) for i, name in enumerate(("params", "phases", "noise"))}
 IMAGES = np.random.default_rng(0).uniform(size=(4, 16, 16, 1)).astype(np.float32)
 P = PartitionSpec
 
@@ -43,7 +46,7 @@ def on(mesh, x, *spec):
 
 def loss(model, variables, images):
     output = model.apply(variables, images, rngs=KEYS)
-    return (getattr(output, "logits", output) ** 2).mean(), output
+    return (getattr(output, "logits", getattr(output, "reconstruction", output)) ** 2).mean(), output
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -64,7 +64,7 @@ def layer_of(cfg):
 
 
 def assert_gradient(found, expected, tolerance=1e-3):
-    """Within `tolerance` of an array's largest number, or of 1e-4 of the largest of all: some are 0 but for rounding."""
+    """Within `tolerance` of an array's largest number; of 1e-4 of the largest of all for what is 0 but for rounding."""
     assert found.keys() == expected.keys()
     rounding = 1e-4 * max((np.abs(x).max() for x in expected.values()), default=0)
     for name, x in expected.items():

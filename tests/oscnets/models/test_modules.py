@@ -27,9 +27,12 @@ MODELS = {
     "lstm": models.ConvLSTM(num_steps=3, readout="fft", **SEGMENTER),
     "cnn": models.CNN(depth=2, channels=3, bins=3, hidden=(6,), num_classes=4),
     "unet": models.UNet(width=2, num_classes=4),
+    "akorn": models.discovery_akorn(channels=8, heads=2, num_steps=2, num_layers=2),
+    "akorn, classes": models.classification_akorn(channels=4, kernel_size=3, num_steps=2, num_classes=4),
+    "iterated": models.ItrConv(head="discovery", channels=4, num_steps=2),
 }
 IMAGES = np.random.default_rng(0).uniform(size=(2, 16, 16, 1)).astype(np.float32)
-KEYS = {"params": jax.random.key(0), "phases": jax.random.key(1)}
+KEYS = {name: jax.random.key(i) for i, name in enumerate(("params", "phases", "noise"))}
 
 
 class Larger(nn.Module):
