@@ -326,7 +326,7 @@ def test_a_streaming_sum_is_differentiated_twice_and_in_forward_mode():
                         static_argnums=0)  # fmt: skip
     assert_close(curvature(losses.streaming_sum, xs), curvature(plain_sum, xs), 1e-5)
     forward = [
-        jax.jvp(lambda shared, xs: summed(term, shared, xs, data)[0], (shared, xs), (shared, xs))
+        jax.jvp(lambda shared, xs, summed=summed: summed(term, shared, xs, data)[0], (shared, xs), (shared, xs))
         for summed in (losses.streaming_sum, plain_sum)
     ]
     assert_close(*forward, 1e-5)
