@@ -1,7 +1,41 @@
-"""What the tests of the library share: float64, comparisons, finite differences."""
+"""What the tests of the library share: golden files, float64, comparisons, finite differences."""
+
+import json
+import os
+from pathlib import Path
 
 import jax
 import numpy as np
+
+
+def golden_files(pattern):
+    """Paths of golden files: those of the folder that OSCNETS_GOLDEN names, where it has any, else the suite's own."""
+    folders = [os.environ.get("OSCNETS_GOLDEN"), Path(__file__).parent / "golden"]
+    found = (sorted(Path(folder).glob(pattern)) for folder in folders if folder)
+    return next(filter(None, found), [])
+
+
+def golden_file(name):
+    """The arrays of a golden file."""
+    (path,) = golden_files(name)
+    with np.load(path) as stored:
+        return dict(stored)
+
+
+def golden_cases(pattern):
+    """(file name, case) of every case in golden files: what stands before "cfg", or before "x", in the keys."""
+    return [
+        (path.name, key.removesuffix("cfg"))
+        for path in golden_files(pattern)
+        for key in golden_file(path.name)
+        if key == "cfg" or key.endswith("/cfg")
+    ]
+
+
+def golden_case(name, case):
+    """Settings and arrays of a case."""
+    arrays = {key.removeprefix(case): x for key, x in golden_file(name).items() if key.startswith(case)}
+    return json.loads(str(arrays.pop("cfg"))), arrays
 
 
 def float64():

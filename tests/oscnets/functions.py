@@ -14,7 +14,17 @@ MODULES = (phase, losses, metrics, analysis, ops, ops.complex, ops.norm, dynamic
 NOT_OF_ARRAYS = {
     "ops": {"How", "num_bins", "complex", "norm", "streaming_readout"},
     "ops.complex": {"Polar"},
-    "dynamics": {"Checkpoint", "Reduction", "Reverse", "Store", "agreement", "coupling", "kuramoto", "waves"},
+    "dynamics": {
+        "Checkpoint",
+        "Reduction",
+        "Reverse",
+        "Store",
+        "agreement",
+        "coupling",
+        "filters",
+        "kuramoto",
+        "waves",
+    },
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},
     "dynamics.coupling": {"Method", "PreparedKernel", "choose_method"},
     "dynamics.agreement": {"Gains", "Layers"},
