@@ -23,6 +23,7 @@ NOT_OF_ARRAYS = {
         "coupling",
         "filters",
         "kuramoto",
+        "recurrent",
         "waves",
     },
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from oscnets.dynamics import filters
+from oscnets.dynamics import filters, recurrent
 from tests.oscnets.functions import Case
 
-MODULES = (filters,)
-NOT_OF_ARRAYS = {"dynamics.filters": {"Form", "Method"}}
+MODULES = (filters, recurrent)
+NOT_OF_ARRAYS = {"dynamics.filters": {"Form", "Method"}, "dynamics.recurrent": {"Activation"}}
 
 rng = np.random.default_rng(0)
 uniform = lambda *shape: rng.uniform(-1, 1, shape)  # noqa: E731
@@ -42,6 +42,16 @@ def layer(u: Any, b: Any, c: Any, d: Any, a: Any, g: Any, dt: Any) -> Any:
     return filters.state_space(u, a, g, dt, b, c, d)
 
 
+def oscillator_step(y: Any, z: Any, drive: Any, wy: Any, wz: Any, stiffness: Any, damping: Any) -> Any:
+    return recurrent.oscillator_step(y, z, drive, wy, wz, dt=0.3, stiffness=stiffness, damping=damping)
+
+
+def oscillator_trajectory(drive: Any, wy: Any, wz: Any, stiffness: Any, damping: Any, dt: Any) -> Any:
+    return recurrent.oscillator_trajectory(drive, wy, wz, dt=dt, stiffness=stiffness, damping=damping)
+
+
+ring, ring_kernel = uniform(B, 7, 5, 2), uniform(3, 2, 2)
+
 CASES = {
     "dynamics.filters.transition": Case(filters.transition, (stiffness, damping, dt), (None,) * 3, positive=1),
     **{f"dynamics.filters.filter_bank[{m}]": bank(m) for m in ("scan", "associative", "chunk", "fft")},
@@ -56,4 +66,16 @@ CASES = {
         (0, *(None,) * 6),
         positive=1,
     ),
+    "dynamics.recurrent.oscillator_step": Case(
+        oscillator_step,
+        (uniform(B, P), uniform(B, P), uniform(B, P), uniform(P, P), uniform(P, P), stiffness, damping),
+        (0, 0, 0, *(None,) * 4),
+    ),
+    "dynamics.recurrent.oscillator_trajectory": Case(
+        oscillator_trajectory,
+        (uniform(B, 7, P), uniform(P, P), uniform(P, P), stiffness, damping, dt),
+        (0, *(None,) * 5),
+    ),
+    "dynamics.recurrent.ring_step": Case(recurrent.ring_step, (ring[:, 0], ring[:, 1], ring_kernel), (0, 0, None)),
+    "dynamics.recurrent.ring_trajectory": Case(recurrent.ring_trajectory, (ring, ring_kernel), (0, None)),
 }
