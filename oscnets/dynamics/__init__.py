@@ -1,6 +1,6 @@
 """Pure dynamics, (state, drive) -> state: no parameters, no framework beyond JAX."""
 
-from oscnets.dynamics import agreement, coupling, filters, kuramoto, recurrent, waves
+from oscnets.dynamics import agreement, coupling, cvrnn, filters, kuramoto, recurrent, waves
 from oscnets.dynamics._scan import Reduction
 from oscnets.dynamics._unroll import Checkpoint, Reverse, Store, unroll
 
@@ -11,6 +11,7 @@ __all__ = [
     "Store",
     "agreement",
     "coupling",
+    "cvrnn",
     "filters",
     "kuramoto",
     "recurrent",

@@ -21,6 +21,7 @@ NOT_OF_ARRAYS = {
         "Store",
         "agreement",
         "coupling",
+        "cvrnn",
         "filters",
         "kuramoto",
         "recurrent",

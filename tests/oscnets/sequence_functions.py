@@ -4,11 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from oscnets.dynamics import filters, recurrent
+from oscnets.dynamics import cvrnn, filters, recurrent
 from tests.oscnets.functions import Case
 
-MODULES = (filters, recurrent)
-NOT_OF_ARRAYS = {"dynamics.filters": {"Form", "Method"}, "dynamics.recurrent": {"Activation"}}
+MODULES = (cvrnn, filters, recurrent)
+NOT_OF_ARRAYS = {
+    "dynamics.cvrnn": {"States", "TwoLayers", "gaussian_coupling"},
+    "dynamics.filters": {"Form", "Method"},
+    "dynamics.recurrent": {"Activation"},
+}
 
 rng = np.random.default_rng(0)
 uniform = lambda *shape: rng.uniform(-1, 1, shape)  # noqa: E731
@@ -50,6 +54,7 @@ def oscillator_trajectory(drive: Any, wy: Any, wz: Any, stiffness: Any, damping:
     return recurrent.oscillator_trajectory(drive, wy, wz, dt=dt, stiffness=stiffness, damping=damping)
 
 
+NETWORK = (uniform(B, 4), uniform(B, 4), uniform(4, 4), uniform(B, 4))
 ring, ring_kernel = uniform(B, 7, 5, 2), uniform(3, 2, 2)
 
 CASES = {
@@ -78,4 +83,32 @@ CASES = {
     ),
     "dynamics.recurrent.ring_step": Case(recurrent.ring_step, (ring[:, 0], ring[:, 1], ring_kernel), (0, 0, None)),
     "dynamics.recurrent.ring_trajectory": Case(recurrent.ring_trajectory, (ring, ring_kernel), (0, None)),
+    "dynamics.cvrnn.linear_step": Case(cvrnn.linear_step, NETWORK, (0, 0, None, 0)),
+    "dynamics.cvrnn.linear_trajectory": Case(
+        lambda *x: tuple(cvrnn.linear_trajectory(*x[:4], phase_lag=x[4], num_steps=5)),
+        (*NETWORK, uniform()),
+        (0, 0, None, 0, None),
+    ),
+    "dynamics.cvrnn.closed_form": Case(
+        lambda *x: tuple(cvrnn.closed_form(*x, num_steps=np.array([0, 1, 5]))),
+        (uniform(4), uniform(4), uniform(4, 4) + 2, uniform(4)),
+        (None,) * 4,
+        smooth=False,
+        typed=False,
+    ),
+    "dynamics.cvrnn.exact_operator": Case(
+        lambda a, lag: cvrnn.exact_operator(a, dt=0.2, phase_lag=lag), (uniform(4, 4), uniform()), (None, None)
+    ),
+    "dynamics.cvrnn.exact_step": Case(
+        lambda p, a, b, w: cvrnn.exact_step(p, (a, b), dt=0.1, natural_frequency=w),
+        (uniform(B, 4), uniform(4, 4) + np.eye(4) * 2, uniform(4, 4), uniform(B, 4)),
+        (0, None, None, 0),
+    ),
+    "dynamics.cvrnn.two_layers": Case(
+        lambda w, p, a, b: cvrnn.two_layers(w, p, (a, b), num_steps=(3, 2)),
+        (uniform(B, 4), uniform(B, 4), uniform(4, 4) + 2, uniform(4, 4) + 2),
+        (0, 0, None, None),
+        smooth=False,
+        typed=False,
+    ),
 }
