@@ -1,6 +1,6 @@
 """Pure dynamics, (state, drive) -> state: no parameters, no framework beyond JAX."""
 
-from oscnets.dynamics import agreement, coupling, cvrnn, filters, kuramoto, recurrent, waves
+from oscnets.dynamics import agreement, coupling, cvrnn, filters, graphs, kuramoto, recurrent, waves
 from oscnets.dynamics._scan import Reduction
 from oscnets.dynamics._unroll import Checkpoint, Reverse, Store, unroll
 
@@ -13,6 +13,7 @@ __all__ = [
     "coupling",
     "cvrnn",
     "filters",
+    "graphs",
     "kuramoto",
     "recurrent",
     "unroll",

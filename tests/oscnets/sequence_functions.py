@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 
-from oscnets.dynamics import cvrnn, filters, recurrent
+from oscnets.dynamics import cvrnn, filters, graphs, kuramoto, recurrent
 from tests.oscnets.functions import Case
 
-MODULES = (cvrnn, filters, recurrent)
+MODULES = (cvrnn, filters, graphs, recurrent)
 NOT_OF_ARRAYS = {
+    "dynamics.graphs": {"Distribution"},
     "dynamics.cvrnn": {"States", "TwoLayers", "gaussian_coupling"},
     "dynamics.filters": {"Form", "Method"},
     "dynamics.recurrent": {"Activation"},
@@ -52,6 +54,33 @@ def oscillator_step(y: Any, z: Any, drive: Any, wy: Any, wz: Any, stiffness: Any
 
 def oscillator_trajectory(drive: Any, wy: Any, wz: Any, stiffness: Any, damping: Any, dt: Any) -> Any:
     return recurrent.oscillator_trajectory(drive, wy, wz, dt=dt, stiffness=stiffness, damping=damping)
+
+
+STEP = (uniform(B, 4), uniform(4, 4), uniform(B, 4), uniform(4))
+STEP_BATCHED = (0, None, 0, None)
+
+
+def noisy(fn: Any, **options: Any) -> Case:
+    def run(p: Any, k: Any, w: Any, lag: Any, noise: Any, dt: Any) -> Any:
+        key = jax.random.key(0)
+        return fn(p, k, key, dt=dt, noise=noise, natural_frequency=w, phase_lag=lag, **options)
+
+    return Case(run, (*STEP, positive(4), positive()), (*STEP_BATCHED, None, None), positive=1)
+
+
+def inertial(fn: Any, **options: Any) -> Case:
+    def run(p: Any, k: Any, w: Any, lag: Any, v: Any, drag: Any, dt: Any, mass: Any) -> Any:
+        return fn(p, v, k, dt=dt, inertia=mass, damping=drag, natural_frequency=w, phase_lag=lag, **options)
+
+    arrays = (*STEP, uniform(B, 4), positive(4), positive() / 4, positive(4))
+    return Case(run, arrays, (*STEP_BATCHED, 0, None, None, None), positive=2)
+
+
+def delayed(history: Any, coupling: Any, w: Any, lag: Any) -> Any:
+    delays = np.arange(16).reshape(4, 4) % 3
+    return graphs.delayed_trajectory(
+        history, coupling, delays, rate=0.1, natural_frequency=w, phase_lag=lag, num_steps=4
+    )
 
 
 NETWORK = (uniform(B, 4), uniform(B, 4), uniform(4, 4), uniform(B, 4))
@@ -110,5 +139,18 @@ CASES = {
         (0, 0, None, None),
         smooth=False,
         typed=False,
+    ),
+    "dynamics.kuramoto.vector_field": Case(
+        lambda p, k, w, lag: kuramoto.vector_field(p, k, w, phase_lag=lag), STEP, STEP_BATCHED
+    ),
+    "dynamics.graphs.natural_frequencies": Case(
+        lambda c, w: graphs.natural_frequencies(None, 5, centre=c, width=w), (uniform(), positive()), (None, None)
+    ),
+    "dynamics.graphs.noisy_step": noisy(graphs.noisy_step),
+    "dynamics.graphs.noisy_trajectory": noisy(graphs.noisy_trajectory, num_steps=4, every=2),
+    "dynamics.graphs.inertial_step": inertial(graphs.inertial_step),
+    "dynamics.graphs.inertial_trajectory": inertial(graphs.inertial_trajectory, num_steps=4, every=2),
+    "dynamics.graphs.delayed_trajectory": Case(
+        delayed, (uniform(B, 3, 4), uniform(4, 4), uniform(4), uniform(4)), (0, None, None, None)
     ),
 }
