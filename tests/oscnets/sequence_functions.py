@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from oscnets import analysis
 from oscnets.dynamics import cvrnn, filters, graphs, kuramoto, recurrent
 from tests.oscnets.functions import Case
 
@@ -152,5 +153,13 @@ CASES = {
     "dynamics.graphs.inertial_trajectory": inertial(graphs.inertial_trajectory, num_steps=4, every=2),
     "dynamics.graphs.delayed_trajectory": Case(
         delayed, (uniform(B, 3, 4), uniform(4, 4), uniform(4), uniform(4)), (0, None, None, None)
+    ),
+    "analysis.critical_coupling": Case(analysis.critical_coupling, (positive(3),), (None,)),
+    "analysis.local_order_parameter": Case(
+        analysis.local_order_parameter, (3 * uniform(B, 5), positive(5, 5)), (0, None)
+    ),
+    "analysis.metastability": Case(analysis.metastability, (3 * uniform(7, B, 5),), (1,)),
+    "analysis.phase_locking": Case(
+        lambda p: (analysis.phase_locking(p).real, analysis.phase_locking(p).imag), (3 * uniform(7, B, 5),), (1,)
     ),
 }

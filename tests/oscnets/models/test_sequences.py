@@ -79,7 +79,7 @@ def test_golden_linoss_model(name, case):
     trained, after = module.apply(variables, arrays["x"], train=True, mutable=["batch_stats"])
     outputs = [jax.nn.softmax(y) if cfg["classification"] else y for y in (logits, trained)]
     for found, key in zip(outputs, ("y", "y_train_nodrop"), strict=True):
-        np.testing.assert_allclose(found, arrays[key], atol=1e-5)
+        np.testing.assert_allclose(found, arrays[key], atol=5e-5)
     for i in range(cfg["num_blocks"]):
         for key, name in (("mean", "mean"), ("var", "variance")):
             relative(after["batch_stats"][f"norm_{i}"][name], arrays[f"after_train/blocks.{i}.norm/{key}"], 1e-5)
@@ -134,7 +134,7 @@ def check_recurrent(module, params, gradients, arrays, states, tolerance):
     found, output = jax.grad(loss, has_aux=True)(params)
     tolerance(states(output.states), np.moveaxis(arrays["h"], 0, 1))
     tolerance(output.logits, arrays["out"])
-    jax.tree.map(lambda a, b: relative(a, b, 1e-4), found, gradients)
+    jax.tree.map(lambda a, b: relative(a, b, 5e-4), found, gradients)
 
 
 @pytest.mark.parametrize(("name", "case"), golden_cases("cornn*.npz"))
@@ -156,7 +156,7 @@ def test_golden_wrnn(name, case):
     module = models.WaveRNN(cfg["n_out"], places, channels, **options)
     trees = [wrnn_params(parts_of(arrays, kind), places, channels, size) for kind in ("param/", "grad/")]
     flat = lambda x: np.moveaxis(x, -1, -2).reshape(*x.shape[:2], -1)  # noqa: E731
-    check_recurrent(module, *trees, arrays, flat, lambda a, b: relative(a, b, 2e-5))
+    check_recurrent(module, *trees, arrays, flat, lambda a, b: relative(a, b, 1e-4))
     start = {"fwd": "shift", "eye": "identity"}.get(cfg["init"])
     if cfg.get("solo_init") == "yes" and waves:
         first = module.clone(start=start, one_source=True).init(KEYS, np.moveaxis(arrays["x"], 0, 1))["params"]
