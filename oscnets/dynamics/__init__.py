@@ -1,6 +1,6 @@
 """Pure dynamics, (state, drive) -> state: no parameters, no framework beyond JAX."""
 
-from oscnets.dynamics import agreement, coupling, kuramoto, sphere, waves
+from oscnets.dynamics import agreement, coupling, cvrnn, filters, graphs, kuramoto, recurrent, sphere, waves
 from oscnets.dynamics._scan import Reduction
 from oscnets.dynamics._unroll import Checkpoint, Reverse, Store, unroll
 
@@ -11,7 +11,11 @@ __all__ = [
     "Store",
     "agreement",
     "coupling",
+    "cvrnn",
+    "filters",
+    "graphs",
     "kuramoto",
+    "recurrent",
     "sphere",
     "unroll",
     "waves",

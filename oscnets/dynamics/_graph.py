@@ -1,4 +1,4 @@
-"""Couplings of a graph, dense or sparse, behind the two sums that the dynamics take over them."""
+"""Couplings of a graph, dense or sparse, and the sums that the dynamics take over them."""
 
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from jax import Array
 from jax.experimental import sparse
 
 from oscnets._inputs import floats
+from oscnets.phase import sincos
 
 
 class Dense(NamedTuple):
@@ -34,13 +35,14 @@ class Sparse(NamedTuple):
 
     def received(self, sent: Array) -> Array:
         """sum_j coupling_ij sent_j, (..., N)."""
-        return self._over_columns(self.values * sent.at[..., self.columns].get(mode="fill", fill_value=0))
+        return self.over_columns(self.values * sent.at[..., self.columns].get(mode="fill", fill_value=0))
 
     def strength(self) -> Array:
         """sum_j |coupling_ij|, (N,)."""
-        return self._over_columns(jnp.abs(self.values))
+        return self.over_columns(jnp.abs(self.values))
 
-    def _over_columns(self, entries: Array) -> Array:
+    def over_columns(self, entries: Array) -> Array:
+        """Sums of entries (..., E) by their rows, (..., N)."""
         zeros = jnp.broadcast_to(self.zeros, (*entries.shape[:-1], len(self.zeros)))
         return zeros.at[..., self.rows].add(entries, mode="drop")
 
@@ -84,3 +86,13 @@ def _check(phases: tuple[int, ...], coupling: tuple[int, ...]) -> None:
         fits = False
     if not fits:
         raise ValueError(f"coupling must be (..., N, N) for phases (..., N), got {coupling} and {phases}")
+
+
+def graph_force(phases: Array, coupling: Dense | Sparse, lag: Array | None = None) -> Array:
+    """sum_j coupling_ij sin(phase_j - phase_i - lag_i), through the field: no (N, N) array of differences."""
+    sine, cosine = sincos(phases)
+    along, across = coupling.received(cosine), coupling.received(sine)
+    if lag is None:
+        return cosine * across - sine * along
+    lag_sine, lag_cosine = sincos(lag)
+    return lag_cosine * (cosine * across - sine * along) - lag_sine * (cosine * along + sine * across)

@@ -18,7 +18,7 @@ from oscnets._inputs import broadcasting, floats, standard_promotion, whole_numb
 from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets._sharding import batch_sharded
 from oscnets.dynamics import coupling as couplings
-from oscnets.dynamics._graph import Dense, Sparse, graph
+from oscnets.dynamics._graph import Dense, Sparse, graph, graph_force
 from oscnets.dynamics._unroll import unroll
 from oscnets.phase import bounded_sincos, bounded_wrap, sincos, wrap
 
@@ -32,6 +32,7 @@ __all__ = [
     "energy",
     "graph_step",
     "graph_trajectory",
+    "vector_field",
 ]
 
 
@@ -116,15 +117,16 @@ def _from_start(phases: Array, wrapped: Array, stacked: Array) -> Array:
     return phases + (stacked - wrapped)
 
 
-def _counting_turns(step: Callable[[Array], Array], phases: Array, num_steps: int) -> Array:
-    """The phases after every step, of a loop whose state is wrapped and whose full turns are counted."""
+def _counting_turns(step: Callable[[Array], Array], phases: Array, num_steps: int, every: int = 1) -> Array:
+    """The phases after every so many steps, of a loop whose state is wrapped and whose full turns are counted."""
 
     def both(state: tuple[Array, Array]) -> tuple[Array, Array]:
         wrapped, more = bounded_wrap(step(state[0]))
         return wrapped, state[1] + more
 
+    many = both if every == 1 else lambda state: unroll(both, state, every)[0]
     unwrapped = lambda state: state[0] + (2 * jnp.pi) * state[1]  # noqa: E731
-    return unroll(both, (phases, jnp.zeros_like(phases)), num_steps, collect=unwrapped)[1]
+    return unroll(many, (phases, jnp.zeros_like(phases)), num_steps, collect=unwrapped)[1]
 
 
 def conv_step_hwcb(
@@ -208,10 +210,41 @@ def conv_trajectory_hwcb(
 
 @standard_promotion
 @batch_sharded("phases", core=1)
-def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_frequency: Array | float = 0.0) -> Array:
-    """One Euler step of Kuramoto oscillators on a graph.
+def vector_field(
+    phases: Array, coupling: Array, natural_frequency: Array | float = 0.0, *, phase_lag: Array | float = 0.0
+) -> Array:
+    """Velocity of Kuramoto oscillators on a graph, for any solver (Sakaguchi and Kuramoto, 1986, equation 1).
 
-        phase_i += rate * (natural_frequency_i + sum_j coupling_ij sin(phase_j - phase_i))
+        d phase_i / dt = natural_frequency_i + sum_j coupling_ij sin(phase_j - phase_i - phase_lag_i)
+
+    Args:
+        phases, coupling, natural_frequency, phase_lag: as for `graph_step`.
+
+    Returns:
+        (..., N) radians per unit of time.
+
+    Raises:
+        ValueError, TypeError: as `graph_step`.
+    """
+    phases, coupling, shape = graph(phases, coupling)
+    values = {"natural_frequency": natural_frequency, "phase_lag": phase_lag}
+    frequency, lag = broadcasting(shape, "phases", phases.dtype, **values)
+    return frequency + graph_force(phases, coupling, lag)
+
+
+@standard_promotion
+@batch_sharded("phases", core=1)
+def graph_step(
+    phases: Array,
+    coupling: Array,
+    *,
+    rate: Array | float,
+    natural_frequency: Array | float = 0.0,
+    phase_lag: Array | float = 0.0,
+) -> Array:
+    """One Euler step of Kuramoto oscillators on a graph, along `vector_field`.
+
+        phase_i += rate * (natural_frequency_i + sum_j coupling_ij sin(phase_j - phase_i - phase_lag_i))
 
     Args:
         phases: (..., N) radians.
@@ -219,23 +252,28 @@ def graph_step(phases: Array, coupling: Array, *, rate: Array | float, natural_f
             `jax.experimental.sparse.BCOO`, or one of SciPy's; time and memory then grow with its entries.
         rate: step size: a scalar, or broadcasting to the phases; for phases (N,) also a column (N, 1).
         natural_frequency: radians per unit of time, a scalar or broadcasting to the phases: (N,), or (..., N).
+        phase_lag: radians, of the oscillator that receives, shaped like `natural_frequency`.
 
     Returns:
         Phases after the step, (..., N), in the widest floating type of phases and coupling.
 
     Raises:
-        ValueError: a coupling that is not square or does not fit the phases; a rate or natural frequency that does not.
+        ValueError: a coupling that is not square or does not fit the phases; a rate, natural frequency or phase lag
+            that does not.
         TypeError: a complex array, or a sparse one of another kind.
     """
+    phases, coupling, values = _oscillators(phases, coupling, rate, natural_frequency, phase_lag)
+    return _graph_step(phases, coupling, *values)
+
+
+def _oscillators(phases, coupling, rate, natural_frequency, phase_lag):
     phases, coupling, shape = graph(phases, coupling)
-    rate, natural_frequency = broadcasting(
-        shape, "phases", phases.dtype, rate=_row(rate, shape), natural_frequency=natural_frequency
-    )
-    return _graph_step(phases, coupling, rate, natural_frequency)
+    values = {"rate": _row(rate, shape), "natural_frequency": natural_frequency, "phase_lag": phase_lag}
+    return jnp.broadcast_to(phases, shape), coupling, broadcasting(shape, "phases", phases.dtype, **values)
 
 
-def _graph_step(phases: Array, coupling: Dense | Sparse, rate: Array, natural_frequency: Array) -> Array:
-    return phases + rate * (natural_frequency + _graph_force(phases, coupling))
+def _graph_step(phases: Array, coupling: Dense | Sparse, rate: Array, frequency: Array, lag: Array) -> Array:
+    return phases + rate * (frequency + graph_force(phases, coupling, lag))
 
 
 @standard_promotion
@@ -246,28 +284,34 @@ def graph_trajectory(
     *,
     rate: Array | float,
     natural_frequency: Array | float = 0.0,
+    phase_lag: Array | float = 0.0,
     num_steps: int,
+    every: int = 1,
 ) -> Array:
     """`num_steps` of `graph_step`. Arguments and errors as there.
 
     Inside the loop phases are wrapped and their turns counted, so that frequencies are kept over millions of steps.
 
+    Args:
+        phases, coupling, rate, natural_frequency, phase_lag: as for `graph_step`.
+        num_steps: number of steps, a multiple of `every`.
+        every: keeps the phases of every so many steps only; `every=num_steps` the last ones.
+
     Returns:
-        (num_steps, ..., N): the phases after every step, radians, never wrapped.
+        (num_steps / every, ..., N): phases, radians, never wrapped.
     """
-    phases, coupling, shape = graph(phases, coupling)
-    rate, natural_frequency = broadcasting(
-        shape, "phases", phases.dtype, rate=_row(rate, shape), natural_frequency=natural_frequency
-    )
-    phases = jnp.broadcast_to(phases, shape)
-    return _graph_trajectory(phases, coupling, rate, natural_frequency, num_steps=whole_number("num_steps", num_steps))
+    phases, coupling, values = _oscillators(phases, coupling, rate, natural_frequency, phase_lag)
+    num_steps, every = whole_number("num_steps", num_steps), whole_number("every", every, 1)
+    if num_steps % every:
+        raise ValueError(f"num_steps must be a multiple of every={every}, got {num_steps}")
+    return _graph_trajectory(phases, coupling, *values, num_steps=num_steps // every, every=every)
 
 
-@partial(jax.jit, static_argnames="num_steps", inline=True)
-def _graph_trajectory(phases, coupling, rate, natural_frequency, *, num_steps: int) -> Array:
+@partial(jax.jit, static_argnames=("num_steps", "every"), inline=True)
+def _graph_trajectory(phases, coupling, rate, frequency, lag, *, num_steps: int, every: int) -> Array:
     start = wrap(phases)
-    step = lambda phases: _graph_step(phases, coupling, rate, natural_frequency)  # noqa: E731
-    return _from_start(phases, start, _counting_turns(step, start, num_steps))
+    step = lambda phases: _graph_step(phases, coupling, rate, frequency, lag)  # noqa: E731
+    return _from_start(phases, start, _counting_turns(step, start, num_steps, every))
 
 
 @standard_promotion
@@ -292,7 +336,7 @@ def agreement_step(phases: Array, coupling: Array, *, rate: Array | float, floor
     """
     phases, coupling, shape = graph(phases, coupling)
     rate, floor = broadcasting(shape, "phases", phases.dtype, rate=_row(rate, shape), floor=floor)
-    return phases + rate * _graph_force(phases, coupling) / (coupling.strength() + floor)
+    return phases + rate * graph_force(phases, coupling) / (coupling.strength() + floor)
 
 
 @standard_promotion
@@ -315,12 +359,6 @@ def energy(phases: Array, coupling: Array) -> Array:
     sine, cosine = sincos(phases)
     aligned = cosine * coupling.received(cosine) + sine * coupling.received(sine)
     return -0.5 * aligned.sum(-1)
-
-
-def _graph_force(phases: Array, coupling: Dense | Sparse) -> Array:
-    """sum_j coupling_ij sin(phase_j - phase_i), through the field: no (N, N) array of differences."""
-    sine, cosine = sincos(phases)
-    return cosine * coupling.received(sine) - sine * coupling.received(cosine)
 
 
 def _row(rate: Array | float, shape: tuple[int, ...]) -> Array:

@@ -9,7 +9,9 @@ from oscnets.models.init import gaussian_kernel, ground_truth_phases, laplace_ke
 from oscnets.models.iterated import ItrConv, ItrSA
 from oscnets.models.komplexnet import KomplexNet
 from oscnets.models.kuramoto_layer import KuramotoLayer, NormReadout
+from oscnets.models.linoss import LinOSS
 from oscnets.models.pixel_head import Features, Segmentation
+from oscnets.models.recurrent import CoRNN, SequenceOutput, WaveRNN
 from oscnets.models.rotating_features import Rotated, RotatingFeatures, complex_autoencoder, grouping_features
 from oscnets.models.unet import UNet
 from oscnets.models.up_tiling import interleave, up_tiles
@@ -18,6 +20,7 @@ from oscnets.models.wave_machine import NeuralWaveMachine
 __all__ = [
     "CNN",
     "AKOrN",
+    "CoRNN",
     "ConvLSTM",
     "Features",
     "FeedforwardNet",
@@ -26,14 +29,17 @@ __all__ = [
     "ItrSA",
     "KomplexNet",
     "KuramotoLayer",
+    "LinOSS",
     "NeuralWaveMachine",
     "NormReadout",
     "RealNet",
     "Rotated",
     "RotatingFeatures",
     "Segmentation",
+    "SequenceOutput",
     "UNet",
     "VisionTransformer",
+    "WaveRNN",
     "classification_akorn",
     "complex_autoencoder",
     "discovery_akorn",

@@ -255,9 +255,9 @@ CASES = {
     ),
     "dynamics.kuramoto.coupling_force": Case(kuramoto.coupling_force, (phases, amplitude, position), (0, 0, 0)),
     "dynamics.kuramoto.graph_step": Case(
-        lambda p, k, r, f: kuramoto.graph_step(p, k, rate=r, natural_frequency=f),
-        (graph, matrix, positive(5), uniform(B, 5)),
-        (0, 0, None, 0),
+        lambda p, k, r, f, lag: kuramoto.graph_step(p, k, rate=r, natural_frequency=f, phase_lag=lag),
+        (graph, matrix, positive(5), uniform(B, 5), uniform(5)),
+        (0, 0, None, 0, None),
     ),
     "dynamics.kuramoto.graph_trajectory": Case(
         lambda p, k, r, f: kuramoto.graph_trajectory(p, k, rate=r, natural_frequency=f, num_steps=3),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
+import scipy.stats
 
 from oscnets import analysis
 from tests.helpers import assert_close, float64
@@ -144,3 +145,49 @@ def test_everything_runs_under_jit():
     share, (spectra, _) = jax.jit(lambda x: (analysis.long_wave_share(x), analysis.class_spectra(x, labels, 2)))(states)
     assert share == 1
     assert np.argmax(spectra[0, :, 0]) == 5
+
+
+@pytest.mark.parametrize("distribution", ["lorentzian", "gaussian", "uniform"])
+def test_critical_coupling_is_that_of_the_density_at_its_peak(distribution):
+    law = {"lorentzian": scipy.stats.cauchy, "gaussian": scipy.stats.norm, "uniform": scipy.stats.uniform(-1, 2)}
+    expected = 2 / (np.pi * law[distribution].pdf(0)) * np.array([1, 0.3])
+    np.testing.assert_allclose(analysis.critical_coupling([1, 0.3], distribution), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="distribution must be one of lorentzian, gaussian, uniform, got 'beta'"):
+        analysis.critical_coupling(1.0, "beta")
+
+
+def test_local_order():
+    rng = np.random.default_rng(0)
+    phases, weights = rng.uniform(-3, 3, (2, 6)), rng.uniform(size=(6, 6)) * (rng.uniform(size=(6, 6)) < 0.7)
+    weights[2] = 0
+    found = analysis.local_order_parameter(phases, weights)
+    for i in range(6):
+        total = weights[i].sum()
+        expected = np.abs(np.exp(1j * phases) @ weights[i]) / total if total else [0, 0]
+        np.testing.assert_allclose(found[:, i], expected, atol=1e-6)
+    np.testing.assert_allclose(analysis.local_order_parameter(np.ones(4), np.ones((4, 4))), 1, atol=1e-6)
+    with pytest.raises(ValueError, match=r"weights must be \(N, N\) for phases .*, got \(2, 3\) and \(3,\)"):
+        analysis.local_order_parameter(np.ones(3), np.ones((2, 3)))
+
+
+def test_metastability():
+    rng = np.random.default_rng(0)
+    phases = rng.uniform(-3, 3, (9, 2, 5))
+    expected = np.abs(np.exp(1j * phases).mean(-1)).var(0, ddof=1)
+    np.testing.assert_allclose(analysis.metastability(phases), expected, atol=1e-6)
+    turning = phases[:1] + np.arange(9)[:, None, None]  # as a whole: synchrony stays
+    np.testing.assert_allclose(analysis.metastability(turning), 0, atol=1e-10)
+    with pytest.raises(ValueError, match=r"phases must be \(T, \.\.\., N\) with T >= 2, got shape \(1, 3\)"):
+        analysis.metastability(np.ones((1, 3)))
+
+
+def test_phase_locking():
+    rng = np.random.default_rng(0)
+    phases = rng.uniform(-3, 3, (30, 2, 4))
+    phases[..., 1] = phases[..., 0] - 0.4 + 2 * np.pi * rng.integers(-3, 3, (30, 2))
+    found = np.asarray(analysis.phase_locking(phases))
+    expected = np.exp(1j * (phases[..., :, None] - phases[..., None, :])).mean(0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found[:, 0, 1], np.exp(0.4j), atol=1e-5)
+    with pytest.raises(ValueError, match=r"phases must be \(T, \.\.\., N\) with T >= 1, got shape \(3,\)"):
+        analysis.phase_locking(np.ones(3))

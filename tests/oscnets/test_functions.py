@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from jax.sharding import NamedSharding
 
 from tests.helpers import assert_finite, float64
-from tests.oscnets.functions import CASES, MODULES, NOT_OF_ARRAYS
+from tests.oscnets import functions, sequence_functions
 
+CASES = functions.CASES | sequence_functions.CASES
+MODULES = functions.MODULES + sequence_functions.MODULES
+NOT_OF_ARRAYS = functions.NOT_OF_ARRAYS | sequence_functions.NOT_OF_ARRAYS
 SMOOTH = [name for name, case in CASES.items() if case.smooth]
 TYPED = [name for name, case in CASES.items() if case.typed]
 BATCHED = [name for name, case in CASES.items() if any(axis is not None for axis in case.batched)]

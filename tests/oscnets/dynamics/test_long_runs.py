@@ -8,7 +8,7 @@ import scipy.sparse
 from jax.experimental import sparse
 
 from oscnets import phase
-from oscnets.dynamics import kuramoto, unroll
+from oscnets.dynamics import graphs, kuramoto, unroll
 
 FREQUENCY, STEP = 2 * np.pi * 9, 1e-3  # 9 Hz
 
@@ -32,6 +32,20 @@ def test_a_trajectory_keeps_its_frequencies():
     np.testing.assert_allclose(run[-1] / (2 * np.pi * 200_000 * STEP), 9 * np.array([1, 1.01]), rtol=1e-6)
     slow = kuramoto.graph_step(run[-1], np.zeros((2, 2)), rate=STEP, natural_frequency=frequencies) - run[-1]
     assert (abs(slow / (STEP * frequencies) - 1) > 1e-3).all()  # what a loop of single steps loses at this distance
+
+
+@pytest.mark.parametrize("fn", ["graph", "inertia"])
+def test_a_million_steps_at_40_hertz_keep_the_frequency_in_float32(fn):
+    """Only the last state is kept; dt is 1 ms."""
+    frequency, count, options = np.float32(2 * np.pi * 40), 1_000_000, {"num_steps": 1_000_000, "every": 1_000_000}
+    zeros = np.zeros((1, 1), np.float32)
+    if fn == "graph":
+        run = kuramoto.graph_trajectory(zeros[0], zeros, rate=STEP, natural_frequency=frequency, **options)
+    else:
+        values = {"dt": STEP, "inertia": 1.0, "natural_frequency": frequency}
+        run, _ = graphs.inertial_trajectory(zeros[0], frequency, zeros, **values, **options)
+    assert run.dtype == np.float32 and run.shape == (1, 1)
+    assert float(run[0, 0]) / (2 * np.pi * count * STEP) == pytest.approx(40, abs=1e-3)
 
 
 def test_trajectories_are_the_steps():

@@ -1,0 +1,361 @@
+"""Kuramoto oscillators on graphs beyond the plain step: noise, inertia, delays, distributions of natural frequencies.
+
+Couplings are dense or sparse, as in `oscnets.dynamics.kuramoto`. Random numbers come from explicit keys: the same key
+gives the same run.
+"""
+
+from functools import partial
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from oscnets._inputs import (
+    at_least_float32,
+    broadcasting,
+    concrete,
+    dense_array,
+    floats,
+    standard_promotion,
+    whole_number,
+)
+from oscnets._sharding import batch_sharded
+from oscnets.dynamics._graph import Sparse, graph, graph_force
+from oscnets.dynamics._unroll import unroll
+from oscnets.phase import bounded_wrap, sincos, wrap
+
+__all__ = [
+    "Distribution",
+    "delayed_trajectory",
+    "inertial_step",
+    "inertial_trajectory",
+    "natural_frequencies",
+    "noisy_step",
+    "noisy_trajectory",
+]
+
+Distribution = Literal["lorentzian", "gaussian", "uniform"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+@standard_promotion
+def natural_frequencies(
+    key: Array | None,
+    num_oscillators: int,
+    *,
+    distribution: Distribution = "lorentzian",
+    centre: Array | float = 0.0,
+    width: Array | float = 1.0,
+) -> Array:
+    """Natural frequencies of a population.
+
+    Args:
+        key: PRNG key; None takes the quantiles at (n + 1/2) / N, in ascending order, instead of drawing.
+        num_oscillators: N.
+        distribution: "lorentzian" of half width `width` at half height, "gaussian" of standard deviation `width`, or
+            "uniform" within `width` of the centre.
+        centre, width: radians per unit of time, scalars.
+
+    Returns:
+        (N,) radians per unit of time, in the floating type of centre and width.
+
+    Raises:
+        ValueError: an unknown distribution.
+    """
+    count = whole_number("num_oscillators", num_oscillators, 1)
+    if distribution not in get_args(Distribution):
+        raise ValueError(f"distribution must be one of {', '.join(get_args(Distribution))}, got {distribution!r}")
+    centre, width = floats(centre=centre, width=width)
+    dtype, wide = width.dtype, at_least_float32(width.dtype)
+    if key is None:
+        shares = (jnp.arange(count, dtype=wide) + 0.5) / count
+    else:
+        shares = jax.random.uniform(key, (count,), wide, minval=jnp.finfo(wide).tiny)
+    if distribution == "lorentzian":
+        offsets = jnp.tan(jnp.pi * (shares - 0.5))
+    elif distribution == "gaussian":
+        offsets = jax.scipy.special.ndtri(shares)
+    else:
+        offsets = 2 * shares - 1
+    return centre + width * offsets.astype(dtype)
+
+
+@standard_promotion
+@batch_sharded("phases", core=1)
+def noisy_step(
+    phases: Array,
+    coupling: Array,
+    key: Array,
+    *,
+    dt: Array | float,
+    noise: Array | float,
+    natural_frequency: Array | float = 0.0,
+    phase_lag: Array | float = 0.0,
+) -> Array:
+    """One Euler-Maruyama step: phase += dt * vector_field + noise sqrt(dt) * normal numbers.
+
+    Of the stochastic equation d phase = vector_field dt + noise dW. Since the noise does not depend on the phases, the
+    strong order is 1, as the weak one.
+
+    Args:
+        phases, coupling, natural_frequency, phase_lag: as for `oscnets.dynamics.kuramoto.vector_field`.
+        key: PRNG key; every oscillator receives its own number.
+        dt: time step > 0, a scalar or broadcasting to the phases.
+        noise: radians per square root of time, a scalar or broadcasting to the phases.
+
+    Returns:
+        Phases after the step, (..., N).
+
+    Raises:
+        ValueError, TypeError: as `oscnets.dynamics.kuramoto.graph_step`.
+    """
+    values = {"dt": dt, "noise": noise, "natural_frequency": natural_frequency, "phase_lag": phase_lag}
+    phases, matrix, arrays = _prepare(phases, coupling, **values)
+    return _noisy_step(phases, matrix, key, *arrays)
+
+
+def _prepare(phases, coupling, **values):
+    """Phases and values of the shape of both phases and coupling; the coupling as the dynamics take it."""
+    phases, matrix, shape = graph(phases, coupling)
+    return jnp.broadcast_to(phases, shape), matrix, broadcasting(shape, "phases", phases.dtype, **values)
+
+
+def _noisy_step(phases, matrix, key, dt, noise, frequency, lag):
+    velocity = frequency + graph_force(phases, matrix, lag)
+    normal = jax.random.normal(key, phases.shape, at_least_float32(phases.dtype)).astype(phases.dtype)
+    return phases + dt * velocity + noise * jnp.sqrt(dt) * normal
+
+
+@standard_promotion
+@batch_sharded("phases", core=1, out=1)
+def noisy_trajectory(
+    phases: Array,
+    coupling: Array,
+    key: Array,
+    *,
+    dt: Array | float,
+    noise: Array | float,
+    natural_frequency: Array | float = 0.0,
+    phase_lag: Array | float = 0.0,
+    num_steps: int,
+    every: int = 1,
+) -> Array:
+    """`num_steps` of `noisy_step`; step t draws from `jax.random.fold_in(key, t)`, t = 0, 1, ...
+
+    Args:
+        phases, coupling, key, dt, noise, natural_frequency, phase_lag: as for `noisy_step`.
+        num_steps, every: as for `oscnets.dynamics.kuramoto.graph_trajectory`.
+
+    Returns:
+        (num_steps / every, ..., N) radians, never wrapped.
+
+    Raises:
+        ValueError, TypeError: as `noisy_step`.
+    """
+    values = {"dt": dt, "noise": noise, "natural_frequency": natural_frequency, "phase_lag": phase_lag}
+    phases, matrix, arrays = _prepare(phases, coupling, **values)
+    return _noisy_trajectory(phases, matrix, key, arrays, **_steps(num_steps, every))
+
+
+@partial(jax.jit, static_argnames=("num_steps", "every"), inline=True)
+def _noisy_trajectory(phases, matrix, key, arrays, *, num_steps: int, every: int) -> Array:
+    def step(phases: Array, t: Array) -> tuple[Array, Array]:
+        return _noisy_step(phases, matrix, jax.random.fold_in(key, t), *arrays), t + 1
+
+    return _kept(step, phases, jnp.zeros((), jnp.int32), num_steps, every)[0]
+
+
+def _steps(num_steps: int, every: int) -> dict[str, int]:
+    num_steps, every = whole_number("num_steps", num_steps), whole_number("every", every, 1)
+    if num_steps % every:
+        raise ValueError(f"num_steps must be a multiple of every={every}, got {num_steps}")
+    return {"num_steps": num_steps, "every": every}
+
+
+def _kept(step, phases: Array, rest, num_steps: int, every: int, keep=lambda rest: rest):
+    """Phases and what else a state has after every so many steps. Phases are wrapped, and their turns counted."""
+    start = wrap(phases)
+
+    def counting(state):
+        phases, turns, rest = state
+        phases, rest = step(phases, rest)
+        phases, more = bounded_wrap(phases)
+        return phases, turns + more, rest
+
+    many = lambda state: unroll(counting, state, every)[0]  # noqa: E731
+    whole = lambda state: (state[0] + 2 * jnp.pi * state[1], keep(state[2]))  # noqa: E731
+    run, rest = unroll(many, (start, jnp.zeros_like(start), rest), num_steps // every, collect=whole)[1]
+    return run + lax.stop_gradient(phases - start), rest
+
+
+@standard_promotion
+@batch_sharded("phases", core=1, out=(0, 0))
+def inertial_step(
+    phases: Array,
+    velocity: Array,
+    coupling: Array,
+    *,
+    dt: Array | float,
+    inertia: Array | float,
+    damping: Array | float = 1.0,
+    natural_frequency: Array | float = 0.0,
+    phase_lag: Array | float = 0.0,
+) -> tuple[Array, Array]:
+    """One step of Kuramoto oscillators with inertia, the swing equation of power grids.
+
+        inertia phase'' + damping phase' = natural_frequency + sum_j coupling sin(phase_j - phase_i - phase_lag)
+
+    The velocity moves first, then the phases by the new velocity: symplectic where there is no damping.
+
+    Args:
+        phases, velocity: (..., N) radians, and radians per unit of time.
+        coupling, natural_frequency, phase_lag: as for `oscnets.dynamics.kuramoto.vector_field`; the frequency is that
+            of an oscillator alone where damping is 1.
+        dt: time step, a scalar or broadcasting to the phases.
+        inertia: > 0, a scalar or broadcasting to the phases.
+        damping: likewise, >= 0.
+
+    Returns:
+        Phases and velocities after the step.
+
+    Raises:
+        ValueError, TypeError: as `oscnets.dynamics.kuramoto.graph_step`.
+    """
+    values = {"velocity": velocity, "dt": dt, "inertia": inertia, "damping": damping}
+    values |= {"natural_frequency": natural_frequency, "phase_lag": phase_lag}
+    phases, matrix, (velocity, *arrays) = _prepare(phases, coupling, **values)
+    return _inertial_step(phases, velocity, matrix, *arrays)
+
+
+def _inertial_step(phases, velocity, matrix, dt, inertia, damping, frequency, lag):
+    force = frequency + graph_force(phases, matrix, lag)
+    velocity = velocity + dt * (force - damping * velocity) / inertia
+    return phases + dt * velocity, velocity
+
+
+@standard_promotion
+@batch_sharded("phases", core=1, out=(1, 1))
+def inertial_trajectory(
+    phases: Array,
+    velocity: Array,
+    coupling: Array,
+    *,
+    dt: Array | float,
+    inertia: Array | float,
+    damping: Array | float = 1.0,
+    natural_frequency: Array | float = 0.0,
+    phase_lag: Array | float = 0.0,
+    num_steps: int,
+    every: int = 1,
+) -> tuple[Array, Array]:
+    """`num_steps` of `inertial_step`, with arguments and errors as there.
+
+    Returns:
+        Phases and velocities after every so many steps, (num_steps / every, ..., N) each.
+    """
+    values = {"velocity": velocity, "dt": dt, "inertia": inertia, "damping": damping}
+    values |= {"natural_frequency": natural_frequency, "phase_lag": phase_lag}
+    phases, matrix, (velocity, *arrays) = _prepare(phases, coupling, **values)
+    velocity = jnp.broadcast_to(velocity, phases.shape)
+    return _inertial_trajectory(phases, velocity, matrix, arrays, **_steps(num_steps, every))
+
+
+@partial(jax.jit, static_argnames=("num_steps", "every"), inline=True)
+def _inertial_trajectory(phases, velocity, matrix, arrays, *, num_steps: int, every: int):
+    step = lambda phases, velocity: _inertial_step(phases, velocity, matrix, *arrays)  # noqa: E731
+    return _kept(step, phases, velocity, num_steps, every)
+
+
+@standard_promotion
+@batch_sharded("history", core=2, out=1)
+def delayed_trajectory(
+    history: Array,
+    coupling: Array,
+    delays: Array,
+    *,
+    rate: Array | float,
+    natural_frequency: Array | float = 0.0,
+    phase_lag: Array | float = 0.0,
+    num_steps: int,
+) -> Array:
+    """Kuramoto oscillators that hear each other late, by Euler steps.
+
+        phase_i(t + 1) = phase_i(t) + rate (natural_frequency_i
+                         + sum_j coupling_ij sin(phase_j(t - delay_ij) - phase_i(t) - phase_lag))
+
+    Sines and cosines of the last H steps are kept in a ring buffer.
+
+    Args:
+        history: (..., H, N) radians: the phases before the run, the last of them the present ones; H is larger than
+            every delay.
+        coupling: (N, N), row i receives, or sparse as for `oscnets.dynamics.kuramoto.graph_step`.
+        delays: whole steps >= 0, (N, N) or a scalar; for a sparse coupling one for each of its entries, in their
+            order.
+        rate, natural_frequency, phase_lag: as for `oscnets.dynamics.kuramoto.graph_step`; scalars or (N,).
+        num_steps: T.
+
+    Returns:
+        (T, ..., N): the phases after every step, radians, never wrapped.
+
+    Raises:
+        ValueError: shapes that do not fit; delays that are negative, not whole, or not shorter than the history.
+        TypeError: as `oscnets.dynamics.kuramoto.graph_step`.
+    """
+    (history,) = floats(history=history)
+    if history.ndim < 2 or not history.shape[-2]:
+        raise ValueError(f"history must be (..., H, N) with H >= 1, got shape {history.shape}")
+    phases, matrix, _ = graph(history[..., -1, :], coupling)
+    history = history.astype(phases.dtype)
+    edges, delays = _edges(matrix, delays, history.shape[-2])
+    names = {"rate": rate, "natural_frequency": natural_frequency, "phase_lag": phase_lag}
+    values = broadcasting(phases.shape[-1:], "units", phases.dtype, **names)
+    return _delayed(history, edges, delays, *values, num_steps=whole_number("num_steps", num_steps))
+
+
+def _edges(matrix, delays, length: int) -> tuple[Sparse, Array]:
+    """The entries of a coupling one by one, and their delays."""
+    delays = dense_array("delays", delays)
+    values = concrete(delays)
+    if not jnp.issubdtype(delays.dtype, jnp.integer):
+        if values is not None and (values != values.round()).any():
+            raise ValueError(f"delays must be whole numbers of steps, got {delays.dtype}")
+        delays = delays.astype(jnp.int32)
+    if values is not None and values.size and not (values.min() >= 0 and values.max() < length):
+        raise ValueError(f"delays must lie in 0 to {length - 1} for a history of {length}, got {values.max()}")
+    shape = matrix.values.shape if isinstance(matrix, Sparse) else matrix.matrix.shape
+    if delays.shape not in ((), shape):
+        raise ValueError(f"delays must be a scalar or {shape}, one for each coupling, got shape {delays.shape}")
+    delays = jnp.broadcast_to(delays, shape).ravel()
+    if isinstance(matrix, Sparse):
+        return matrix, delays
+    if matrix.matrix.ndim != 2:
+        raise ValueError(f"coupling must be (N, N), got shape {matrix.matrix.shape}")
+    rows, columns = jnp.indices(shape).reshape(2, -1)
+    return Sparse(rows, columns, matrix.matrix.ravel(), jnp.zeros(shape[:1], matrix.matrix.dtype)), delays
+
+
+@partial(jax.jit, static_argnames="num_steps", inline=True)
+def _delayed(history, edges: Sparse, delays, rate, frequency, lag, *, num_steps: int) -> Array:
+    length = history.shape[-2]
+    lag_sine, lag_cosine = sincos(lag)
+
+    def step(phases, rest):
+        sines, cosines, now = rest
+        slots = (now - delays) % length
+        late = [x[..., slots, edges.columns] for x in (sines, cosines)]
+        sent = [edges.over_columns(edges.values * x) for x in late]
+        sine, cosine = sincos(phases)
+        force = lag_cosine * (cosine * sent[0] - sine * sent[1]) - lag_sine * (cosine * sent[1] + sine * sent[0])
+        phases = phases + rate * (frequency + force)
+        sine, cosine = sincos(phases)
+        now = (now + 1) % length
+        write = lambda ring, x: lax.dynamic_update_index_in_dim(ring, x, now, ring.ndim - 2)  # noqa: E731
+        return phases, (write(sines, sine), write(cosines, cosine), now)
+
+    return _kept(step, history[..., -1, :], (*sincos(history), jnp.asarray(length - 1)), num_steps, 1, lambda _: None)[
+        0
+    ]

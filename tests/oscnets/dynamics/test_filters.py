@@ -1,0 +1,182 @@
+"""Filters by oscillators: published numbers, four ways of one contract, closed forms, stability."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oscnets.dynamics import filters
+from tests.helpers import assert_close, float64, golden_case, golden_cases, in_float64, slope
+
+METHODS = ("scan", "associative", "chunk", "fft")
+FORMS = ("im", "imex", "imex2", "ex")
+rng = np.random.default_rng(0)
+
+
+def form_of(cfg):
+    return cfg["discretization"].lower().replace("imex1", "imex")
+
+
+def relative(found, expected, tolerance):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.nanmax(np.abs(expected)))
+
+
+def layer(cfg, u, params, method):
+    """Output of a published layer from its raw parameters."""
+    if "steps" in params:
+        stiffness, damping, dt = jax.nn.relu(params["A_diag"]), 0.0, jax.nn.sigmoid(params["steps"])
+    else:
+        dt = jax.nn.sigmoid(params["dt"])
+        stiffness, damping = filters.stable_parameters(params["A_diag"], params["G_diag"], dt, form=form_of(cfg))
+    system = (stiffness, damping, dt)
+    maps = (params["B"], params["C"], params["D"])
+    return filters.state_space(u, *system, *maps, form=form_of(cfg), method=method), system
+
+
+@pytest.mark.parametrize(("name", "case"), golden_cases("linoss_layer*.npz") + golden_cases("dlinoss_layer*.npz"))
+def test_golden_linoss_and_dlinoss_layers(name, case):
+    cfg, arrays = golden_case(name, case)
+    params = {key.removeprefix("param/"): x for key, x in arrays.items() if key.startswith("param/")}
+    drive = np.einsum("lh,phr->rlp", arrays["u"], params["B"])
+    for method in METHODS:
+        found, system = layer(cfg, arrays["u"], params, method)
+        relative(found, arrays["y"], 5e-5)
+        hidden = filters.oscillator_filter(drive, *system, form=form_of(cfg), method=method)
+        for parts, key in zip(hidden, ("h_z", "h_y"), strict=True):
+            relative(parts[0] + 1j * parts[1], arrays[key], 5e-5)
+        if "grad_w" in arrays:
+            loss = lambda params, method=method: (layer(cfg, arrays["u"], params, method)[0] * arrays["grad_w"]).sum()  # noqa: E731
+            for key, gradient in jax.grad(loss)(params).items():
+                relative(gradient, arrays[f"grad/{key}"], 5e-4)
+    for key, value in zip(("A_projected", "G_projected", "dt_sigmoid"), system, strict=True):
+        if key in arrays:
+            np.testing.assert_allclose(value, arrays[key], rtol=1e-5)
+
+
+def naive(drive, matrix, gain, start):
+    """Both states after every step, by a loop in float64."""
+    state, states = start, []
+    for u in drive:
+        state = np.einsum("pij,pj->pi", matrix, state) + gain * u[:, None]
+        states.append(state)
+    return np.moveaxis(np.array(states).reshape(-1, *state.shape), -1, 0)
+
+
+def system(form, units):
+    """A stable system: stiffness, damping, time step."""
+    dt = rng.uniform(0.4, 0.7, units)
+    damping = rng.uniform(0.05, 0.4, units)
+    stiffness = rng.uniform(0.1, 0.3, units) if form == "ex" else rng.uniform(0.1, 1, units)
+    return stiffness, 3 * damping if form == "ex" else damping, dt
+
+
+@pytest.mark.parametrize("form", ["im", "ex"])
+def test_every_way_is_the_loop(form):
+    units = 4
+    for length in (1, 2, 200):
+        drive, start = rng.normal(size=(length, units)), rng.normal(size=(units, 2))
+        with float64():
+            matrix, gain = map(np.asarray, filters.transition(*system(form, units), form=form))
+        expected = naive(drive, matrix, gain, start)
+        for method in METHODS:
+            run = lambda *x, method=method: filters.filter_bank(*x[:3], start=(x[3], x[4]), method=method)  # noqa: E731
+            args = (drive, matrix, gain, start[:, 0], start[:, 1])
+            relative(np.array(in_float64(run, *args)), expected, 1e-12)
+            relative(np.array(run(*map(np.float32, args))), expected, 1e-5)
+
+
+@pytest.mark.parametrize("form", ["im", "imex2"])
+def test_gradients_of_every_way_are_those_of_the_loop(form):
+    values = (rng.normal(size=(2, 100, 3)), *system(form, 3))
+    weights = rng.normal(size=(2, 2, 100, 3))
+
+    def loss(*x, method):
+        return (jnp.stack(filters.oscillator_filter(*x, form=form, method=method)) * weights.astype(x[0].dtype)).sum()
+
+    def gradients(method):
+        gradient = jax.grad(lambda *x: loss(*x, method=method), range(4))
+        return in_float64(gradient, *values), gradient(*map(np.float32, values))
+
+    expected = gradients("scan")[0]
+    for method in METHODS:
+        wide, narrow = gradients(method)
+        assert_close(wide, expected, 1e-12)
+        assert_close(narrow, jax.tree.map(np.float32, expected), 2e-5)
+
+
+def test_a_sequence_may_be_cut():
+    drive, parameters = rng.normal(size=(2, 70, 3)).astype(np.float32), system("imex", 3)
+    whole = np.array(filters.oscillator_filter(drive, *parameters))
+    for method in METHODS:
+        first = filters.oscillator_filter(drive[:, :40], *parameters, method=method)
+        last = tuple(x[:, -1] for x in first)
+        second = filters.oscillator_filter(drive[:, 40:], *parameters, start=last, method=method)
+        relative(np.concatenate([first, second], axis=2), whole, 1e-5)
+    assert filters.oscillator_filter(drive[:, :0], *parameters)[0].shape == (2, 0, 3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_order_one_of_a_free_oscillation(form):
+    """Against the closed form y = e^{-G t / 2} cos(w t), w^2 = A - G^2 / 4."""
+    stiffness, damping, time = 4.0, 0.3, 2.0
+    frequency = np.sqrt(stiffness - damping**2 / 4)
+    expected = np.exp(-damping * time / 2) * np.cos(frequency * time)
+    steps, errors = np.array([200, 400, 800, 1600]), []
+    for count in steps:
+        start = np.array([-damping / 2]), np.array([1.0])
+        fn = lambda drive, count=count, start=start: filters.oscillator_filter(  # noqa: E731
+            drive, stiffness, damping, time / count, form=form, start=start, method="fft"
+        )[1][-1, 0]
+        errors.append(abs(in_float64(fn, np.zeros((count, 1))) - expected))
+    assert -slope(steps, errors) == pytest.approx(1, abs=0.1)
+
+
+def test_energy_without_damping():
+    """Bounded for the symplectic form, falling for the implicit one, rising for the explicit one."""
+    drive, start = np.zeros((4000, 1)), (np.zeros(1), np.ones(1))
+    energy = {}
+    for form in FORMS:
+        z, y = filters.oscillator_filter(drive, 1.0, 0.0, 0.05, form=form, start=start)
+        energy[form] = np.asarray(z**2 + y**2)[:, 0]
+    np.testing.assert_allclose(energy["imex"], 1, atol=0.06)
+    assert (np.diff(energy["im"]) <= 0).all() and energy["im"][-1] < 0.01
+    assert (np.diff(energy["ex"]) >= 0).all() and energy["ex"][-1] > 100
+    np.testing.assert_allclose(energy["imex2"], energy["imex"], rtol=1e-4)
+
+
+def test_poles():
+    radius, angle, dt = rng.uniform(0.5, 1, 6), rng.uniform(0.1, 3, 6), rng.uniform(0.2, 1, 6)
+    with float64():
+        matrix, _ = filters.transition(*filters.from_poles(radius, angle, dt), dt)
+    poles = np.sort_complex(np.linalg.eigvals(np.asarray(matrix)))
+    expected = np.sort_complex(radius[:, None] * np.exp(1j * np.stack([angle, -angle], -1)))
+    np.testing.assert_allclose(poles, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_stable_parameters_are_stable(form):
+    stiffness, dt = rng.normal(size=500) * 5, rng.uniform(0.1, 0.9, 500)
+    damping = rng.uniform(-1, 1, 500)
+    with float64():
+        stable = filters.stable_parameters(stiffness, damping, dt, form=form)
+        again = filters.stable_parameters(*stable, dt, form=form)
+        poles = np.linalg.eigvals(np.asarray(filters.transition(*stable, dt, form=form)[0]))
+    if form != "ex":  # where A had to be raised to G^2 / 4, the explicit form may still grow
+        np.testing.assert_allclose(again, stable, atol=1e-9)
+        assert np.abs(poles).max() < 1 + 1e-6
+
+
+def test_what_is_not_right_is_refused():
+    drive = np.zeros((5, 3))
+    with pytest.raises(ValueError, match="form must be one of im, imex, imex2, ex, got 'euler'"):
+        filters.oscillator_filter(drive, 1, 0, 0.1, form="euler")
+    with pytest.raises(ValueError, match=r"method must be one of auto, .*, got 'parallel'"):
+        filters.oscillator_filter(drive, 1, 0, 0.1, method="parallel")
+    with pytest.raises(ValueError, match=r"stiffness must be a scalar or broadcast to units \(3,\), got shape \(4,\)"):
+        filters.oscillator_filter(drive, np.ones(4), 0, 0.1)
+    with pytest.raises(ValueError, match=r"matrix must be \(P, 2, 2\) .* got \(3, 2\), \(3, 2\) and \(5, 3\)"):
+        filters.filter_bank(drive, np.ones((3, 2)), np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"input_weights must be \(P, H, 2\) .* got \(3, 4, 2\)"):
+        filters.state_space(drive, 1, 0, 0.1, np.ones((3, 4, 2)), np.ones((4, 3, 2)))
+    with pytest.raises(ValueError, match=r"feedthrough needs output_weights \(H, P, 2\)"):
+        filters.state_space(drive, 1, 0, 0.1, np.ones((2, 3, 2)), np.ones((4, 2, 2)), 1.0)
