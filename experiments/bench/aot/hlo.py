@@ -1,6 +1,8 @@
-"""The text of a compiled XLA program, as `compiled.as_text()` gives it: computations, instructions, shapes."""
+"""The text of an XLA program: computations, instructions, shapes.
 
-import json
+Both `compiled.as_text()` and `lowered.as_text("hlo")` are read; the second writes names without a "%".
+"""
+
 import math
 import re
 from collections.abc import Iterator
@@ -10,9 +12,10 @@ _BITS = {"pred": 8, "token": 0, "opaque": 0}  # those that the number in a type'
 _SHAPE = re.compile(r"([a-z]\w*)\[([\d,<=]*)\](?:\{([^}]*)\})?")
 _TILE = re.compile(r"T\(([\d,]+)\)")
 _NAME = re.compile(r"%([\w.\-]+)")
-_CALLED = re.compile(r"\b(?:calls|to_apply|body|condition|true_computation|false_computation)=%([\w.\-]+)")
+_BARE = re.compile(r"(?:^|, )(?:/\*.*?\*/)?([A-Za-z_][\w.\-]*)(?=,|$)")
+_CALLED = re.compile(r"\b(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"\bbranch_computations=\{([^}]*)\}")
-_HEAD = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{$")
+_HEAD = re.compile(r"(ENTRY )?%?([\w.\-]+) (?:\(.*)?\{$")
 _INSTRUCTION = re.compile(r"(ROOT )?%?([\w.\-]+) = ")
 
 
@@ -45,8 +48,11 @@ class Shape(NamedTuple):
     @property
     def nbytes(self) -> float:
         """Bytes in the memory of the device, with the padding of a TPU's tiles; 0 elsewhere."""
-        if not self.in_main_memory:
-            return 0
+        return self.padded * self.in_main_memory
+
+    @property
+    def padded(self) -> float:
+        """Bytes in any memory, with the padding of a TPU's tiles."""
         order, _, rest = self.layout.partition(":")
         sizes = [self.sizes[int(axis)] for axis in order.split(",")] if order else list(self.sizes[::-1])
         tile = _TILE.match(rest)
@@ -80,7 +86,7 @@ class Instruction(NamedTuple):
     def called(self) -> tuple[str, ...]:
         """Names of the computations that it runs; of a while loop the condition and the body."""
         branches = _BRANCHES.search(self.rest)
-        return tuple(_CALLED.findall(self.rest)) + tuple(_NAME.findall(branches[1]) if branches else ())
+        return tuple(_CALLED.findall(self.rest)) + tuple(_names(branches[1]) if branches else ())
 
     @property
     def op_name(self) -> str:
@@ -89,8 +95,8 @@ class Instruction(NamedTuple):
         return found[1] if found else ""
 
     def attribute(self, key: str) -> str | None:
-        """The name after `key=%`."""
-        found = re.search(rf"\b{key}=%([\w.\-]+)", self.rest)
+        """The name after `key=`."""
+        found = re.search(rf"\b{key}=%?([\w.\-]+)", self.rest)
         return found[1] if found else None
 
 
@@ -150,11 +156,9 @@ def parse_instruction(line: str) -> Instruction | None:
     kind, call = after[:end], after[end:].lstrip()
     opening = call.index("(")
     closing = _closing(call, opening)
-    inside = call[opening + 1 : closing]
-    operands = tuple(_NAME.findall(inside))
-    return Instruction(
-        head[2], call[:opening], parse_shapes(kind), operands, call[closing + 1 :], inside, bool(head[1])
-    )
+    opcode, inside, rest = call[:opening], call[opening + 1 : closing], call[closing + 1 :]
+    operands = () if opcode in ("parameter", "constant") else tuple(_names(inside))
+    return Instruction(head[2], opcode, parse_shapes(kind), operands, rest, inside, bool(head[1]))
 
 
 def parse_shapes(text: str) -> tuple[Shape, ...]:
@@ -163,6 +167,11 @@ def parse_shapes(text: str) -> tuple[Shape, ...]:
         Shape(dtype, tuple(int(size.strip("<=")) for size in sizes.split(",") if size), layout)
         for dtype, sizes, layout in _SHAPE.findall(re.sub(r"/\*.*?\*/", "", text))
     )
+
+
+def _names(text: str) -> list[str]:
+    """Of a list of operands or computations."""
+    return _NAME.findall(text) or _BARE.findall(text)
 
 
 def _closing(text: str, opening: int) -> int:
@@ -196,14 +205,3 @@ def _constants(module: Module, computation: Computation) -> Iterator[Instruction
             yield each
         for name in each.called:
             yield from _constants(module, module.computations[name])
-
-
-def backend_config(instruction: Instruction) -> dict:
-    """What a backend keeps of an instruction; {} where it keeps nothing that is JSON."""
-    start = instruction.rest.find("backend_config={")
-    if start < 0:
-        return {}
-    try:
-        return json.JSONDecoder().raw_decode(instruction.rest[start + len("backend_config=") :])[0]
-    except json.JSONDecodeError:
-        return {}

@@ -127,9 +127,17 @@ def moved(module: Module, computation: Computation, kernel: Instruction) -> floa
         return 2 * _size(kernel.shapes)
     if kernel.opcode == "dynamic-update-slice":
         return 2 * _size(shapes[kernel.operands[1]])
-    if kernel.opcode.endswith("-start"):  # the result holds the operand as well
+    if kernel.opcode in ("copy-start", "slice-start"):
+        return _transferred(kernel, shapes[operands[0]][0])
+    if kernel.opcode.endswith("-start"):  # the result may hold the operand as well
         return 2 * sum(map(_size, shapes.values()))
     return sum(map(_size, shapes.values())) + _size(kernel.shapes)
+
+
+def _transferred(transfer: Instruction, source: hlo.Shape) -> float:
+    """Bytes of a transfer that runs beside the program, between memories of a TPU or within one."""
+    to = transfer.shapes[0 if transfer.opcode == "copy-start" else 1]
+    return to.padded * (source.in_main_memory + to.in_main_memory)
 
 
 def _size(shapes) -> float:

@@ -1,6 +1,7 @@
 """The devices that programs are compiled for: what their compilers need, and what the devices can do."""
 
-import importlib.util
+import contextlib
+import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -80,27 +81,32 @@ TARGETS = {
     "h100": Target(
         "cuda", 1, 80e9, 3.35e12, 67e12, 494.5e12, _LAUNCH, "NVIDIA, H100 SXM data sheet, TF32 without sparsity", _H100
     ),
-    "t4": Target(
-        "cuda", 1, 16e9, 320e9, 8.1e12, 8.1e12, _LAUNCH, "NVIDIA, T4 data sheet; it has no TF32", _T4
-    ),
+    "t4": Target("cuda", 1, 16e9, 320e9, 8.1e12, 8.1e12, _LAUNCH, "NVIDIA, T4 data sheet; it has no TF32", _T4),
 }
+# The packages that hold the compilers.
+PLATFORM_VERSIONS = {"tpu": ("libtpu",), "cuda": ("jax-cuda12-plugin", "nvidia-cuda-nvcc-cu12")}
 EXTRAS = {"tpu": "aot-tpu", "cuda": "aot-cuda"}
-_MODULES = {"tpu": ("libtpu",), "cuda": ("jax_plugins.xla_cuda12", "jax_cuda12_plugin")}
 
 
 def missing_extra(platform: str) -> str | None:
     """The extra to install before a platform can be compiled for; None where it is installed."""
-    try:
-        present = all(importlib.util.find_spec(name) for name in _MODULES[platform])
-    except ModuleNotFoundError:
-        present = False
-    return None if present else EXTRAS[platform]
+    present = versions_of(PLATFORM_VERSIONS[platform])
+    return None if len(present) == len(PLATFORM_VERSIONS[platform]) else EXTRAS[platform]
+
+
+def versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def environment() -> dict[str, str]:
     """The environment of a process that compiles."""
     found = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
-    return {**os.environ, **found}
+    return {**os.environ, **found, "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
 def devices_of(target: Target) -> Sequence[Any]:
