@@ -25,12 +25,12 @@ FAMILIES = {
     "gaspnet": (gaspnet.FAMILY, gaspnet_configs, ("ablations", "cifar_mnist")),
     "waves": (waves.FAMILY, waves_configs, ("mnist", "tetrominoes", "multi_mnist", "polygons")),
 }
-# One model of each family, and a version of it that is harder: what `--only=main` stands for.
+# The main model of each family first: what `--only=main` stands for.
 MAIN = (
     "komplexnet/all/komplexnet",
-    "komplexnet/all/feedback",
     "gaspnet/ablations/gaspnet",
     "waves/mnist/nwm_linear",
+    "komplexnet/all/feedback",
     "waves/mnist/lstm_linear",
     "waves/multi_mnist/nwm_linear",
 )
