@@ -38,8 +38,8 @@ class Loop(NamedTuple):
     def is_over(self, num_steps: int) -> bool:
         """Whether it goes over the steps of the dynamics, all at once or in pieces."""
         trips = self.trips or 1
-        lengths = (trips, *(trips * inner for inner in self.inner))
-        return any(num_steps - 1 <= length < num_steps + max(trips, 2) for length in lengths if length > 1)
+        whole = trips > 1 and num_steps - 1 <= trips <= num_steps
+        return whole or any(num_steps <= trips * inner < num_steps + trips for inner in self.inner)
 
 
 class Count(NamedTuple):
