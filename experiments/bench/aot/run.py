@@ -131,13 +131,14 @@ def processor() -> str:
 
 
 HEAD = (
-    *("program", "device", "compile s", "arguments MiB", "temporaries MiB", "code MiB", "kernels", "per time step"),
+    *("program", "device", "compile s", "arguments MiB", "temporaries MiB", "code MiB", "of memory"),
+    *("kernels", "per time step"),
     *("GFLOP", "GB", "launches ms", "memory ms", "arithmetic ms"),
 )
 
 
 def table(entries: Mapping[str, Mapping[str, Any]]) -> str:
-    """The entries in Markdown, one line each; the largest of the three times in bold."""
+    """The entries in Markdown, one line each; in bold the largest of the three times, and what does not fit."""
     return engine.markdown.table(HEAD, [_row(key, entry) for key, entry in entries.items()])
 
 
@@ -146,6 +147,7 @@ def _row(key: str, entry: Mapping[str, Any]) -> list[str]:
     if "error" in entry:
         return [program, target, entry["error"], *[""] * (len(HEAD) - 3)]
     sizes = [entry[f"{what}_bytes"] for what in ("argument", "temporary", "code")]
+    share = sum(filter(None, [*sizes, entry["output_bytes"]])) / targets.TARGETS[target].memory
     times = entry["least_seconds"].values()
     largest = max(time for time in times if time is not None)
     steps = entry["kernels_per_step"]
@@ -154,6 +156,7 @@ def _row(key: str, entry: Mapping[str, Any]) -> list[str]:
         target,
         f"{entry['compile_seconds']:.0f}",
         *("-" if size is None else f"{size / 2**20:,.0f}" for size in sizes),
+        f"**{share:.0%}**" if share > 1 else f"{share:.0%}",
         f"{entry['kernels']:,}",
         "-" if steps is None else f"{steps:.0f}",
         f"{entry['flops'] / 1e9:.3g}",

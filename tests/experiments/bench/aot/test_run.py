@@ -15,6 +15,7 @@ ENTRY = {
     "argument_bytes": 3 * 2**20,
     "temporary_bytes": 2**30,
     "code_bytes": None,
+    "output_bytes": 2**20,
     "kernels": 1234,
     "kernels_per_step": 14.9,
     "flops": 2.5e9,
@@ -100,11 +101,13 @@ def test_the_names_are_listed(capsys):
 
 
 def test_the_table():
-    lines = run.table({"waves/mnist/nwm_fft/h100": ENTRY, "a/b/c/v5e": {"error": "took more than 7 s"}}).splitlines()
+    entries = {"waves/mnist/nwm_fft/h100": ENTRY, "a/b/c/v5e": {"error": "took more than 7 s"}}
+    lines = run.table(entries | {"a/b/c/t4": ENTRY | {"temporary_bytes": 17e9}}).splitlines()
     assert lines[2] == (
-        "| waves/mnist/nwm_fft | h100 | 12 | 3 | 1,024 | - | 1,234 | 15 | 2.5 | 1 | **3.7** | 0.3 | 0.01 |"
+        "| waves/mnist/nwm_fft | h100 | 12 | 3 | 1,024 | - | 1% | 1,234 | 15 | 2.5 | 1 | **3.7** | 0.3 | 0.01 |"
     )
     assert lines[3].startswith("| a/b/c | v5e | took more than 7 s |")
+    assert "| **106%** |" in lines[4]
     assert {line.count("|") for line in lines} == {len(run.HEAD) + 1}
 
 
