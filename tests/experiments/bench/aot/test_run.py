@@ -149,3 +149,12 @@ def test_figures_of_a_training_step_and_of_a_trajectory_on_this_machine(monkeypa
     four = programs.build("waves/mnist/nwm_linear", jax.devices()[:4])
     assert four.sizes == {"batch_size": 64, "mesh": "1x4"} and four.num_steps == 100
     assert four.arguments[4]["images"].shape == (51_000, 56, 56, 1)
+
+
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_a_program_is_compiled_where_the_compiler_is_installed(name):
+    if extra := targets.missing_extra(targets.TARGETS[name].platform):
+        pytest.skip(f"the extra {extra} is not installed")
+    found = run.compile_one("dynamics/attention_step/forward", name, 300)
+    assert "error" not in found, found
+    assert found["kernels_per_step"] > 1 and found["temporary_bytes"] > 0 and found["flops"] > 1e8
