@@ -75,10 +75,10 @@ def at_least_float32(dtype: Any) -> Any:
 
 
 def broadcasting(target: tuple[int, ...], of: str, dtype: Any, **values: Any) -> list[Array]:
-    """Values per unit, by name: arrays of a floating type that broadcast to the shape of another argument.
+    """Values per unit, by name: arrays of a floating type that broadcast to the shape of an argument named `of`.
 
     Raises:
-        ValueError: one that does not; the message names it, its shape and that of `of`.
+        ValueError: one that does not; the message names it and both shapes.
     """
     arrays = []
     for name, value in values.items():
@@ -88,7 +88,8 @@ def broadcasting(target: tuple[int, ...], of: str, dtype: Any, **values: Any) ->
         except ValueError:
             fits = False
         if not fits:
-            raise ValueError(f"{name} must be a scalar or broadcast to {of} {target}, got shape {value.shape}")
+            meant = f"a scalar or broadcast to {of} {target}" if target else "a single number"
+            raise ValueError(f"{name} must be {meant}, got shape {value.shape}")
         arrays.append(value.astype(dtype))
     return arrays
 

@@ -263,7 +263,7 @@ def _input_from_neighbours(queries: Array, keys: Array, field: Array, size: tupl
 
 def _gains(gains: Gains, dtype: Any) -> tuple[Gains, bool]:
     """Gains in a floating type, and whether that of neighbours is known to be no 1."""
-    arrays = broadcasting((), "one number", dtype, **gains._asdict())
+    arrays = broadcasting((), "", dtype, **gains._asdict())
     return Gains(*arrays), not (isinstance(gains[0], int | float) and gains[0] == 1)
 
 

@@ -320,13 +320,16 @@ def test_streaming_sum_in_float64_keeps_each_dtype():
         )
 
 
-def test_a_streaming_sum_is_differentiated_twice_in_reverse_mode_only():
+def test_a_streaming_sum_is_differentiated_twice_and_in_forward_mode():
     shared, xs, data = arguments()
     curvature = jax.jit(lambda summed, xs: jax.jacrev(jax.grad(lambda xs: summed(term, shared, xs, data)[0]))(xs),
                         static_argnums=0)  # fmt: skip
     assert_close(curvature(losses.streaming_sum, xs), curvature(plain_sum, xs), 1e-5)
-    with pytest.raises(TypeError, match="forward-mode"):
-        jax.jvp(lambda xs: losses.streaming_sum(term, shared, xs, data)[0], (xs,), (xs,))
+    forward = [
+        jax.jvp(lambda shared, xs, summed=summed: summed(term, shared, xs, data)[0], (shared, xs), (shared, xs))
+        for summed in (losses.streaming_sum, plain_sum)
+    ]
+    assert_close(*forward, 1e-5)
 
 
 def step_loss(shared, state, targets):

@@ -154,6 +154,7 @@ def grid_frequencies(side: int, speed: float, dt: float, modes: Sequence[tuple[i
         ValueError: a time step beyond the stability limit.
     """
     check_dt(dt)
+    broadcasting((), "", float, speed=speed, dt=dt)
     _check_stable(speed, dt)
     wave_numbers = np.sin(np.pi / (2 * side) * np.asarray(modes, float))
     return np.arcsin(speed * dt * np.linalg.norm(wave_numbers, axis=-1)) / (np.pi * dt)

@@ -225,7 +225,7 @@ def _to_chwb(position, velocity, kernel, omega, damping, dt) -> tuple[tuple[int,
         value if value.ndim == 0 else to_chwb(jnp.broadcast_to(value, shape))
         for value in broadcasting(shape, "position", position.dtype, omega=omega, damping=damping)
     ]
-    (dt,) = broadcasting((), "one number", position.dtype, dt=dt)
+    (dt,) = broadcasting((), "", position.dtype, dt=dt)
     check_dt(dt)
     params = (kernel, *units, dt)
     return shape[:-3], params, (to_chwb(position), to_chwb(velocity))

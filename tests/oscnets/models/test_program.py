@@ -249,3 +249,37 @@ def test_intermediates_can_be_captured():
     logits, captured = model.apply(variables, IMAGES, capture_intermediates=True)
     assert_close(logits, right, 1e-5)
     assert "embedding" in captured["intermediates"]
+
+
+@each_model
+def test_derivatives_of_both_modes_agree(name):
+    """<ct, J d> by forward mode is <J^T ct, d> by reverse mode; so are the Hessian's products by either order."""
+    model = MODELS[name]
+    with float64():
+        variables = jax.tree.map(lambda x: jnp.asarray(x, float), variables_of(model))
+        rng = np.random.default_rng(0)
+        along = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), variables)
+        dot = lambda a, b: sum(jnp.vdot(x, y) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))  # noqa: E731
+
+        @jax.jit
+        def derivatives(variables):
+            loss = lambda variables: jnp.sin(logits_of(model.apply(variables, IMAGES, rngs=KEYS))).sum()  # noqa: E731
+            gradient = jax.grad(loss)
+            forward = jax.jvp(loss, (variables,), (along,))[1]
+            over = jax.jvp(gradient, (variables,), (along,))[1]
+            twice = jax.grad(lambda variables: dot(gradient(variables), along))(variables)
+            return forward, dot(gradient(variables), along), over, twice
+
+        forward, reverse, over, twice = derivatives(variables)
+        np.testing.assert_allclose(forward, reverse, rtol=1e-8, atol=1e-8)
+        assert_close(over, twice, 1e-7)
+
+
+@each_model
+def test_a_parameter_that_is_nan_is_seen_in_the_logits(name):
+    model = MODELS[name]
+    leaves, tree = jax.tree.flatten(variables_of(model))
+    run = jax.jit(lambda leaves: logits_of(model.apply(jax.tree.unflatten(tree, leaves), IMAGES, rngs=KEYS)))
+    for i, x in enumerate(leaves):
+        spoilt = [*leaves[:i], jnp.full_like(x, jnp.nan), *leaves[i + 1 :]]
+        assert np.isnan(run(spoilt)).any(), f"{jax.tree.unflatten(tree, [j == i for j in range(len(leaves))])}"

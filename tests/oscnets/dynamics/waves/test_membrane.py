@@ -206,14 +206,17 @@ def test_layouts_and_gradients_of_the_membrane():
         ({"dt": float("nan")}, "dt must be finite and > 0, got nan"),
         ({"speed": float("nan")}, "speed must be finite, got nan"),
         ({"boundary": "free"}, "boundary must be one of clamped, periodic, got 'free'"),
-        ({"mask": np.ones((5, 4))}, r"mask must broadcast to the position's shape \(4, 5\), got \(5, 4\)"),
-        ({"dt": np.full((5, 4), 0.1)}, r"dt must broadcast to the position's shape \(4, 5\), got \(5, 4\)"),
-        ({"dt": np.full((2, 4, 5), 0.1)}, "dt must broadcast"),
+        ({"mask": np.ones((5, 4))}, r"mask must be a scalar or broadcast to position \(4, 5\), got shape \(5, 4\)"),
+        ({"dt": np.full((5, 4), 0.1)}, r"dt must be a scalar or broadcast to position \(4, 5\), got shape \(5, 4\)"),
+        ({"dt": np.full((2, 4, 5), 0.1)}, "dt must be a scalar or broadcast"),
         ({"dt": np.array([0.1, 0.1, 0.1, 0.1, 0])}, "dt must be finite and > 0, got"),
         ({"dt": np.full((4, 5), 1.0)}, "unstable: speed 0.8 and dt 1 need"),
-        ({"speed": np.full((3, 5), 0.1)}, r"speed must broadcast to the position's shape \(4, 5\), got \(3, 5\)"),
+        (
+            {"speed": np.full((3, 5), 0.1)},
+            r"speed must be a scalar or broadcast to position \(4, 5\), got shape \(3, 5\)",
+        ),
         ({"speed": np.array([0.1, 0.1, np.inf, 0.1, 0.1])}, "speed must be finite, got inf"),
-        ({"mask": np.ones((2, 4, 5))}, r"mask must broadcast .*\(4, 5\), got \(2, 4, 5\)"),
+        ({"mask": np.ones((2, 4, 5))}, r"mask must be .*\(4, 5\), got shape \(2, 4, 5\)"),
     ],
 )
 def test_bad_membranes(change, message):
