@@ -61,7 +61,7 @@ def compile_all(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (PROGRAM/TARGET, entry) of every program and target, and write each to `path` when it is there.
 
-    One process at a time, because a TPU's compiler locks others out. Entries of the file are not computed again, unless
+    One process at a time, so that compile times compare. Entries of the file are not computed again, unless
     they hold an error: that of a program that fails, crashes, or takes more than `limit` seconds.
     """
     entries = read(path)

@@ -105,8 +105,10 @@ def versions_of(packages: Sequence[str]) -> dict[str, str]:
 
 def environment() -> dict[str, str]:
     """The environment of a process that compiles."""
-    found = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
-    return {**os.environ, **found, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    without_devices = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
+    # libtpu's lock is for a TPU, which is not used: another process may compile, or train on one, at the same time.
+    unlocked = {"ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
+    return {**os.environ, **without_devices, **unlocked, "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
 def devices_of(target: Target) -> Sequence[Any]:
