@@ -9,6 +9,8 @@ from typing import Any
 
 from experiments import engine
 from experiments.bench import gaspnet, harness, komplexnet, memory, scaling, seeds, waves
+from experiments.bench.aot import run as aot
+from experiments.bench.aot import targets
 
 SIZES = ("batch_size", "num_steps", "kernel_size", "size", "cases")  # flags that are arguments of `compare`
 
@@ -38,6 +40,7 @@ def parser() -> engine.Parser:
     for command in commands.choices.values():
         command.add_argument("--rounds", type=positive, default=5, help="turns of each side")
         command.add_argument("--workdir", type=engine.user_path, help="for COMMAND.json, and COMMAND.md of a table")
+    _add_compile(commands)
     return parser
 
 
@@ -81,6 +84,23 @@ def _add_tables(commands: Any) -> None:
     add("--batch_size", type=positive, default=4)
 
 
+def _add_compile(commands: Any) -> None:
+    """Programs for devices that are not there."""
+    text = "compile programs for devices that are not there; nothing is measured"
+    add = commands.add_parser("compile", help=text, description=text).add_argument
+    add("--target", type=_listed, default=list(targets.TARGETS), help=f"some of {','.join(targets.TARGETS)}")
+    add(
+        "--only", type=_listed, help="programs: names, parts of them from the left, patterns; main: some of each family"
+    )
+    add("--json", type=engine.user_path, help="the file of results; what it holds is not compiled again")
+    add("--limit", type=positive, default=900, help="seconds for a program")
+    add("--list", action="store_true", help="print the names of the programs only")
+
+
+def _listed(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and print it; the exit status."""
     return parser().run(run, argv)
@@ -88,6 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Carry out a command; UsageError and RunError where that fails."""
+    if options.command == "compile":
+        run_compile(options)
+        return
     if options.workdir is not None:
         try:  # before the measurements, which take minutes
             options.workdir.mkdir(parents=True, exist_ok=True)
@@ -170,6 +193,24 @@ def run_scaling(options: argparse.Namespace) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in ("batch_size", "rounds")}
     measured = scaling.measure(options.models, options.sizes, options.num_steps, **settings)
     return {"rows": show(measured, scaling.table, options)}
+
+
+def run_compile(options: argparse.Namespace) -> None:
+    """Compile programs, print each when it is there, and the table."""
+    from experiments.bench.aot import programs  # imports every family
+
+    chosen = programs.chosen(options.only)
+    if options.list:
+        print("\n".join(chosen))
+        return
+    entries = {}
+    names = aot.usable(options.target)
+    for key, entry in aot.compile_all(chosen, names, path=options.json, limit=options.limit):
+        entries[key] = entry
+        print(json.dumps({key: entry}), file=sys.stderr, flush=True)
+    print(aot.table(entries))
+    if failed := [key for key, entry in entries.items() if "error" in entry]:
+        raise engine.RunError(f"not compiled: {', '.join(failed)}")
 
 
 def show(

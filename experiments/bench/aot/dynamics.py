@@ -1,0 +1,93 @@
+"""The main dynamics by themselves, at the sizes of the papers, for `programs`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+
+from oscnets.dynamics import agreement, coupling, kuramoto, unroll, waves
+
+DIRECTIONS = ("forward", "gradient")
+
+
+class Dynamics(NamedTuple):
+    """A trajectory.
+
+    Attributes:
+        function: of float32 arrays, differentiable in all of them.
+        shapes: of the arrays.
+        num_steps: of the dynamics.
+    """
+
+    function: Callable[..., Any]
+    shapes: tuple[tuple[int, ...], ...]
+    num_steps: int
+
+
+def _kuramoto(method: str, num_steps: int = 15) -> Dynamics:
+    def run(phases, amplitude, kernel):
+        options = {"rate": 0.006, "epsilon": 0.2, "num_steps": num_steps, "method": method}
+        return kuramoto.conv_trajectory(phases, amplitude, kernel, **options)
+
+    image = (128, 32, 32, 8)
+    return Dynamics(run, (image, image, (13, 13, 8, 8)), num_steps)
+
+
+def _graph(num_steps: int = 100) -> Dynamics:
+    def run(phases, couplings):
+        return kuramoto.graph_trajectory(phases, couplings, rate=0.1, num_steps=num_steps)
+
+    return Dynamics(run, ((32, 256), (256, 256)), num_steps)
+
+
+def _oscillators(gradient: str, num_steps: int = 100) -> Dynamics:
+    def run(position, velocity, kernel, omega, damping):
+        options = {"dt": 0.1, "num_steps": num_steps, "gradient": gradient}
+        return waves.oscillator_trajectory(position, velocity, kernel, omega, damping, **options)[0]
+
+    image = (64, 56, 56, 2)
+    return Dynamics(run, (image, image, (3, 3, 2, 2), image, image), num_steps)
+
+
+def _membrane(num_steps: int = 500) -> Dynamics:
+    def run(position, velocity, speed):
+        step = lambda state: waves.wave_step(*state, speed=speed, dt=0.1)  # noqa: E731
+        return unroll(step, (position, velocity), num_steps)[0]
+
+    return Dynamics(run, ((8, 128, 128, 1), (8, 128, 128, 1), (128, 128, 1)), num_steps)
+
+
+def _attention(num_steps: int = 6) -> Dynamics:
+    layers, gains = ((16, 16), (8, 8), (128,), (10,)), agreement.Gains(1.5, -0.3, 0.5)
+    units = 16 * 16 + 8 * 8 + 128 + 10
+
+    def run(phases, queries, keys):
+        step = partial(agreement.attention_step, queries=queries, keys=keys, layers=layers, gains=gains, rate=1.0)
+        return unroll(step, phases, num_steps)[0]
+
+    return Dynamics(run, ((32, units), (32, units, 32), (32, units, 32)), num_steps)
+
+
+DYNAMICS: dict[str, Callable[[], Dynamics]] = {
+    **{
+        f"conv_trajectory_{method}": partial(_kuramoto, method)
+        for method in get_args(coupling.Method)
+        if method != "auto"
+    },
+    "graph_trajectory": _graph,
+    **{f"oscillator_trajectory_{way}": partial(_oscillators, way) for way in ("store", "checkpoint", "reverse")},
+    "wave_step": _membrane,
+    "attention_step": _attention,
+}
+
+
+def program(name: str, direction: str) -> tuple[Callable[..., Any], tuple[jax.ShapeDtypeStruct, ...], int]:
+    """A trajectory, or the gradient of its sum of squares in all arrays: function, arguments, steps."""
+    function, shapes, num_steps = DYNAMICS[name]()
+    arguments = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+    if direction == "gradient":
+        squares = lambda *arrays: sum(jnp.square(x).sum() for x in jax.tree.leaves(function(*arrays)))  # noqa: E731
+        return jax.grad(squares, range(len(arguments))), arguments, num_steps
+    return function, arguments, num_steps

@@ -1,0 +1,71 @@
+"""Every public function and model, and its gradient, is lowered for a TPU and a CUDA GPU; neither is needed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from jax import export
+
+from oscnets import models
+from tests.oscnets.functions import CASES
+from tests.oscnets.models.test_program import IMAGES, KEYS, MODELS
+
+PLATFORMS = ("tpu", "cuda")
+SMOOTH = [name for name in CASES if CASES[name].smooth]
+
+
+def lower(fn, *args):
+    """Lower for all platforms at once."""
+    exported = export.export(jax.jit(fn), platforms=PLATFORMS)(*args)
+    assert exported.platforms == PLATFORMS
+    return exported
+
+
+def squares(tree):
+    """Of every floating result."""
+    floating = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return sum(jnp.square(x).sum() for x in floating)
+
+
+def shapes(arrays):
+    return tuple(jax.ShapeDtypeStruct(x.shape, np.float32) for x in arrays)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_functions(name):
+    case = CASES[name]
+    lower(case.fn, *shapes(case.arrays))
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradients_of_functions(name):
+    case = CASES[name]
+    exported = lower(jax.grad(lambda *arrays: squares(case.fn(*arrays)), range(len(case.arrays))), *shapes(case.arrays))
+    assert [x.shape for x in exported.out_avals] == [x.shape for x in case.arrays]
+
+
+def test_every_model_is_lowered():
+    public = (getattr(models, name) for name in models.__all__)
+    modules = {value for value in public if isinstance(value, type) and issubclass(value, nn.Module)}
+    assert modules <= set(map(type, MODELS.values()))
+
+
+@pytest.mark.parametrize("direction", ["forward", "gradient"])
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name, direction):
+    model = MODELS[name]
+    variables = jax.eval_shape(lambda: model.init(KEYS, IMAGES))
+
+    def loss(variables, images):
+        return squares(model.apply(variables, images, rngs={"phases": jax.random.key(1)}))
+
+    images = jax.ShapeDtypeStruct(IMAGES.shape, IMAGES.dtype)
+    exported = lower(loss if direction == "forward" else jax.grad(loss, (0, 1)), variables, images)
+    if direction == "gradient":
+        assert [x.shape for x in exported.out_avals] == [x.shape for x in jax.tree.leaves((variables, images))]
+
+
+def test_what_a_platform_lacks_is_noticed():
+    with pytest.raises(NotImplementedError, match="MLIR translation rule"):
+        lower(jnp.linalg.eigvals, jax.ShapeDtypeStruct((3, 3), np.float32))
