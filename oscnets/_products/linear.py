@@ -6,6 +6,7 @@ mode. Here the rule of a `jax.custom_jvp` gives the tangent as a `linear_map`, a
 """
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -109,7 +110,8 @@ def _vary_alike(residuals: list[Array], linear: list[Array]) -> list[Array]:
     return [vary(x, names) if names else x for x, names in zip(linear, missing, strict=True)]
 
 
-class _Map(NamedTuple):
+@dataclass(frozen=True)
+class _Map:
     """A linear map, or its transpose, of flat lists of arrays; hashable."""
 
     linear: Linear
@@ -170,7 +172,7 @@ def _jvp(primals, tangents, *, spec, count, out):
 def _transpose(cotangents, *args, spec, count, out):
     del out
     cotangents = [ad.instantiate_zeros(ct) for ct in cotangents]
-    results = _bind(spec._replace(transposed=not spec.transposed), list(args[:count]), cotangents)
+    results = _bind(replace(spec, transposed=not spec.transposed), list(args[:count]), cotangents)
     wanted = [ad.is_undefined_primal(x) for x in args[count:]]
     return [*[None] * count, *(ct if want else None for ct, want in zip(results, wanted, strict=True))]
 
@@ -184,7 +186,7 @@ def _batch(args, axes, *, spec, count, out):
         for x, axis in zip(mapped[count:], axes[count:], strict=True)
     ]
     has_axis = tuple(axis is not None for axis in axes[:count])
-    results = _bind(spec._replace(batch=(*spec.batch, has_axis)), mapped[:count], linear)
+    results = _bind(replace(spec, batch=(*spec.batch, has_axis)), mapped[:count], linear)
     return results, [0] * len(results)
 
 
