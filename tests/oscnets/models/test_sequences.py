@@ -7,6 +7,7 @@ import pytest
 
 from oscnets import models
 from tests.helpers import assert_close, golden_case, golden_cases, random_variables
+from tests.oscnets import test_sharding
 from tests.oscnets.models import test_modules, test_program
 
 LINOSS = models.LinOSS(num_outputs=3, channels=4, state_size=3, num_blocks=2)
@@ -40,9 +41,15 @@ def test_as_of_every_model(check, name, monkeypatch):
     check(name)
 
 
-def linear(prefix, p, shape=None):
-    weight, bias = p[f"{prefix}/weight"], p[f"{prefix}/bias"]
-    return {"kernel_0": weight.T, "bias_0": bias}
+@pytest.mark.parametrize("name", ["damped", "cornn", "wrnn"])
+def test_on_explicit_axes(name, monkeypatch):
+    monkeypatch.setattr(test_sharding, "MODELS", MODELS)
+    monkeypatch.setattr(test_sharding, "IMAGES", np.concatenate([SEQUENCES, 2 * SEQUENCES]))
+    test_sharding.test_models_on_explicit_axes(name)
+
+
+def linear(prefix, p):
+    return {"kernel_0": p[f"{prefix}/weight"].T, "bias_0": p[f"{prefix}/bias"]}
 
 
 def linoss(cfg, p):
