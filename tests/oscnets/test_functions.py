@@ -91,7 +91,7 @@ def cast(x, kind):
 
 
 @pytest.mark.parametrize("name", TYPED)
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 @given(st.sampled_from(TYPES))
 def test_arrays_of_any_type_are_computed_in_a_floating_type(name, kind):
     case = CASES[name]
