@@ -17,11 +17,11 @@ from oscnets.models._program import run
 from oscnets.models.attention import position_table
 from oscnets.models.batch_norm import BatchNorm
 from oscnets.models.init import torch_bias, torch_uniform
+from oscnets.models.iterated import DIGITS, check_boards
 from oscnets.models.kuramoto_layer import KuramotoLayer, NormReadout, Synchronized
 from oscnets.ops import conv
 
 HEADS = ("sudoku", "discovery", "classification")
-DIGITS = 10  # of a Sudoku, 0 is a blank
 
 
 class Oscillations(NamedTuple):
@@ -99,12 +99,14 @@ class AKOrN(nn.Module):
                 (`mutable=["batch_stats"]`).
 
         Raises:
-            ValueError: images or noise of another shape, sides that the patches do not divide, an unknown head, and as
-                for `KuramotoLayer`.
+            ValueError: images or noise of another shape, sides that the patches do not divide, digits outside 0 to 9,
+                an unknown head, and as for `KuramotoLayer`.
         """
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
         num_steps = whole_number("num_steps", self.num_steps if num_steps is None else num_steps, 1)
+        if self.head == "sudoku":
+            check_boards(images)
         options = {"num_steps": num_steps, "keep_states": keep_states, "train": train}
         out = Oscillations(0, 0, (0,) * self.num_layers, (1,) * self.num_layers, (1,) * self.num_layers)
         arrays, rng = {"images": images, "noise": noise}, "noise" if noise is None else None

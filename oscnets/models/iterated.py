@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
-from oscnets._inputs import whole_number
+from oscnets._inputs import concrete, dense_array, whole_number
 from oscnets.dynamics import unroll
 from oscnets.models._program import run
 from oscnets.models.attention import attend, attention_weights, position_table
@@ -19,7 +19,14 @@ from oscnets.ops import conv
 from oscnets.ops.norm import normalize
 
 HEADS = ("sudoku", "discovery")
-DIGITS = 10
+DIGITS = 10  # of a Sudoku, 0 is a blank
+
+
+def check_boards(boards: Any) -> None:
+    """Raise ValueError for boards of Sudoku with digits outside 0 to 9, unless they are traced."""
+    values = concrete(dense_array("boards", boards))
+    if values is not None and ((values < 0) | (values >= DIGITS)).any():
+        raise ValueError(f"boards must hold digits 0 to 9, got {values.min()} to {values.max()}")
 
 
 class Iterated(NamedTuple):
@@ -47,11 +54,14 @@ class _IteratedNet(nn.Module):
             num_steps: applications of the mixing of each block; None takes the attribute.
 
         Raises:
-            ValueError: images of another shape, sides that the patches do not divide, an unknown head, num_steps < 1.
+            ValueError: images of another shape, sides that the patches do not divide, other digits, an unknown
+                head, num_steps < 1.
         """
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
         num_steps = whole_number("num_steps", self.num_steps if num_steps is None else num_steps, 1)
+        if self.head == "sudoku":
+            check_boards(images)
         core = 2 if self.head == "sudoku" else 3
         return run(self, "_forward", {"images": images}, core=core, out=Iterated(0, 0), num_steps=num_steps)
 

@@ -215,6 +215,8 @@ def test_another_size_takes_interpolated_positions():
         (MODELS["itrsa"].clone(head="maze"), BOARDS, {}, "head must be one of sudoku, .*got 'maze'"),
         (MODELS["sudoku"], IMAGES, {}, r"boards must be \(B, 9, 9\)"),
         (MODELS["itrsa"], IMAGES, {}, r"boards must be \(B, 9, 9\)"),
+        (MODELS["sudoku"], BOARDS + 1, {}, "boards must hold digits 0 to 9, got 1 to 10"),
+        (MODELS["itrsa"], BOARDS - 1, {}, "boards must hold digits 0 to 9, got -1 to 8"),
         (MODELS["itrsa"], BOARDS, {"num_steps": 0}, "num_steps must be >= 1, got 0"),
         (MODELS["discovery"], IMAGES[0], {}, r"images must be \(B, H, W, C\)"),
         (MODELS["discovery"].clone(patch=5), IMAGES, {}, "divisible by the patch 5"),

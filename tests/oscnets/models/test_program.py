@@ -28,7 +28,6 @@ MODELS = {
     "real": models.RealNet(channels=2, conv_channels=2, hidden=3, num_classes=3),
     "transformer": models.VisionTransformer(width=4, heads=1, mlp=4, blocks=1, num_classes=3),
     "akorn": models.discovery_akorn(channels=4, heads=2, components=2, num_steps=2, rotation="pairs", norm="group"),
-    "akorn, classes": models.classification_akorn(channels=2, num_layers=2, kernel_size=3, num_steps=1, num_classes=3),
     "iterated attention": models.ItrSA(head="discovery", channels=4, heads=2, num_steps=2),
     "rotating": models.RotatingFeatures(components=3, channels=1, latent=2),
 }
