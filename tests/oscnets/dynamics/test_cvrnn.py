@@ -142,3 +142,22 @@ def test_what_is_not_right_is_refused():
         cvrnn.exact_operator(np.ones((3, 4)), dt=0.1)
     with pytest.raises(ValueError, match=r"phases must be \(4,\) as natural_frequency, got \(3,\)"):
         cvrnn.two_layers(np.ones(4), np.ones(3), (np.ones((4, 4)),) * 2)
+
+
+def hollow(size, *boxes):
+    """A picture of -1 with hollow squares of 1, and the number of the square at each pixel, 0 outside."""
+    picture, labels = -np.ones((size, size), np.float32), np.zeros((size, size), int)
+    for number, (row, column, side) in enumerate(boxes, 1):
+        outline = np.ones((side, side), bool)
+        outline[2:-2, 2:-2] = False
+        part = (slice(row, row + side), slice(column, column + side))
+        picture[part][outline], labels[part][outline] = 1, number
+    return picture.ravel(), labels.ravel()
+
+
+def test_the_background_is_right_at_every_pixel_for_every_start():
+    picture, labels = hollow(20, (2, 2, 7), (11, 10, 8))
+    couplings = [cvrnn.gaussian_coupling(20, 20, sigma=sigma) for sigma in (0.9, 0.0313)]
+    starts = rng.uniform(-np.pi, np.pi, (10, 400)).astype(np.float32)
+    run = cvrnn.two_layers(np.broadcast_to(picture, starts.shape), starts, couplings, num_steps=(59, 1))
+    np.testing.assert_array_equal(run.background, np.broadcast_to(labels == 0, starts.shape))
