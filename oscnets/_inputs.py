@@ -49,7 +49,7 @@ def floats(**arrays: Any) -> tuple[Array, ...]:
         if jnp.issubdtype(x.dtype, jnp.complexfloating):
             raise TypeError(f"{name} must be real, got {x.dtype}")
     dtype = float_type(*dense)
-    return tuple(x.astype(dtype) for x in dense)
+    return tuple(x if x.dtype == dtype else x.astype(dtype) for x in dense)
 
 
 def dense_array(name: str, x: Any) -> Array:
