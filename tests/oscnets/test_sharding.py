@@ -8,30 +8,10 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from oscnets import models
 from oscnets._sharding import WHOLE, batch_sharded
 from tests.helpers import assert_close, random_variables
+from tests.oscnets.models.test_program import KEYS, KOMPLEX, MODELS
 
-SEGMENTER = {"hidden": (5,), "num_classes": 3, "mid_channels": 2}
-KOMPLEX = models.KomplexNet(channels=2, hidden=4, num_classes=3, kernel_size=3, num_steps=2)
-WAVES = models.NeuralWaveMachine(num_steps=3, **SEGMENTER)
-MODELS = {
-    "komplexnet": KOMPLEX,
-    "feedback": KOMPLEX.clone(feedback=("l2", "l4")),
-    "gaspnet": models.GASPnet(channels=(2, 2, 2), hidden=3, num_classes=3, dim=2, num_steps=1),
-    "feedforward": models.FeedforwardNet(channels=(2, 2, 2), hidden=3, num_classes=3),
-    "waves": WAVES,
-    "waves reversed": WAVES.clone(keep="readout", gradient="reverse"),
-    "lstm": models.ConvLSTM(num_steps=2, **SEGMENTER),
-    "cnn": models.CNN(depth=2, channels=2, bins=2, hidden=(4,), num_classes=3),
-    "unet": models.UNet(width=1, num_classes=3),
-    "real": models.RealNet(channels=2, conv_channels=2, hidden=3, num_classes=3),
-    "transformer": models.VisionTransformer(width=4, heads=1, mlp=4, blocks=1, num_classes=3),
-    "akorn": models.discovery_akorn(channels=4, heads=2, components=2, num_steps=2, rotation="pairs", norm="group"),
-    "iterated attention": models.ItrSA(head="discovery", channels=4, heads=2, num_steps=2),
-    "rotating": models.RotatingFeatures(components=3, channels=1, latent=2),
-}
-KEYS = {name: jax.random.key(i) for i, name in enumerate(("params", "phases", "noise"))}
 IMAGES = np.random.default_rng(0).uniform(size=(4, 16, 16, 1)).astype(np.float32)
 P = PartitionSpec
 
