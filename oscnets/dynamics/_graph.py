@@ -88,6 +88,11 @@ def _check(phases: tuple[int, ...], coupling: tuple[int, ...]) -> None:
         raise ValueError(f"coupling must be (..., N, N) for phases (..., N), got {coupling} and {phases}")
 
 
+def graph_velocity(phases: Array, coupling: Dense | Sparse, frequency: Array, lag: Array | None) -> Array:
+    """Right-hand side of Kuramoto's model: natural frequency plus `graph_force`, radians per unit of time."""
+    return frequency + graph_force(phases, coupling, lag)
+
+
 def graph_force(phases: Array, coupling: Dense | Sparse, lag: Array | None = None) -> Array:
     """sum_j coupling_ij sin(phase_j - phase_i - lag_i), through the field: no (N, N) array of differences."""
     sine, cosine = sincos(phases)

@@ -21,7 +21,7 @@ from oscnets._inputs import (
     whole_number,
 )
 from oscnets._sharding import batch_sharded
-from oscnets.dynamics._graph import Sparse, graph, graph_force
+from oscnets.dynamics._graph import Sparse, graph, graph_velocity
 from oscnets.dynamics._unroll import unroll
 from oscnets.phase import bounded_wrap, sincos, wrap
 
@@ -125,7 +125,7 @@ def _prepare(phases, coupling, **values):
 
 
 def _noisy_step(phases, matrix, key, dt, noise, frequency, lag):
-    velocity = frequency + graph_force(phases, matrix, lag)
+    velocity = graph_velocity(phases, matrix, frequency, lag)
     normal = jax.random.normal(key, phases.shape, at_least_float32(phases.dtype)).astype(phases.dtype)
     return phases + dt * velocity + noise * jnp.sqrt(dt) * normal
 
@@ -232,7 +232,7 @@ def inertial_step(
 
 
 def _inertial_step(phases, velocity, matrix, dt, inertia, damping, frequency, lag):
-    force = frequency + graph_force(phases, matrix, lag)
+    force = graph_velocity(phases, matrix, frequency, lag)
     velocity = velocity + dt * (force - damping * velocity) / inertia
     return phases + dt * velocity, velocity
 

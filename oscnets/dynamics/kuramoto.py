@@ -18,7 +18,7 @@ from oscnets._inputs import broadcasting, floats, standard_promotion, whole_numb
 from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets._sharding import batch_sharded
 from oscnets.dynamics import coupling as couplings
-from oscnets.dynamics._graph import Dense, Sparse, graph, graph_force
+from oscnets.dynamics._graph import Dense, Sparse, graph, graph_force, graph_velocity
 from oscnets.dynamics._unroll import unroll
 from oscnets.phase import bounded_sincos, bounded_wrap, sincos, wrap
 
@@ -229,7 +229,7 @@ def vector_field(
     phases, coupling, shape = graph(phases, coupling)
     values = {"natural_frequency": natural_frequency, "phase_lag": phase_lag}
     frequency, lag = broadcasting(shape, "phases", phases.dtype, **values)
-    return frequency + graph_force(phases, coupling, lag)
+    return graph_velocity(phases, coupling, frequency, lag)
 
 
 @standard_promotion
@@ -273,7 +273,7 @@ def _oscillators(phases, coupling, rate, natural_frequency, phase_lag):
 
 
 def _graph_step(phases: Array, coupling: Dense | Sparse, rate: Array, frequency: Array, lag: Array) -> Array:
-    return phases + rate * (frequency + graph_force(phases, coupling, lag))
+    return phases + rate * graph_velocity(phases, coupling, frequency, lag)
 
 
 @standard_promotion
