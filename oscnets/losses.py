@@ -35,6 +35,7 @@ def __dir__() -> list[str]:
 
 
 @standard_promotion
+@batch_sharded("phases", core=3)
 def cluster_synchrony(
     phases: Array, masks: Array, amplitude: Array | None = None, silent: Literal["exclude", "zero"] = "exclude"
 ) -> Array:
