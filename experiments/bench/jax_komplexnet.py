@@ -57,7 +57,7 @@ def train_step(
     state = steps.make_initialize(task, plan)(seed)
     fixed = (seed, steps.make_order(plan, batch_size)(seed, np.int32(0)), data)
     start = time.perf_counter()
-    step = steps.make_step(task, plan, batch_size).lower(*state, *fixed, np.int32(0), np.int32(0)).compile()
+    step = steps.make_step(task, plan, batch_size, 1).lower(*state, *fixed, np.int32(0), np.int32(0)).compile()
     taken = time.perf_counter() - start
     count = 0
 

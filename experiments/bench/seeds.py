@@ -45,7 +45,7 @@ def train(*, model: str, seeds: int, way: str, batch_size: int, size: int) -> tu
     fixed = [(group, order(group, np.int32(0)), data) for group in groups]
     began = time.perf_counter()
     numbers = np.int32(0), np.int32(0)
-    step = steps.make_step(task, plan, batch_size).lower(*state[0], *fixed[0], *numbers).compile()
+    step = steps.make_step(task, plan, batch_size, 1).lower(*state[0], *fixed[0], *numbers).compile()
     taken = time.perf_counter() - began
 
     def run():

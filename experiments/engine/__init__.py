@@ -23,6 +23,7 @@ from experiments.engine.record.results import (
 )
 from experiments.engine.record.summary import Statistics, Summary, expected_models, header, summarize
 from experiments.engine.record.summary_text import render as summary_text
+from experiments.engine.run import optimizer
 from experiments.engine.run.command_line import Flag, Request, parse, split_config
 from experiments.engine.run.command_line import load_config as load_config_file
 from experiments.engine.run.command_line import main as command
@@ -138,6 +139,7 @@ __all__ = [
     "num_examples",
     "of_model",
     "one_of",
+    "optimizer",
     "parse",
     "progress_bar",
     "record_facts",

@@ -75,9 +75,8 @@ def make_task(config: ConfigDict, model: Table) -> engine.Task:
             partial(plain_loss, network, targets),
             plain_scores,
         )
-    # Weight decay as in PyTorch's Adam, which adds it to the gradient.
-    decay, adam = optax.add_decayed_weights(config.train.weight_decay), optax.adam(config.train.learning_rate)
-    return engine.Task(init, loss, partial(evaluate, network, targets), optax.chain(decay, adam), score="accuracy")
+    optimizer = engine.optimizer.make(config.train)
+    return engine.Task(init, loss, partial(evaluate, network, targets), optimizer, score="accuracy")
 
 
 def num_oscillators(network: models.GASPnet) -> int:

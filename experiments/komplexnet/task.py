@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
@@ -93,12 +92,11 @@ def make_task(
         init = lambda key: network.init(key, example)  # noqa: E731
         loss, scores_on = partial(real_loss, network), _real_scores_on(network)
     slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
-    optimizer = optax.chain(optax.clip_by_global_norm(config.train.clip_norm), optax.adam(config.train.learning_rate))
     return engine.Task(
         init,
         partial(in_slices, loss, slice_size),
         scores_on({"kind": "test", "num_steps": None}),
-        optimizer,
+        engine.optimizer.make(config.train),
         score="accuracy",
         evaluate_on=lambda label: scores_on((tests or {})[label]),
     )

@@ -45,15 +45,15 @@ def with_traced_hyperparameters(make_task: MakeTask, names: Sequence[str]) -> en
     def score(member, batch, keys):
         return make_task(member.values).evaluate(member.params, batch, keys)
 
-    def update(gradients, state, member):
+    def update(gradients, state, member, *, progress):
         optimizer = make_task(member.values).optimizer
-        changes, state = optimizer.update(gradients.params, state, member.params)
+        changes, state = engine.optimizer.update(optimizer, progress, gradients.params, state, member.params)
         return Member(changes, jax.tree.map(jnp.zeros_like, member.values)), state
 
     def start(member):
         return make_task(member.values).optimizer.init(member.params)
 
-    return engine.Task(init, loss, score, optax.GradientTransformation(start, update), "")
+    return engine.Task(init, loss, score, optax.GradientTransformationExtraArgs(start, update), "")
 
 
 class _Compiled(NamedTuple):
@@ -152,7 +152,7 @@ class Trials:
             self._by_shape[key] = _Compiled(
                 engine.steps.make_initialize(task, plan),
                 engine.steps.make_order(plan, engine.num_examples(self.data["train"])),
-                engine.steps.make_step(task, plan, self.config.train.batch_size),
+                engine.steps.make_step(task, plan, self.config.train.batch_size, self.total_steps),
                 engine.steps.make_evaluate(task.evaluate, plan),
             )
         return self._by_shape[key]

@@ -82,7 +82,7 @@ def make_task(config: ConfigDict, model: Table) -> engine.Task:
     """The task of one model, given its own config and its table; the best validation loss is kept."""
     network = make_network(config, model)
     init = partial(network.init, images=blank(config))
-    optimizer, objective = optax.adam(config.train.learning_rate), loss
+    optimizer, objective = engine.optimizer.make(config.train), loss
     if isinstance(network, models.UNet):
         by_collection = {"params": optimizer, "batch_stats": optax.sgd(1.0)}
         optimizer = optax.multi_transform(by_collection, {key: key for key in by_collection})

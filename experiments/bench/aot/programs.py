@@ -118,7 +118,7 @@ def _step(family: str, experiment: str, label: str, devices: Sequence[jax.Device
     shared = (data, shape((), np.int32), shape((), np.int32))
     placed = (*_on(plan.mesh, P("seed"), per_seed), *_on(plan.mesh, P(), shared))
     sizes = {"batch_size": batch_size, "mesh": "x".join(map(str, plan.mesh.devices.shape))}
-    return Program(steps.make_step(task, plan, batch_size), placed, _num_steps(model, label), sizes)
+    return Program(steps.make_step(task, plan, batch_size, 1), placed, _num_steps(model, label), sizes)
 
 
 def _without_downloads(config: Any) -> None:

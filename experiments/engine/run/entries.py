@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict, config_dict
 
 from experiments.engine.process import devices
+from experiments.engine.run import optimizer
 
 
 class Check(NamedTuple):
@@ -133,7 +134,20 @@ ENTRIES: Entries = {
         "epochs": Entry(1, "passes over the training examples", at_least(1)),
         "num_examples": Entry(1024, "training examples", at_least(1)),
         "batch_size": Entry(128, "examples per training step", at_least(1)),
-        "learning_rate": Entry(1e-3, "of the optimizer", POSITIVE),
+        "learning_rate": Entry(1e-3, "of the optimizer, at its largest", POSITIVE),
+        "optimizer": Entry("adam", "the optimizer", one_of(*optimizer.OPTIMIZERS)),
+        "schedule": Entry(
+            "constant",
+            f"of the learning rate; stable_decay: constant, then linear to 0 in the last {optimizer.COOLDOWN:.0%}",
+            one_of(*optimizer.SCHEDULES),
+        ),
+        "warmup": Entry(
+            0.0,
+            "share of the updates in which the learning rate rises from 0",
+            Check(lambda share: 0 <= share < 1, "a share within [0, 1)"),
+        ),
+        "clip_norm": Entry(float, "largest norm of the gradient; not set: any", POSITIVE),
+        "weight_decay": Entry(0.0, "weight decay, as a part of the gradient", NON_NEGATIVE),
     },
     "data": {"dir": Entry(str, "folder of data sets prepared by TFDS; not set: TFDS's default")},
 }

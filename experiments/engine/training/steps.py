@@ -10,6 +10,7 @@ import optax
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
+from experiments.engine.run import optimizer
 from experiments.engine.training import seeds
 from experiments.engine.training.seeds import Plan
 from experiments.engine.training.task import PyTree, Scores, Task
@@ -54,16 +55,23 @@ def make_order(plan: Plan, num_examples: int) -> Callable[[Array, np.int32], Arr
     return seeds.spread(order, plan, (P("seed"), P()), P("seed"))
 
 
-def make_step(task: Task, plan: Plan, batch_size: int, *, keep_gradients: bool = False) -> Callable[..., Update]:
+def make_step(
+    task: Task, plan: Plan, batch_size: int, total: int, *, keep_gradients: bool = False
+) -> Callable[..., Update]:
     """Compile one training step: (params, opt_state, seeds, order, data, step, start) -> Update.
 
     The batch is rows order[start : start + batch_size] of the data, cut over the mesh's data axis; gradients, loss and
     scalars are averaged over it. `ok` tells whether loss, gradients and new parameters are all finite.
+
+    Args:
+        task, plan, batch_size: of the training.
+        total: number of its steps; the optimizer is told the share of them that is done.
+        keep_gradients: whether the result holds them.
     """
-    return seeds.spread(_step(task, plan, batch_size, keep_gradients), plan, _STEP_SPECS, P("seed"))
+    return seeds.spread(_step(task, plan, batch_size, total, keep_gradients), plan, _STEP_SPECS, P("seed"))
 
 
-def make_steps(task: Task, plan: Plan, batch_size: int, limit: int) -> Callable[..., Update]:
+def make_steps(task: Task, plan: Plan, batch_size: int, total: int, limit: int) -> Callable[..., Update]:
     """Compile many training steps in one call: (params, opt_state, seeds, order, data, step, start, count) -> Update.
 
     The first step is that of `make_step`, and every one after it goes on where the one before ended. `ok` and the
@@ -71,10 +79,10 @@ def make_steps(task: Task, plan: Plan, batch_size: int, limit: int) -> Callable[
     of the program, so that steps cut into calls in any way give the same bits.
 
     Args:
-        task, plan, batch_size: as for `make_step`.
+        task, plan, batch_size, total: as for `make_step`.
         limit: the largest `count`.
     """
-    one = _step(task, plan, batch_size, False)
+    one = _step(task, plan, batch_size, total, False)
 
     def several(params, opt_state, seed, order, data, step, start, count):
         def advance(i, carry):
@@ -95,7 +103,7 @@ def make_steps(task: Task, plan: Plan, batch_size: int, limit: int) -> Callable[
 _STEP_SPECS = (P("seed"), P("seed"), P("seed"), P("seed"), P(), P(), P())
 
 
-def _step(task, plan, batch_size, keep_gradients):
+def _step(task, plan, batch_size, total, keep_gradients):
     local = batch_size // plan.mesh.shape["data"]
 
     def step_one(params, opt_state, seed, order, data, step, start):
@@ -105,7 +113,7 @@ def _step(task, plan, batch_size, keep_gradients):
         batch = jax.tree.map(lambda leaf: leaf[rows], data)
         (loss, scalars), gradients = jax.value_and_grad(task.loss, has_aux=True)(params, batch, keys)
         loss, scalars, gradients = jax.lax.pmean((loss, scalars, gradients), "data")
-        changes, opt_state = task.optimizer.update(gradients, opt_state, params)
+        changes, opt_state = optimizer.update(task.optimizer, step / total, gradients, opt_state, params)
         params = optax.apply_updates(params, changes)
         ok = _all_finite((loss, gradients, params))
         return Update(params, opt_state, ok, {**scalars, "loss": loss}, gradients if keep_gradients else None)

@@ -115,7 +115,7 @@ class Trainer:
         self._initialize = steps.make_initialize(task, plan)
         self._order = steps.make_order(plan, count)
         self._pace = pace.Pace(min(self.steps_per_epoch, pace.LIMIT))
-        self._update = steps.make_steps(task, plan, self.batch_size, self._pace.limit)
+        self._update = steps.make_steps(task, plan, self.batch_size, self.total_steps, self._pace.limit)
         self.measure = evaluate.Evaluator(task, plan, self.batch_size)
         self._pending: _Pending | None = None
         self._validation_seconds = math.inf  # of the last one; the first one compiles
@@ -261,7 +261,7 @@ class Trainer:
             before = [update[:2] for update in again]
         self._safe = step, before
         self._save()
-        single = steps.make_step(self.task, self.plan, self.batch_size, keep_gradients=True)
+        single = steps.make_step(self.task, self.plan, self.batch_size, self.total_steps, keep_gradients=True)
         update = self.plan.join(self._call(single, step, before, pending.orders))
         index = int(np.argmin(ok[:, number]))
         order = self.plan.join(pending.orders)[index]

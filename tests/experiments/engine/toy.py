@@ -38,7 +38,7 @@ def make_data(config, seed=0):
     return {"train": split(config.train.num_examples), "validation": split(37), "test": split(41), "noise": split(23)}
 
 
-def make_task(widths, learning_rate, noise=0.3):
+def make_task(widths, learning_rate, noise=0.3, optimizer=None):
     sizes = [SIZE, *widths, CLASSES]
 
     def init(key):
@@ -75,7 +75,7 @@ def make_task(widths, learning_rate, noise=0.3):
         over_time = jnp.stack([0.5 * right, right], axis=1)
         return {"accuracy": over_time, "loss": cross_entropy(found, batch["labels"]), "without_class_0": odd}
 
-    return engine.Task(init, loss, evaluate, optax.adam(learning_rate), "accuracy")
+    return engine.Task(init, loss, evaluate, optimizer or optax.adam(learning_rate), "accuracy")
 
 
 ENTRIES = {
@@ -94,7 +94,8 @@ TESTS = engine.Shorthand({name: {"kind": name} for name in ("test", "noise")}, l
 
 
 def task_of(config, table):
-    return make_task((config.hidden,) if table["network"] == "deep" else (), config.train.learning_rate)
+    widths = (config.hidden,) if table["network"] == "deep" else ()
+    return make_task(widths, config.train.learning_rate, optimizer=engine.optimizer.make(config.train))
 
 
 def data_of(config, tests):

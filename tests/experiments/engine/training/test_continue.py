@@ -204,8 +204,8 @@ def test_steps_in_one_call_or_in_many_give_the_same_bits():
             assert np.asarray(found.ok).reshape(2, -1)[:, :count].all()
         return *(np.asarray(leaf) for leaf in jax.tree.leaves(state)), np.concatenate(losses, axis=1)
 
-    many = steps.make_steps(task, plan, 8, 7)
-    at_once, single = run(many, (7,), np.int32), run(steps.make_step(task, plan, 8), (1,) * 7)
+    many = steps.make_steps(task, plan, 8, 7, 7)
+    at_once, single = run(many, (7,), np.int32), run(steps.make_step(task, plan, 8, 7), (1,) * 7)
     assert all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(at_once, single, strict=True))
     for counts in ((1,) * 7, (3, 4), (5, 1, 1)):
         assert all((a == b).all() for a, b in zip(at_once, run(many, counts, np.int32), strict=True)), counts
