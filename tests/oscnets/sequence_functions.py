@@ -169,6 +169,9 @@ CASES = {
     "dynamics.graphs.delayed_trajectory": Case(
         delayed, (uniform(B, 3, 4), uniform(4, 4), uniform(4), uniform(4)), (0, None, None, None)
     ),
+    "analysis.generalized_phase": Case(
+        lambda x: analysis.generalized_phase(x, 1), (uniform(B, 40),), (0,), smooth=False
+    ),
     "analysis.critical_coupling": Case(analysis.critical_coupling, (positive(3),), (None,)),
     "analysis.local_order_parameter": Case(
         analysis.local_order_parameter, (3 * uniform(B, 5), positive(5, 5)), (0, None)
