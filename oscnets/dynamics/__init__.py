@@ -1,6 +1,7 @@
 """Pure dynamics, (state, drive) -> state: no parameters, no framework beyond JAX."""
 
 from oscnets.dynamics import agreement, coupling, cvrnn, filters, graphs, kuramoto, recurrent, sphere, waves
+from oscnets.dynamics._ode import as_ode
 from oscnets.dynamics._scan import Reduction
 from oscnets.dynamics._unroll import Checkpoint, Reverse, Store, unroll
 
@@ -10,6 +11,7 @@ __all__ = [
     "Reverse",
     "Store",
     "agreement",
+    "as_ode",
     "coupling",
     "cvrnn",
     "filters",

@@ -1,5 +1,6 @@
-"""Couplings of a graph, dense or sparse, and the sums that the dynamics take over them."""
+"""Oscillators on a graph: couplings, dense or sparse, the sums over them, the right-hand side of Kuramoto's model."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -7,8 +8,8 @@ import numpy as np
 from jax import Array
 from jax.experimental import sparse
 
-from oscnets._inputs import floats
-from oscnets.phase import sincos
+from oscnets._inputs import broadcasting, floats
+from oscnets.phase import bounded_wrap, sincos, wrap
 
 
 class Dense(NamedTuple):
@@ -88,16 +89,148 @@ def _check(phases: tuple[int, ...], coupling: tuple[int, ...]) -> None:
         raise ValueError(f"coupling must be (..., N, N) for phases (..., N), got {coupling} and {phases}")
 
 
-def graph_velocity(phases: Array, coupling: Dense | Sparse, frequency: Array, lag: Array | None) -> Array:
-    """Right-hand side of Kuramoto's model: natural frequency plus `graph_force`, radians per unit of time."""
-    return frequency + graph_force(phases, coupling, lag)
+def from_networkx(graph: Any, *, weight: str = "weight", strength: float = 1.0) -> sparse.BCOO:
+    """The sparse coupling of a graph of networkx, for the functions of `graphs` and of `kuramoto`.
+
+    Args:
+        graph: with N nodes, which become oscillators in the order of `graph.nodes`. A directed edge (j, i) acts from j
+            on i, an undirected one on both; parallel edges add up.
+        weight: the attribute of an edge that is its coupling; 1 where an edge has none.
+        strength: factor of all couplings.
+
+    Returns:
+        BCOO (N, N), row i receives, in JAX's default floating type.
+
+    Raises:
+        TypeError: no graph of networkx.
+        ValueError: a graph without nodes.
+    """
+    if not all(hasattr(graph, name) for name in ("nodes", "edges", "is_directed")):
+        raise TypeError(f"graph must be a graph of networkx, got {type(graph).__name__}")
+    places = {node: i for i, node in enumerate(graph.nodes)}
+    if not places:
+        raise ValueError("graph must have nodes, got none")
+    edges = [(places[to], places[sender], value) for sender, to, value in graph.edges(data=weight, default=1)]
+    if not graph.is_directed():
+        edges += [(j, i, value) for i, j, value in edges if i != j]
+    rows, columns, values = np.array(edges, float).reshape(-1, 3).T
+    indices = jnp.asarray(np.stack([rows, columns], axis=1), jnp.int32)
+    return sparse.BCOO((jnp.asarray(strength * values), indices), shape=(len(places),) * 2)
 
 
-def graph_force(phases: Array, coupling: Dense | Sparse, lag: Array | None = None) -> Array:
-    """sum_j coupling_ij sin(phase_j - phase_i - lag_i), through the field: no (N, N) array of differences."""
+class Harmonics(NamedTuple):
+    """Coupling function H(x) = sum_m amplitudes_m sin(m x + shifts_m), m = 1 ... M (Daido, 1996), instead of sin x.
+
+    The amplitude a_m and b_m of the form sum_m a_m sin(m x) + b_m cos(m x) are hypot(a_m, b_m) with the shift
+    arctan2(b_m, a_m).
+    """
+
+    amplitudes: Array  # (M,)
+    shifts: Array | float = 0.0  # radians, (M,) or one for all
+
+
+class Drive(NamedTuple):
+    """Periodic drive of every oscillator: strength sin(phase + frequency time - phase_i) (Sakaguchi, 1988).
+
+    Each value is a scalar or broadcasts to the phases. The time is 0 at the first step of a run.
+    """
+
+    strength: Array | float  # radians per unit of time
+    frequency: Array | float = 0.0  # likewise
+    phase: Array | float = 0.0  # radians, at time 0
+
+
+class Units(NamedTuple):
+    """What oscillators are besides their coupling."""
+
+    frequency: Array
+    lag: Array
+    harmonics: Harmonics | None
+    drive: Drive | None
+
+    def clock(self, time: Array | None = None) -> Array | None:
+        """The drive's phase at a time, by default 0; None without a drive."""
+        if self.drive is None:
+            return None
+        return wrap(self.drive.phase if time is None else self.drive.phase + time * self.drive.frequency)
+
+    def tick(self, clock: Array | None, dt: Array) -> Array | None:
+        """The drive's phase a time `dt` later. It is wrapped: the drive keeps its frequency over a long run."""
+        return None if self.drive is None else bounded_wrap(clock + dt * self.drive.frequency)[0]
+
+
+def units(shape: tuple[int, ...], dtype: Any, natural_frequency, phase_lag, harmonics, drive, *, dt=None) -> Units:
+    """The values of oscillators, checked, in one floating type; with `dt`, a drive's phase has the shape of a clock.
+
+    Raises:
+        ValueError: one that does not broadcast to the phases; harmonics that are not (M,).
+    """
+    values = {"natural_frequency": natural_frequency, "phase_lag": phase_lag}
+    frequency, lag = broadcasting(shape, "phases", dtype, **values)
+    if drive is not None:
+        named = {f"drive.{name}": x for name, x in Drive(*drive)._asdict().items()}
+        drive = Drive(*broadcasting(shape, "phases", dtype, **named))
+        if dt is not None:
+            clock = np.broadcast_shapes(drive.phase.shape, drive.frequency.shape, dt.shape)
+            drive = drive._replace(phase=jnp.broadcast_to(drive.phase, clock))
+    return Units(frequency, lag, None if harmonics is None else _harmonics(dtype, *harmonics), drive)
+
+
+def _harmonics(dtype: Any, amplitudes: Any, shifts: Any = 0.0) -> Harmonics:
+    (amplitudes,) = floats(amplitudes=amplitudes)
+    if amplitudes.ndim != 1 or not amplitudes.size:
+        raise ValueError(f"harmonics.amplitudes must be (M,) with M >= 1, got shape {amplitudes.shape}")
+    values = {"harmonics.amplitudes": amplitudes, "harmonics.shifts": shifts}
+    amplitudes, shifts = broadcasting(amplitudes.shape, "amplitudes", dtype, **values)
+    return Harmonics(amplitudes, jnp.broadcast_to(shifts, amplitudes.shape))
+
+
+def graph_velocity(phases: Array, coupling: Dense | Sparse, of: Units, clock: Array | None) -> Array:
+    """Right-hand side of Kuramoto's model, radians per unit of time; the clock is the present phase of the drive."""
+    received = lambda _, sine, cosine: (coupling.received(cosine), coupling.received(sine))  # noqa: E731
+    return velocity(phases, received, of, clock)
+
+
+def velocity(
+    phases: Array, received: Callable[[int, Array, Array], tuple[Array, Array]], of: Units, clock: Array | None
+) -> Array:
+    """`graph_velocity` from what oscillators receive.
+
+    Args:
+        phases: (..., N).
+        received: from m and the sines and cosines of m times the phases to the sums over j of coupling_ij times the
+            cosine and sine of m times phase_j.
+        of: the oscillators.
+        clock: present phase of the drive.
+    """
+    force = 0
+    for m, amplitude, lag in _terms(of):
+        sine, cosine = sincos(phases if m == 1 else m * phases)
+        term = _force(sine, cosine, *received(m, sine, cosine), lag)
+        force += term if amplitude is None else amplitude * term
+    if of.drive is not None:
+        force += of.drive.strength * sincos(clock - phases)[0]
+    return of.frequency + force
+
+
+def _terms(of: Units) -> list[tuple[int, Array | None, Array]]:
+    """Number, amplitude and phase lag of every harmonic."""
+    if of.harmonics is None:
+        return [(1, None, of.lag)]
+    pairs = zip(*of.harmonics, strict=True)
+    return [(m, amplitude, m * of.lag - shift) for m, (amplitude, shift) in enumerate(pairs, 1)]
+
+
+def graph_force(phases: Array, coupling: Dense | Sparse) -> Array:
+    """sum_j coupling_ij sin(phase_j - phase_i), through the field: no (N, N) array of differences."""
     sine, cosine = sincos(phases)
-    along, across = coupling.received(cosine), coupling.received(sine)
+    return _force(sine, cosine, coupling.received(cosine), coupling.received(sine))
+
+
+def _force(sine: Array, cosine: Array, along: Array, across: Array, lag: Array | None = None) -> Array:
+    """Im(e^{-i (phase + lag)} (along + i across))."""
+    straight = cosine * across - sine * along
     if lag is None:
-        return cosine * across - sine * along
+        return straight
     lag_sine, lag_cosine = sincos(lag)
-    return lag_cosine * (cosine * across - sine * along) - lag_sine * (cosine * along + sine * across)
+    return lag_cosine * straight - lag_sine * (cosine * along + sine * across)

@@ -1,11 +1,11 @@
-"""Kuramoto oscillators on graphs beyond the plain step: noise, inertia, delays, distributions of natural frequencies.
+"""Kuramoto oscillators on graphs beyond the plain step: noise, inertia, delays, harmonics, drive, natural frequencies.
 
 Couplings are dense or sparse, as in `oscnets.dynamics.kuramoto`. Random numbers come from explicit keys: the same key
 gives the same run.
 """
 
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,13 +21,16 @@ from oscnets._inputs import (
     whole_number,
 )
 from oscnets._sharding import batch_sharded
-from oscnets.dynamics._graph import Sparse, graph, graph_velocity
-from oscnets.dynamics._unroll import unroll
-from oscnets.phase import bounded_wrap, sincos, wrap
+from oscnets.dynamics._graph import Drive, Harmonics, Sparse, from_networkx, graph, graph_velocity, units, velocity
+from oscnets.dynamics._turns import steps, trajectory
+from oscnets.phase import sincos
 
 __all__ = [
     "Distribution",
+    "Drive",
+    "Harmonics",
     "delayed_trajectory",
+    "from_networkx",
     "inertial_step",
     "inertial_trajectory",
     "natural_frequencies",
@@ -95,6 +98,8 @@ def noisy_step(
     noise: Array | float,
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
+    harmonics: Harmonics | None = None,
+    drive: Drive | None = None,
 ) -> Array:
     """One Euler-Maruyama step: phase += dt * vector_field + noise sqrt(dt) * normal numbers.
 
@@ -102,7 +107,8 @@ def noisy_step(
     strong order is 1, as the weak one.
 
     Args:
-        phases, coupling, natural_frequency, phase_lag: as for `oscnets.dynamics.kuramoto.vector_field`.
+        phases, coupling, natural_frequency, phase_lag, harmonics, drive: as for
+            `oscnets.dynamics.kuramoto.graph_step`.
         key: PRNG key; every oscillator receives its own number.
         dt: time step > 0, a scalar or broadcasting to the phases.
         noise: radians per square root of time, a scalar or broadcasting to the phases.
@@ -113,21 +119,22 @@ def noisy_step(
     Raises:
         ValueError, TypeError: as `oscnets.dynamics.kuramoto.graph_step`.
     """
-    values = {"dt": dt, "noise": noise, "natural_frequency": natural_frequency, "phase_lag": phase_lag}
-    phases, matrix, arrays = _prepare(phases, coupling, **values)
-    return _noisy_step(phases, matrix, key, *arrays)
+    oscillators = (natural_frequency, phase_lag, harmonics, drive)
+    phases, matrix, of, values = _prepare(phases, coupling, oscillators, dt=dt, noise=noise)
+    return _noisy_step(phases, of.clock(), key, matrix, of, *values)
 
 
-def _prepare(phases, coupling, **values):
-    """Phases and values of the shape of both phases and coupling; the coupling as the dynamics take it."""
+def _prepare(phases, coupling, oscillators, **values):
+    """Phases of the shape of both phases and coupling, the coupling as the dynamics take it, oscillators and values."""
     phases, matrix, shape = graph(phases, coupling)
-    return jnp.broadcast_to(phases, shape), matrix, broadcasting(shape, "phases", phases.dtype, **values)
+    arrays = broadcasting(shape, "phases", phases.dtype, **values)
+    of = units(shape, phases.dtype, *oscillators, dt=arrays[0])
+    return jnp.broadcast_to(phases, shape), matrix, of, arrays
 
 
-def _noisy_step(phases, matrix, key, dt, noise, frequency, lag):
-    velocity = graph_velocity(phases, matrix, frequency, lag)
+def _noisy_step(phases, clock, key, matrix, of, dt, noise):
     normal = jax.random.normal(key, phases.shape, at_least_float32(phases.dtype)).astype(phases.dtype)
-    return phases + dt * velocity + noise * jnp.sqrt(dt) * normal
+    return phases + dt * graph_velocity(phases, matrix, of, clock) + noise * jnp.sqrt(dt) * normal
 
 
 @standard_promotion
@@ -141,13 +148,15 @@ def noisy_trajectory(
     noise: Array | float,
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
+    harmonics: Harmonics | None = None,
+    drive: Drive | None = None,
     num_steps: int,
     every: int = 1,
 ) -> Array:
     """`num_steps` of `noisy_step`; step t draws from `jax.random.fold_in(key, t)`, t = 0, 1, ...
 
     Args:
-        phases, coupling, key, dt, noise, natural_frequency, phase_lag: as for `noisy_step`.
+        phases, coupling, key, dt, noise, natural_frequency, phase_lag, harmonics, drive: as for `noisy_step`.
         num_steps, every: as for `oscnets.dynamics.kuramoto.graph_trajectory`.
 
     Returns:
@@ -156,40 +165,19 @@ def noisy_trajectory(
     Raises:
         ValueError, TypeError: as `noisy_step`.
     """
-    values = {"dt": dt, "noise": noise, "natural_frequency": natural_frequency, "phase_lag": phase_lag}
-    phases, matrix, arrays = _prepare(phases, coupling, **values)
-    return _noisy_trajectory(phases, matrix, key, arrays, **_steps(num_steps, every))
+    oscillators = (natural_frequency, phase_lag, harmonics, drive)
+    phases, matrix, of, values = _prepare(phases, coupling, oscillators, dt=dt, noise=noise)
+    return _noisy_trajectory(phases, key, matrix, of, *values, **steps(num_steps, every))
 
 
 @partial(jax.jit, static_argnames=("num_steps", "every"), inline=True)
-def _noisy_trajectory(phases, matrix, key, arrays, *, num_steps: int, every: int) -> Array:
-    def step(phases: Array, t: Array) -> tuple[Array, Array]:
-        return _noisy_step(phases, matrix, jax.random.fold_in(key, t), *arrays), t + 1
+def _noisy_trajectory(phases, key, matrix, of, dt, noise, *, num_steps: int, every: int) -> Array:
+    def step(phases: Array, rest: Any) -> tuple[Array, Any]:
+        t, clock = rest
+        phases = _noisy_step(phases, clock, jax.random.fold_in(key, t), matrix, of, dt, noise)
+        return phases, (t + 1, of.tick(clock, dt))
 
-    return _kept(step, phases, jnp.zeros((), jnp.int32), num_steps, every)[0]
-
-
-def _steps(num_steps: int, every: int) -> dict[str, int]:
-    num_steps, every = whole_number("num_steps", num_steps), whole_number("every", every, 1)
-    if num_steps % every:
-        raise ValueError(f"num_steps must be a multiple of every={every}, got {num_steps}")
-    return {"num_steps": num_steps, "every": every}
-
-
-def _kept(step, phases: Array, rest, num_steps: int, every: int, keep=lambda rest: rest):
-    """Phases and what else a state has after every so many steps. Phases are wrapped, and their turns counted."""
-    start = wrap(phases)
-
-    def counting(state):
-        phases, turns, rest = state
-        phases, rest = step(phases, rest)
-        phases, more = bounded_wrap(phases)
-        return phases, turns + more, rest
-
-    many = lambda state: unroll(counting, state, every)[0]  # noqa: E731
-    whole = lambda state: (state[0] + 2 * jnp.pi * state[1], keep(state[2]))  # noqa: E731
-    run, rest = unroll(many, (start, jnp.zeros_like(start), rest), num_steps // every, collect=whole)[1]
-    return run + lax.stop_gradient(phases - start), rest
+    return trajectory(step, phases, (jnp.zeros((), jnp.int32), of.clock()), num_steps=num_steps, every=every)[0]
 
 
 @standard_promotion
@@ -204,6 +192,8 @@ def inertial_step(
     damping: Array | float = 1.0,
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
+    harmonics: Harmonics | None = None,
+    drive: Drive | None = None,
 ) -> tuple[Array, Array]:
     """One step of Kuramoto oscillators with inertia, the swing equation of power grids.
 
@@ -213,8 +203,8 @@ def inertial_step(
 
     Args:
         phases, velocity: (..., N) radians, and radians per unit of time.
-        coupling, natural_frequency, phase_lag: as for `oscnets.dynamics.kuramoto.vector_field`; the frequency is that
-            of an oscillator alone where damping is 1.
+        coupling, natural_frequency, phase_lag, harmonics, drive: as for `oscnets.dynamics.kuramoto.graph_step`; the
+            frequency is that of an oscillator alone where damping is 1.
         dt: time step, a scalar or broadcasting to the phases.
         inertia: > 0, a scalar or broadcasting to the phases.
         damping: likewise, >= 0.
@@ -225,14 +215,14 @@ def inertial_step(
     Raises:
         ValueError, TypeError: as `oscnets.dynamics.kuramoto.graph_step`.
     """
-    values = {"velocity": velocity, "dt": dt, "inertia": inertia, "damping": damping}
-    values |= {"natural_frequency": natural_frequency, "phase_lag": phase_lag}
-    phases, matrix, (velocity, *arrays) = _prepare(phases, coupling, **values)
-    return _inertial_step(phases, velocity, matrix, *arrays)
+    values = {"dt": dt, "velocity": velocity, "inertia": inertia, "damping": damping}
+    oscillators = (natural_frequency, phase_lag, harmonics, drive)
+    phases, matrix, of, (dt, velocity, *values) = _prepare(phases, coupling, oscillators, **values)
+    return _inertial_step(phases, velocity, of.clock(), matrix, of, dt, *values)
 
 
-def _inertial_step(phases, velocity, matrix, dt, inertia, damping, frequency, lag):
-    force = graph_velocity(phases, matrix, frequency, lag)
+def _inertial_step(phases, velocity, clock, matrix, of, dt, inertia, damping):
+    force = graph_velocity(phases, matrix, of, clock)
     velocity = velocity + dt * (force - damping * velocity) / inertia
     return phases + dt * velocity, velocity
 
@@ -249,6 +239,8 @@ def inertial_trajectory(
     damping: Array | float = 1.0,
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
+    harmonics: Harmonics | None = None,
+    drive: Drive | None = None,
     num_steps: int,
     every: int = 1,
 ) -> tuple[Array, Array]:
@@ -257,17 +249,22 @@ def inertial_trajectory(
     Returns:
         Phases and velocities after every so many steps, (num_steps / every, ..., N) each.
     """
-    values = {"velocity": velocity, "dt": dt, "inertia": inertia, "damping": damping}
-    values |= {"natural_frequency": natural_frequency, "phase_lag": phase_lag}
-    phases, matrix, (velocity, *arrays) = _prepare(phases, coupling, **values)
+    values = {"dt": dt, "velocity": velocity, "inertia": inertia, "damping": damping}
+    oscillators = (natural_frequency, phase_lag, harmonics, drive)
+    phases, matrix, of, (dt, velocity, *values) = _prepare(phases, coupling, oscillators, **values)
     velocity = jnp.broadcast_to(velocity, phases.shape)
-    return _inertial_trajectory(phases, velocity, matrix, arrays, **_steps(num_steps, every))
+    return _inertial_trajectory(phases, velocity, matrix, of, dt, *values, **steps(num_steps, every))
 
 
 @partial(jax.jit, static_argnames=("num_steps", "every"), inline=True)
-def _inertial_trajectory(phases, velocity, matrix, arrays, *, num_steps: int, every: int):
-    step = lambda phases, velocity: _inertial_step(phases, velocity, matrix, *arrays)  # noqa: E731
-    return _kept(step, phases, velocity, num_steps, every)
+def _inertial_trajectory(phases, velocity, matrix, of, dt, inertia, damping, *, num_steps: int, every: int):
+    def step(phases: Array, rest: Any) -> tuple[Array, Any]:
+        velocity, clock = rest
+        phases, velocity = _inertial_step(phases, velocity, clock, matrix, of, dt, inertia, damping)
+        return phases, (velocity, of.tick(clock, dt))
+
+    options = {"num_steps": num_steps, "every": every, "keep": lambda rest: rest[0]}
+    return trajectory(step, phases, (velocity, of.clock()), **options)
 
 
 @standard_promotion
@@ -280,12 +277,14 @@ def delayed_trajectory(
     rate: Array | float,
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
+    harmonics: Harmonics | None = None,
+    drive: Drive | None = None,
     num_steps: int,
 ) -> Array:
     """Kuramoto oscillators that hear each other late, by Euler steps.
 
         phase_i(t + 1) = phase_i(t) + rate (natural_frequency_i
-                         + sum_j coupling_ij sin(phase_j(t - delay_ij) - phase_i(t) - phase_lag))
+                         + sum_j coupling_ij H(phase_j(t - delay_ij) - phase_i(t) - phase_lag) + drive)
 
     Sines and cosines of the last H steps are kept in a ring buffer.
 
@@ -295,7 +294,8 @@ def delayed_trajectory(
         coupling: (N, N), row i receives, or sparse as for `oscnets.dynamics.kuramoto.graph_step`.
         delays: whole steps >= 0, (N, N) or a scalar; for a sparse coupling one for each of its entries, in their
             order.
-        rate, natural_frequency, phase_lag: as for `oscnets.dynamics.kuramoto.graph_step`; scalars or (N,).
+        rate, natural_frequency, phase_lag, harmonics, drive: as for `oscnets.dynamics.kuramoto.graph_step`; scalars or
+            (N,).
         num_steps: T.
 
     Returns:
@@ -311,9 +311,10 @@ def delayed_trajectory(
     phases, matrix, _ = graph(history[..., -1, :], coupling)
     history = history.astype(phases.dtype)
     edges, delays = _edges(matrix, delays, history.shape[-2])
-    names = {"rate": rate, "natural_frequency": natural_frequency, "phase_lag": phase_lag}
-    values = broadcasting(phases.shape[-1:], "units", phases.dtype, **names)
-    return _delayed(history, edges, delays, *values, num_steps=whole_number("num_steps", num_steps))
+    shape, dtype = phases.shape[-1:], phases.dtype
+    (rate,) = broadcasting(shape, "units", dtype, rate=rate)
+    of = units(shape, dtype, natural_frequency, phase_lag, harmonics, drive, dt=rate)
+    return _delayed(history, edges, delays, rate, of, num_steps=whole_number("num_steps", num_steps))
 
 
 def _edges(matrix, delays, length: int) -> tuple[Sparse, Array]:
@@ -339,23 +340,31 @@ def _edges(matrix, delays, length: int) -> tuple[Sparse, Array]:
 
 
 @partial(jax.jit, static_argnames="num_steps", inline=True)
-def _delayed(history, edges: Sparse, delays, rate, frequency, lag, *, num_steps: int) -> Array:
+def _delayed(history, edges: Sparse, delays, rate, of, *, num_steps: int) -> Array:
     length = history.shape[-2]
-    lag_sine, lag_cosine = sincos(lag)
 
-    def step(phases, rest):
-        sines, cosines, now = rest
+    def step(phases: Array, rest: Any) -> tuple[Array, Any]:
+        sines, cosines, now, clock = rest
         slots = (now - delays) % length
-        late = [x[..., slots, edges.columns] for x in (sines, cosines)]
-        sent = [edges.over_columns(edges.values * x) for x in late]
-        sine, cosine = sincos(phases)
-        force = lag_cosine * (cosine * sent[0] - sine * sent[1]) - lag_sine * (cosine * sent[1] + sine * sent[0])
-        phases = phases + rate * (frequency + force)
-        sine, cosine = sincos(phases)
+        late_sine, late_cosine = (x[..., slots, edges.columns] for x in (sines, cosines))
+
+        def received(m: int, *_: Array) -> tuple[Array, Array]:
+            sine, cosine = _multiple(m, late_sine, late_cosine)
+            return edges.over_columns(edges.values * cosine), edges.over_columns(edges.values * sine)
+
+        phases = phases + rate * velocity(phases, received, of, clock)
         now = (now + 1) % length
         write = lambda ring, x: lax.dynamic_update_index_in_dim(ring, x, now, ring.ndim - 2)  # noqa: E731
-        return phases, (write(sines, sine), write(cosines, cosine), now)
+        sines, cosines = map(write, (sines, cosines), sincos(phases))
+        return phases, (sines, cosines, now, of.tick(clock, rate))
 
-    return _kept(step, history[..., -1, :], (*sincos(history), jnp.asarray(length - 1)), num_steps, 1, lambda _: None)[
-        0
-    ]
+    rest = (*sincos(history), jnp.asarray(length - 1), of.clock())
+    return trajectory(step, history[..., -1, :], rest, num_steps=num_steps)[0]
+
+
+def _multiple(m: int, sine: Array, cosine: Array) -> tuple[Array, Array]:
+    """Sine and cosine of m times an angle, from those of the angle."""
+    first = sine, cosine
+    for _ in range(m - 1):
+        sine, cosine = sine * first[1] + cosine * first[0], cosine * first[1] - sine * first[0]
+    return sine, cosine

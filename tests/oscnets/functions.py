@@ -17,7 +17,7 @@ MODULES += (kuramoto, waves, coupling, agreement, sphere)
 NOT_OF_ARRAYS = {
     "ops": {"How", "num_bins", "complex", "norm", "streaming_readout"},
     "ops.complex": {"Polar"},
-    "dynamics": {"Checkpoint", "Reduction", "Reverse", "Store"},
+    "dynamics": {"as_ode", "Checkpoint", "Reduction", "Reverse", "Store"},
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},
     "dynamics.coupling": {"Method", "PreparedKernel", "choose_method"},
     "dynamics.agreement": {"Gains", "Layers"},
@@ -247,6 +247,11 @@ CASES = {
     "dynamics.kuramoto.conv_step[fft]": conv_step("fft"),
     "dynamics.kuramoto.conv_trajectory": conv_trajectory("auto"),
     "dynamics.kuramoto.conv_trajectory[fft]": conv_trajectory("fft"),
+    "dynamics.kuramoto.conv_vector_field": Case(
+        lambda p, a, k, e: kuramoto.conv_vector_field(p, a, k, epsilon=e),
+        (phases, amplitude, kernel, positive(B, 1, 1, 1)),
+        (0, 0, None, 0),
+    ),
     "dynamics.kuramoto.conv_step_hwcb": Case(
         prepared_step, (hwcb(phases), hwcb(amplitude), kernel), (None,) * 3, typed=False
     ),
@@ -267,12 +272,18 @@ CASES = {
     "dynamics.kuramoto.agreement_step": Case(
         lambda p, k, r: kuramoto.agreement_step(p, k, rate=r), (graph, matrix, positive(B, 1)), (0, 0, 0)
     ),
+    "dynamics.kuramoto.agreement_vector_field": Case(kuramoto.agreement_vector_field, (graph, matrix), (0, 0)),
     "dynamics.kuramoto.energy": Case(kuramoto.energy, (graph, matrix), (0, 0)),
     "dynamics.waves.wave_step": Case(
         lambda u, v, c: waves.wave_step(u, v, speed=c, dt=0.1, mask=masks[0, ..., :1]),
         (position, velocity, positive(H, W, 1)),
         (0, 0, None),
         positive=1,
+    ),
+    "dynamics.waves.wave_vector_field": Case(
+        lambda u, v, c: waves.wave_vector_field(u, v, speed=c, mask=masks[0, ..., :1]),
+        (position, velocity, positive(H, W, 1)),
+        (0, 0, None),
     ),
     "dynamics.waves.reverse_wave_step": Case(
         lambda u, v, c: waves.reverse_wave_step(u, v, speed=c, dt=0.1, boundary="periodic"),
@@ -289,6 +300,7 @@ CASES = {
     ),
     "dynamics.waves.inverse_gain": Case(lambda a: waves.inverse_gain(a, dt=0.1, num_steps=3), (damping,), (None,)),
     "dynamics.waves.oscillator_step": Case(lambda *x: waves.oscillator_step(*x, dt=0.1), WAVES, WAVES_BATCHED),
+    "dynamics.waves.oscillator_vector_field": Case(waves.oscillator_vector_field, WAVES, WAVES_BATCHED),
     "dynamics.waves.oscillator_step[implicit]": Case(
         lambda *x: waves.oscillator_step(*x, dt=0.1, implicit_damping=True), WAVES, WAVES_BATCHED
     ),

@@ -11,7 +11,7 @@ from tests.oscnets.functions import Case
 
 MODULES = (cvrnn, filters, graphs, recurrent)
 NOT_OF_ARRAYS = {
-    "dynamics.graphs": {"Distribution"},
+    "dynamics.graphs": {"Distribution", "Drive", "Harmonics", "from_networkx"},
     "dynamics.cvrnn": {"States", "TwoLayers", "gaussian_coupling"},
     "dynamics.filters": {"Form", "Method"},
     "dynamics.recurrent": {"Activation"},
@@ -59,6 +59,17 @@ def oscillator_trajectory(drive: Any, wy: Any, wz: Any, stiffness: Any, damping:
 
 STEP = (uniform(B, 4), uniform(4, 4), uniform(B, 4), uniform(4))
 STEP_BATCHED = (0, None, 0, None)
+
+
+def extended(fn: Any, **options: Any) -> Case:
+    """Harmonics and a drive, and a phase lag."""
+
+    def run(p: Any, k: Any, w: Any, lag: Any, a: Any, b: Any, strength: Any, frequency: Any, start: Any) -> Any:
+        more = {"harmonics": graphs.Harmonics(a, b), "drive": graphs.Drive(strength, frequency, start)}
+        return fn(p, k, natural_frequency=w, phase_lag=lag, **more, **options)
+
+    arrays = (*STEP, uniform(3), uniform(3), uniform(4), uniform(), uniform(B, 4))
+    return Case(run, arrays, (*STEP_BATCHED, None, None, None, None, 0))
 
 
 def noisy(fn: Any, **options: Any) -> Case:
@@ -144,6 +155,10 @@ CASES = {
     "dynamics.kuramoto.vector_field": Case(
         lambda p, k, w, lag: kuramoto.vector_field(p, k, w, phase_lag=lag), STEP, STEP_BATCHED
     ),
+    "dynamics.kuramoto.vector_field[harmonics, drive]": extended(kuramoto.vector_field, time=0.4),
+    "dynamics.kuramoto.graph_trajectory[harmonics, drive]": extended(
+        kuramoto.graph_trajectory, rate=0.1, num_steps=4, every=2
+    ),
     "dynamics.graphs.natural_frequencies": Case(
         lambda c, w: graphs.natural_frequencies(None, 5, centre=c, width=w), (uniform(), positive()), (None, None)
     ),
@@ -153,6 +168,9 @@ CASES = {
     "dynamics.graphs.inertial_trajectory": inertial(graphs.inertial_trajectory, num_steps=4, every=2),
     "dynamics.graphs.delayed_trajectory": Case(
         delayed, (uniform(B, 3, 4), uniform(4, 4), uniform(4), uniform(4)), (0, None, None, None)
+    ),
+    "analysis.generalized_phase": Case(
+        lambda x: analysis.generalized_phase(x, 1), (uniform(B, 40),), (0,), smooth=False
     ),
     "analysis.critical_coupling": Case(analysis.critical_coupling, (positive(3),), (None,)),
     "analysis.local_order_parameter": Case(

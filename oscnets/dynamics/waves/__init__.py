@@ -13,6 +13,7 @@ from oscnets.dynamics.waves.membrane import (
     reverse_wave_step,
     wave_energy,
     wave_step,
+    wave_vector_field,
 )
 from oscnets.dynamics.waves.oscillators import (
     Trajectory,
@@ -21,6 +22,7 @@ from oscnets.dynamics.waves.oscillators import (
     oscillator_step_chwb,
     oscillator_trajectory,
     oscillator_trajectory_chwb,
+    oscillator_vector_field,
     reverse_oscillator_step,
     reverse_oscillator_step_chwb,
 )
@@ -36,11 +38,13 @@ __all__ = [
     "oscillator_step_chwb",
     "oscillator_trajectory",
     "oscillator_trajectory_chwb",
+    "oscillator_vector_field",
     "reverse_oscillator_step",
     "reverse_oscillator_step_chwb",
     "reverse_wave_step",
     "wave_energy",
     "wave_step",
+    "wave_vector_field",
 ]
 
 

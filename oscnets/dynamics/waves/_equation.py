@@ -30,8 +30,7 @@ def oscillator_step_chwb(params: Params, state: State, *, implicit_damping: bool
 def _step(params: Params, state: State, *, implicit_damping: bool) -> tuple[State, Array]:
     """Equation 9: the state after the step, and the coupling tanh(W * u) that it used."""
     (kernel, omega, damping, dt), (position, velocity) = params, state
-    coupling = jnp.tanh(stencil_sum(position, kernel, boundary="periodic"))
-    force = coupling - omega * position
+    coupling, force = _force(kernel, omega, position)
     if implicit_damping:
         velocity = (velocity + dt * force) / (1 + dt * damping)
     else:
@@ -39,11 +38,23 @@ def _step(params: Params, state: State, *, implicit_damping: bool) -> tuple[Stat
     return (position + dt * velocity, velocity), coupling
 
 
+def _force(kernel: Array, omega: Array, position: Array) -> State:
+    """The coupling tanh(W * u), and the force without damping."""
+    coupling = jnp.tanh(stencil_sum(position, kernel, boundary="periodic"))
+    return coupling, coupling - omega * position
+
+
+def derivative_chwb(params: Params, state: State) -> State:
+    """Time derivatives of position and velocity."""
+    (kernel, omega, damping, _), (position, velocity) = params, state
+    return velocity, _force(kernel, omega, position)[1] - damping * velocity
+
+
 def reverse_oscillator_step_chwb(params: Params, state: State, *, implicit_damping: bool) -> State:
     """Inverse of `oscillator_step_chwb`, up to rounding."""
     (kernel, omega, damping, dt), (position, velocity) = params, state
     position = position - dt * velocity
-    force = jnp.tanh(stencil_sum(position, kernel, boundary="periodic")) - omega * position
+    _, force = _force(kernel, omega, position)
     if implicit_damping:
         return position, (1 + dt * damping) * velocity - dt * force
     return position, (velocity - dt * force) / (1 - dt * damping)

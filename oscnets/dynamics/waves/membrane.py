@@ -5,7 +5,7 @@ bounded and a step can be inverted.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +63,30 @@ def wave_step(
     position, velocity, inside, (speed, dt) = _check_wave(position, velocity, mask, speed, dt, boundary)
     velocity = velocity + dt * jnp.square(speed) * laplacian(position, boundary)
     return position + dt * inside(velocity), velocity
+
+
+@standard_promotion
+def wave_vector_field(
+    position: Array,
+    velocity: Array,
+    *,
+    speed: Array | float,
+    mask: Array | None = None,
+    boundary: Boundary = "clamped",
+) -> tuple[Array, Array]:
+    """Time derivatives of position and velocity, (v, c^2 Lap(u)), for any solver (equation 6).
+
+    Args:
+        position, velocity, speed, mask, boundary: as for `wave_step`; the position must be 0 outside the mask, where it
+            then stays.
+
+    Raises:
+        ValueError: as `wave_step`, but for the time step.
+    """
+    check_boundary(boundary)
+    position, velocity, speed, _ = _check_fields(position, velocity, speed, 1.0)
+    inside = _inside(position, mask)
+    return inside(velocity), jnp.square(speed) * laplacian(inside(position), boundary)
 
 
 @standard_promotion
@@ -195,9 +219,14 @@ def _check_wave(position, velocity, mask, speed, dt, boundary):
     """Position, 0 outside the mask, and velocity; a function that sets an array to 0 outside; speed and dt."""
     check_boundary(boundary)
     position, velocity, *parameters = _check_fields(position, velocity, speed, dt)
-    _check_stable(speed, dt)
-    if mask is None:
-        return position, velocity, lambda x: x, parameters
-    mask = broadcasting(position.shape, "position", position.dtype, mask=mask)[0] != 0
-    inside = lambda x: jnp.where(mask, x, 0)  # noqa: E731
+    _check_stable(*parameters)
+    inside = _inside(position, mask)
     return inside(position), velocity, inside, parameters
+
+
+def _inside(position: Array, mask: Array | None) -> Callable[[Array], Array]:
+    """A function that sets an array to 0 outside the mask."""
+    if mask is None:
+        return lambda x: x
+    mask = broadcasting(position.shape, "position", position.dtype, mask=mask)[0] != 0
+    return lambda x: jnp.where(mask, x, 0)

@@ -21,6 +21,7 @@ from oscnets.dynamics.waves._equation import (
     Params,
     State,
     Static,
+    derivative_chwb,
     oscillator_step_chwb,
     position_of,
     reverse_oscillator_step_chwb,
@@ -73,6 +74,23 @@ def oscillator_step(
     lead, params, state = _to_chwb(position, velocity, kernel, omega, damping, dt)
     after = _compiled_step(params, state, implicit_damping=bool(implicit_damping))
     return tuple(from_chwb(x, lead) for x in after)
+
+
+@standard_promotion
+@batch_sharded("position", core=3)
+def oscillator_vector_field(
+    position: Array, velocity: Array, kernel: Array, omega: Array | float, damping: Array | float
+) -> State:
+    """Time derivatives of position and velocity, (v, tanh(W * u) - omega u - alpha v), for any solver (equation 9).
+
+    Args:
+        position, velocity, kernel, omega, damping: as for `oscillator_step`.
+
+    Raises:
+        ValueError: as `oscillator_step`.
+    """
+    lead, params, state = _to_chwb(position, velocity, kernel, omega, damping, 1.0)
+    return tuple(from_chwb(x, lead) for x in _compiled_derivative(params, state))
 
 
 @standard_promotion
@@ -148,6 +166,7 @@ def inverse_gain(damping: Array | float, *, dt: Array | float, num_steps: int, i
 # In the layout of the fast paths
 
 
+_compiled_derivative = jax.jit(derivative_chwb, inline=True)
 _compiled_step, _compiled_reverse_step = (
     jax.jit(fn, static_argnames="implicit_damping", inline=True)
     for fn in (oscillator_step_chwb, reverse_oscillator_step_chwb)
