@@ -25,8 +25,8 @@ def tests(*texts: str) -> Tables:
 
 
 _TESTS = {
-    "test": {"kind": "test", "sampled": 4},
-    "overlap": {"kind": "overlap", "sampled": 2},
+    "test": {"kind": "test", "sampled": 4, "grouped": 100},
+    "overlap": {"kind": "overlap", "sampled": 2, "grouped": 100},
     "noise": {"kind": "noise", "sampled": 2},
 }
 _DIGITS = tests(*(f"digits{count}" for count in range(2, 10)))

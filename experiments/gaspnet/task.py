@@ -12,9 +12,9 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments import engine
+from experiments import engine, groups
 from experiments.gaspnet.data import SIZE, TARGETS
-from oscnets import losses, metrics, models
+from oscnets import grouping, losses, metrics, models
 from oscnets.models.gaspnet import Output
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -61,23 +61,33 @@ def has_phases(network: nn.Module) -> bool:
     return isinstance(network, models.GASPnet)
 
 
-def make_task(config: ConfigDict, model: Table) -> engine.Task:
-    """The task of one model, given its own config and its table."""
+def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table] | None = None) -> engine.Task:
+    """The task of one model.
+
+    Args:
+        config: this model's own.
+        model: its table.
+        tests: the table of every test set that it is evaluated on, by label.
+    """
     network, targets = make_network(config, model), TARGETS[config.data.scenes]
     example = jnp.zeros((1, SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1))
     if has_phases(network):
         init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network))))
         weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
         loss, evaluate = partial(synchrony_loss, network, targets, weight), phased_scores
+        outputs = partial(phase_groups, network)
+        on_host = lambda label: groups.on_host((tests or {})[label]["grouped"], outputs)  # noqa: E731
     else:
         init, loss, evaluate = (
             partial(network.init, images=example),
             partial(plain_loss, network, targets),
             plain_scores,
         )
+        on_host = None
     # Weight decay as in PyTorch's Adam, which adds it to the gradient.
     decay, adam = optax.add_decayed_weights(config.train.weight_decay), optax.adam(config.train.learning_rate)
-    return engine.Task(init, loss, partial(evaluate, network, targets), optax.chain(decay, adam), score="accuracy")
+    optimizer = optax.chain(decay, adam)
+    return engine.Task(init, loss, partial(evaluate, network, targets), optimizer, score="accuracy", on_host=on_host)
 
 
 def num_oscillators(network: models.GASPnet) -> int:
@@ -142,3 +152,10 @@ def phased_scores(network, targets: str, params, batch, keys) -> dict[str, Array
     scores = {name: value[1:].T for name, value in by_step.items()}
     scores["synchrony"] = losses.cluster_synchrony(out.first_phases[1:, ..., None], batch["masks"]).T
     return scores | {f"plain_{name}": value[0] for name, value in by_step.items()}
+
+
+def phase_groups(network, params, batch, keys) -> dict[str, Array]:
+    """What `experiments.groups` clusters: phases of the first block after the last step; labels of the objects."""
+    phases = forward(network, params, batch, keys).first_phases[-1]
+    features = grouping.phase_features(phases[..., None])
+    return {"features": features, "labels": groups.labels_of(batch["masks"][..., 1:])}

@@ -11,9 +11,9 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments import engine
+from experiments import engine, groups
 from experiments.komplexnet.data import VIDEOS
-from oscnets import losses, metrics, models
+from oscnets import grouping, losses, metrics, models
 from oscnets.models.komplexnet import LAYERS
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -89,9 +89,11 @@ def make_task(
         init = lambda key: network.init(key, example, phases0=phases, num_steps=1)  # noqa: E731
         weight = config.train.synchrony_weight if has_dynamics(network) else 0.0
         loss, scores_on = partial(complex_loss, network, weight), _complex_scores_on(network)
+        groups_on = _groups_on(network)
     else:
         init = lambda key: network.init(key, example)  # noqa: E731
         loss, scores_on = partial(real_loss, network), _real_scores_on(network)
+        groups_on = lambda test: None  # noqa: E731
     slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
     optimizer = optax.chain(optax.clip_by_global_norm(config.train.clip_norm), optax.adam(config.train.learning_rate))
     return engine.Task(
@@ -101,6 +103,7 @@ def make_task(
         optimizer,
         score="accuracy",
         evaluate_on=lambda label: scores_on((tests or {})[label]),
+        on_host=lambda label: groups_on((tests or {})[label]),
     )
 
 
@@ -125,6 +128,13 @@ def _real_scores_on(network: nn.Module) -> ScoresOn:
     still = partial(real_scores, network)
     by_frame = partial(frame_scores, still)
     return lambda test: by_frame if test["kind"] in VIDEOS else still
+
+
+def _groups_on(network: models.KomplexNet) -> Callable[[Mapping[str, Any]], engine.OnHost | None]:
+    """A test table -> scores of groups of phases; those of equal steps share one function."""
+    after = cache(lambda num_steps: partial(phase_groups, network, num_steps))
+    scored = lambda test: groups.on_host(test["grouped"], after(test["num_steps"]))  # noqa: E731
+    return lambda test: None if test["kind"] in VIDEOS else scored(test)
 
 
 def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
@@ -186,6 +196,14 @@ def complex_scores(network, num_steps: int | None, params, batch, keys) -> dict[
     if not has_dynamics(network):
         return {name: value[0] for name, value in scores.items()}
     return {name: value.T for name, value in scores.items()}
+
+
+def phase_groups(network, num_steps: int | None, params, batch, keys) -> dict[str, Array]:
+    """What `experiments.groups` clusters: phases after the last step, weighted by their drive; labels of the digits."""
+    phases0 = initial_phases(network, batch, keys)
+    run = network.apply(params, batch["images"], phases0=phases0, num_steps=num_steps, method="synchronize")
+    features = grouping.phase_features(run.phases, jnp.tanh(run.amplitude))
+    return {"features": features, "labels": groups.labels_of(batch["masks"], batch["overlap"])}
 
 
 def frame_scores(still, params, batch, keys) -> dict[str, Array]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import optax
 from jax import Array
 
@@ -22,6 +23,21 @@ class Measured(NamedTuple):
 
 
 Scores = dict[str, Array | Measured]
+
+
+class OnHost(NamedTuple):
+    """Scores of a test set's first examples that take code outside of compiled programs, clustering for example.
+
+    Attributes:
+        num_examples: how many are scored, >= 0; all where there are fewer.
+        outputs: like `Task.evaluate`, but of arrays (B, ...) of any shape: what the scores are made of.
+        scores: these arrays as NumPy's, of N examples of one seed -> values by metric, (N,), (N, T) or `Measured`,
+            under other names than those of `evaluate`.
+    """
+
+    num_examples: int
+    outputs: Callable[[PyTree, PyTree, Array], dict[str, Array]]
+    scores: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray | Measured]]
 
 
 class Task(NamedTuple):
@@ -44,6 +60,8 @@ class Task(NamedTuple):
             higher is better, or lower where the name is given with a leading "-".
         evaluate_on: label of a test set -> a function like `evaluate`, where test sets are evaluated in different ways;
             the same function object for those evaluated alike. None: all by `evaluate`.
+        on_host: label of a test set -> further scores of it, see `OnHost`, or None; the same functions for those
+            evaluated alike.
     """
 
     init: Callable[[Array], PyTree]
@@ -52,3 +70,4 @@ class Task(NamedTuple):
     optimizer: optax.GradientTransformation
     score: str
     evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], Scores]] | None = None
+    on_host: Callable[[str], OnHost | None] | None = None

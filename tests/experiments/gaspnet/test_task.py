@@ -72,3 +72,25 @@ def test_loss_and_scores_are_of_their_steps(experiment):
     parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact_match")
     shapes = {"synchrony": (32, 3)} | dict.fromkeys(parts, (32, 3)) | {f"plain_{name}": (32,) for name in parts}
     assert {name: value.shape for name, value in scores.items()} == shapes
+
+
+def test_groups_are_of_the_last_phases_of_the_first_block():
+    small = {"model.channels": (2, 3, 2), "model.hidden": 8, "model.dim": 2, "model.num_steps": 2}
+    config = config_of(FAMILY, "smoke", **small)
+    tests = tables(FAMILY, "tests", "test+grouped3", "test")
+    gaspnet, baseline = (
+        task.make_task(config, *tables(FAMILY, "models", name).values(), tests) for name in ("gaspnet", "baseline")
+    )
+    assert baseline.on_host is None and gaspnet.on_host("test").num_examples == 0
+    found = gaspnet.on_host("test+grouped3")
+    assert found.num_examples == 3 and found.outputs is gaspnet.on_host("test").outputs
+    batch = {"images": np.ones((2, 32, 32, 1), np.float32), "masks": np.zeros((2, 16, 16, 3), bool)}
+    batch["masks"][:, :8, :, 0] = batch["masks"][:, 8:, :8, 1] = batch["masks"][:, 8:, 6:, 2] = True
+    params, keys = random_like(lambda: gaspnet.init(jax.random.key(0))), jax.random.split(jax.random.key(1), 2)
+    arrays = jax.jit(found.outputs)(params, batch, keys)
+    np.testing.assert_array_equal(arrays["labels"][0, ::8], [[0] * 16, [1] * 6 + [-1] * 2 + [2] * 8])
+    phases = task.forward(
+        task.gaspnet(config, *tables(FAMILY, "models", "gaspnet").values()), params, batch, keys
+    ).first_phases[-1]
+    expected = np.stack([np.cos(phases), np.sin(phases)], -1)
+    np.testing.assert_allclose(arrays["features"], expected, atol=1e-5)

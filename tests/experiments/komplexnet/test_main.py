@@ -49,6 +49,8 @@ def test_summary_has_every_model_split_and_step(workdir):
         (statistics,) = summary["results"][split][metric].values()
         assert np.shape(statistics["values"]) == (2, 3) and statistics["seeds"] == [0, 1]
     for split in SETS:
+        groups = {"ari", "fg_ari", "mbo"} & summary["results"][split].keys()
+        assert groups == ({"ari", "fg_ari", "mbo"} if split != "noise" else set())
         three = summary["results"][f"{split} (trained on 3 digits)"]
         assert [(metric, *by_model) for metric, by_model in three.items()] == [
             ("accuracy", "real+digits3"), ("exact_match", "real+digits3"),

@@ -178,3 +178,32 @@ def test_other_steps_than_in_training(batch):
         np.testing.assert_allclose(values[:, :3], steps["test"][name], atol=1e-5)
         np.testing.assert_array_equal(steps["test@3"][name], steps["test"][name])
     assert np.std(steps["noise@6"]["synchrony"], axis=1).min() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["ideal", "random", "komplexnet"])
+def test_groups_of_phases(name, batch):
+    """Ideal phases give the digits; and those of the dynamics are of the steps that a test has."""
+    network, _ = make(name)
+    tests = tables(FAMILY, "tests", "test+grouped4", "noise+grouped2@1", "test@1", "moving")
+    config = config_of(FAMILY, "smoke", models=(name,), **CONFIG)
+    ((key, table),) = config.models.to_dict().items()
+    made = task.make_task(specs.config_of(config, key), table, tests)
+    assert made.on_host("moving") is None and made.on_host("test@1").num_examples == 0
+    assert made.on_host("test@1").outputs is made.on_host("noise+grouped2@1").outputs
+    params = random_like(lambda: made.init(jax.random.key(0)))
+    found = {label: jax.jit(made.on_host(label).outputs)(params, batch, KEYS) for label in ("test+grouped4", "test@1")}
+    moves = name == "komplexnet"
+    assert np.array_equal(found["test+grouped4"]["features"], found["test@1"]["features"]) != moves
+    arrays = {key: np.asarray(value) for key, value in found["test+grouped4"].items()}
+    assert arrays["features"].shape == (BATCH, SIZE, SIZE, 2 * network.channels)
+    expected = np.where(batch["overlap"], -1, batch["masks"] @ np.array([1, 2]))
+    np.testing.assert_array_equal(arrays["labels"], expected)
+    pairs = arrays["features"].reshape(BATCH, SIZE, SIZE, -1, 2)
+    size = np.linalg.norm(pairs, axis=-1, keepdims=True)
+    units = pairs / np.where(size > 0, size, 1)
+    alike = [
+        np.ptp(of_digit[of_digit.any(-1)], axis=0).max() < 1e-3
+        for unit, masks in zip(units, batch["masks"], strict=True)
+        for of_digit in (unit[masks[..., 0]], unit[masks[..., 1]])
+    ]
+    assert set(alike) == {name == "ideal"}

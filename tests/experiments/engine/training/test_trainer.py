@@ -133,6 +133,31 @@ def test_evaluation_does_not_depend_on_its_batches(three, batch_size):
         np.testing.assert_allclose(value[1], alone, rtol=1e-4, atol=1e-5)
 
 
+def test_further_scores_of_the_first_examples_are_made_on_the_host(three):
+    def outputs(params, batch, keys):
+        return {"inputs": batch["inputs"] + params["layer0"]["bias"][0], "labels": batch["labels"]}
+
+    def scores(arrays):
+        assert all(type(x) is np.ndarray and len(x) == 10 for x in arrays.values())
+        return {"sum": arrays["inputs"].sum(1), "odd": engine.Measured(arrays["labels"] * 1.0, arrays["labels"] > 0)}
+
+    hosted = {"noise": engine.OnHost(10, outputs, scores), "test": engine.OnHost(0, outputs, scores), "other": None}
+    plan = seeds.make_plan(0, 3, 4, "vmap")
+    measure, groups = evaluate.Evaluator(TASK._replace(on_host=hosted.get), plan, 4), plan.split(three[0].params)
+    found = measure("noise", DATA["noise"], groups)
+    shift = np.asarray(three[0].params["layer0"]["bias"])[:, :1]
+    expected = (DATA["noise"]["inputs"][:10].sum(1) + toy.SIZE * shift).mean(1)
+    np.testing.assert_allclose(found["sum"], expected, rtol=1e-5)
+    labels = DATA["noise"]["labels"][:10]
+    np.testing.assert_allclose(found["odd"], [labels[labels > 0].mean()] * 3)
+    plain = evaluate.Evaluator(TASK, plan, 4)("noise", DATA["noise"], groups)
+    assert found.keys() - plain.keys() == {"sum", "odd"}
+    for name, value in plain.items():
+        np.testing.assert_array_equal(found[name], value)
+    for split in ("test", "other", "validation"):
+        assert "sum" not in measure(split, DATA["test"], groups)
+
+
 def test_undefined_values_are_left_out_of_the_mean():
     values = np.array([[1.0, np.nan, 3.0], [np.inf] * 3], np.float32)
     where = np.array([[True, False, True], [False] * 3])
