@@ -1,17 +1,19 @@
 """Scores of the groups that a model's oscillators form, without labels: for the tasks of the families.
 
-A test set's first scenes are clustered, each into as many groups as it has objects and one for the background; pixels
-of several objects are left out.
+A test set that is `grouped` has so many scenes. Its evaluation gives `features` of the pixels beside its scores, and
+`on_host` puts the scores of their clusters in the place of these: as many clusters as a scene has objects and one for
+the background; pixels of several objects are left out.
 """
 
 from collections.abc import Callable
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from experiments import engine
 from oscnets import grouping, metrics
+
+Arrays = dict[str, np.ndarray]
 
 LABELS = {
     "ari": "ARI of groups, with the background (1: perfect)",
@@ -19,39 +21,56 @@ LABELS = {
     "mbo": "mean best overlap of objects and groups (1: perfect)",
 }
 GROUPED = engine.Entry(
-    0, "scenes, the first, whose groups of pixels are scored: ari, fg_ari and mbo; k-means, not a compiled program",
+    0, "scenes, the first so many, if groups of pixels are scored too (ari, fg_ari, mbo); 0: they are not",
     engine.at_least(0),
 )  # fmt: skip
 
 
-def labels_of(masks: Array, overlap: Array | None = None) -> Array:
+def labels_of(masks: np.ndarray, overlap: np.ndarray | None = None) -> np.ndarray:
     """Masks (..., G) of objects -> labels (...): k + 1 in mask k alone, 0 in none, -1 in several or in the overlap."""
-    number = masks.sum(-1)
-    several = number > 1 if overlap is None else (number > 1) | overlap
-    return jnp.where(several, -1, (masks * (1 + jnp.arange(masks.shape[-1]))).sum(-1))
+    several = masks.sum(-1) > 1
+    if overlap is not None:
+        several |= overlap
+    return np.where(several, -1, (masks * (1 + np.arange(masks.shape[-1]))).sum(-1))
 
 
-def on_host(num_examples: int, outputs: Callable[..., dict[str, Array]]) -> engine.OnHost:
-    """The scores as a task has them.
+def on_host(labels: Callable[[Arrays], np.ndarray], label: str, data: Arrays, values: Arrays) -> dict[str, Any]:
+    """What was evaluated, with scores of k-means in place of the features, where there are some; see `engine.Task`.
 
     Args:
-        num_examples: scenes that are clustered.
-        outputs: (params, batch, keys) -> features (B, H, W, D) of the pixels, and their labels (B, H, W).
+        labels: arrays of a test set -> labels (N, H, W) of its scenes, see `labels_of`.
+        label: of the test set.
+        data: its arrays.
+        values: (S, N, ...) by name, maybe with `features` (S, N, H, W, D). Those that are not finite have no scores.
     """
-    return engine.OnHost(num_examples, outputs, scores)
+    del label
+    if "features" not in values:
+        return values
+    features, truth = values["features"], labels(data)
+    finite = np.isfinite(features).all((2, 3, 4))
+    features = np.where(finite[..., None, None, None], features, 0)
+    number = 1 + truth.max((1, 2)).clip(0)
+    found = scores(truth, grouping.clusters(features, number, mask=truth >= 0))
+    for name in ("ari", "fg_ari"):
+        found[name] = np.where(finite, found[name], np.nan)
+    found["mbo"] = engine.Measured(np.where(finite, found["mbo"].values, np.nan), found["mbo"].where)
+    return {name: value for name, value in values.items() if name != "features"} | found
 
 
-def scores(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray | engine.Measured]:
-    """ARI with and without the background and MBO, (N,) each, of k-means; NaN of features that are not finite."""
-    features, labels = arrays["features"], arrays["labels"]
-    finite = np.isfinite(features).all((1, 2, 3))
-    features = np.where(finite[:, None, None, None], features, 0)
-    found = grouping.clusters(features, 1 + labels.max((1, 2)).clip(0), mask=labels >= 0)
-    values = {
-        "ari": metrics.foreground_ari(labels, found, background=None),
-        "fg_ari": metrics.foreground_ari(labels, found),
-        "mbo": metrics.mean_best_overlap(labels, found),
+def scores(labels: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """ARI with and without the background and mean best overlap, (S, N) each.
+
+    Args:
+        labels: (N, H, W), 0 for the background, -1 for pixels that count nowhere.
+        groups: (S, N, H, W) integers, those of each seed.
+    """
+
+    def of_seeds(score, **options):
+        return np.stack([np.asarray(score(labels, each, **options)) for each in groups])
+
+    has_objects = np.broadcast_to((labels > 0).any((1, 2)), groups.shape[:2])
+    return {
+        "ari": of_seeds(metrics.foreground_ari, background=None),
+        "fg_ari": of_seeds(metrics.foreground_ari),
+        "mbo": engine.Measured(of_seeds(metrics.mean_best_overlap), has_objects),
     }
-    by_name = {name: np.where(finite, np.asarray(value), np.nan) for name, value in values.items()}
-    # Scenes without objects have no best overlap.
-    return by_name | {"mbo": engine.Measured(by_name["mbo"], (labels > 0).any((1, 2)))}

@@ -67,7 +67,7 @@ from experiments.engine.training.experiment import Experiment, Model, Test, Trai
 from experiments.engine.training.program import experiment_of, main
 from experiments.engine.training.runner import load_trained, report, run
 from experiments.engine.training.splits import Splits, num_examples
-from experiments.engine.training.task import Measured, OnHost, PyTree, Task
+from experiments.engine.training.task import Measured, PyTree, Task
 
 __all__ = [
     "ENTRIES",
@@ -91,7 +91,6 @@ __all__ = [
     "Metrics",
     "Model",
     "NonFiniteError",
-    "OnHost",
     "Parser",
     "Profile",
     "PyTree",

@@ -75,19 +75,25 @@ def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table] | Non
         init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network))))
         weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
         loss, evaluate = partial(synchrony_loss, network, targets, weight), phased_scores
-        outputs = partial(phase_groups, network)
-        on_host = lambda label: groups.on_host((tests or {})[label]["grouped"], outputs)  # noqa: E731
     else:
         init, loss, evaluate = (
             partial(network.init, images=example),
             partial(plain_loss, network, targets),
             plain_scores,
         )
-        on_host = None
     # Weight decay as in PyTorch's Adam, which adds it to the gradient.
     decay, adam = optax.add_decayed_weights(config.train.weight_decay), optax.adam(config.train.learning_rate)
-    optimizer = optax.chain(decay, adam)
-    return engine.Task(init, loss, partial(evaluate, network, targets), optimizer, score="accuracy", on_host=on_host)
+    scores = partial(evaluate, network, targets)
+    grouped = partial(scores, grouped=True) if has_phases(network) else scores
+    return engine.Task(
+        init,
+        loss,
+        scores,
+        optax.chain(decay, adam),
+        score="accuracy",
+        evaluate_on=lambda label: grouped if (tests or {})[label]["grouped"] else scores,
+        on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"][..., 1:])),
+    )
 
 
 def num_oscillators(network: models.GASPnet) -> int:
@@ -142,20 +148,16 @@ def synchrony_loss(network, targets: str, weight: float, params, batch, keys) ->
     return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
 
 
-def phased_scores(network, targets: str, params, batch, keys) -> dict[str, Array]:
+def phased_scores(network, targets: str, params, batch, keys, *, grouped: bool = False) -> dict[str, Array]:
     """Accuracies and synchrony loss after every step, (B, T) each, and the accuracies of the plain pass, (B,).
 
-    The plain pass is what every step would give with alpha = 0 in the test.
+    The plain pass is what every step would give with alpha = 0 in the test. If `grouped` also `features` (B, 16, 16, 2)
+    of the last phases of the first block, for `groups.on_host`.
     """
     out = forward(network, params, batch, keys)
     by_step = accuracies(targets, out.logits, batch["targets"])
     scores = {name: value[1:].T for name, value in by_step.items()}
     scores["synchrony"] = losses.cluster_synchrony(out.first_phases[1:, ..., None], batch["masks"]).T
+    if grouped:
+        scores["features"] = grouping.phase_features(out.first_phases[-1, ..., None])
     return scores | {f"plain_{name}": value[0] for name, value in by_step.items()}
-
-
-def phase_groups(network, params, batch, keys) -> dict[str, Array]:
-    """What `experiments.groups` clusters: phases of the first block after the last step; labels of the objects."""
-    phases = forward(network, params, batch, keys).first_phases[-1]
-    features = grouping.phase_features(phases[..., None])
-    return {"features": features, "labels": groups.labels_of(batch["masks"][..., 1:])}

@@ -89,21 +89,19 @@ def make_task(
         init = lambda key: network.init(key, example, phases0=phases, num_steps=1)  # noqa: E731
         weight = config.train.synchrony_weight if has_dynamics(network) else 0.0
         loss, scores_on = partial(complex_loss, network, weight), _complex_scores_on(network)
-        groups_on = _groups_on(network)
     else:
         init = lambda key: network.init(key, example)  # noqa: E731
         loss, scores_on = partial(real_loss, network), _real_scores_on(network)
-        groups_on = lambda test: None  # noqa: E731
     slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
     optimizer = optax.chain(optax.clip_by_global_norm(config.train.clip_norm), optax.adam(config.train.learning_rate))
     return engine.Task(
         init,
         partial(in_slices, loss, slice_size),
-        scores_on({"kind": "test", "num_steps": None}),
+        scores_on({"kind": "test", "num_steps": None, "grouped": 0}),
         optimizer,
         score="accuracy",
         evaluate_on=lambda label: scores_on((tests or {})[label]),
-        on_host=lambda label: groups_on((tests or {})[label]),
+        on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"], data["overlap"])),
     )
 
 
@@ -112,13 +110,13 @@ ScoresOn = Callable[[Mapping[str, Any]], Callable[..., dict[str, Array]]]
 
 def _complex_scores_on(network: models.KomplexNet) -> ScoresOn:
     """A test table -> its scores; tests evaluated alike share one function, which is then compiled once."""
-    still = cache(lambda num_steps: partial(complex_scores, network, num_steps))
-    by_frame = cache(lambda num_steps: partial(frame_scores, still(num_steps)))
+    still = cache(lambda num_steps, grouped: partial(complex_scores, network, num_steps, grouped=grouped))
+    by_frame = cache(lambda num_steps: partial(frame_scores, still(num_steps, False)))
     moving = partial(video_scores, network) if has_dynamics(network) else by_frame(None)
 
     def scores_on(test):
         if test["kind"] not in VIDEOS:
-            return still(test["num_steps"])
+            return still(test["num_steps"], test["grouped"] > 0)
         return by_frame(test["num_steps"]) if test["kind"] == "frames" else moving
 
     return scores_on
@@ -128,13 +126,6 @@ def _real_scores_on(network: nn.Module) -> ScoresOn:
     still = partial(real_scores, network)
     by_frame = partial(frame_scores, still)
     return lambda test: by_frame if test["kind"] in VIDEOS else still
-
-
-def _groups_on(network: models.KomplexNet) -> Callable[[Mapping[str, Any]], engine.OnHost | None]:
-    """A test table -> scores of groups of phases; those of equal steps share one function."""
-    after = cache(lambda num_steps: partial(phase_groups, network, num_steps))
-    scored = lambda test: groups.on_host(test["grouped"], after(test["num_steps"]))  # noqa: E731
-    return lambda test: None if test["kind"] in VIDEOS else scored(test)
 
 
 def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
@@ -186,24 +177,21 @@ def step_entropy(network, shared, state, targets) -> Array:
     return losses.binary_cross_entropy(logits, targets).mean()
 
 
-def complex_scores(network, num_steps: int | None, params, batch, keys) -> dict[str, Array]:
-    """Accuracies and synchrony loss at every step, (B, T) each; (B,) without dynamics."""
+def complex_scores(network, num_steps: int | None, params, batch, keys, *, grouped: bool = False) -> dict[str, Array]:
+    """Accuracies and synchrony loss at every step, (B, T) each; (B,) without dynamics.
+
+    If `grouped` also `features` (B, H, W, 2 C) of the last phases, weighted by their drive, for `groups.on_host`.
+    """
     phases0 = initial_phases(network, batch, keys)
     out = network.apply(params, batch["images"], phases0=phases0, num_steps=num_steps)
     scores = metrics.multi_label_scores(out.logits, batch["targets"])
     of_step = lambda phases: losses.cluster_synchrony(phases, batch["masks"], out.amplitude)  # noqa: E731
     scores["synchrony"] = jax.lax.map(of_step, out.trajectory)
-    if not has_dynamics(network):
-        return {name: value[0] for name, value in scores.items()}
-    return {name: value.T for name, value in scores.items()}
-
-
-def phase_groups(network, num_steps: int | None, params, batch, keys) -> dict[str, Array]:
-    """What `experiments.groups` clusters: phases after the last step, weighted by their drive; labels of the digits."""
-    phases0 = initial_phases(network, batch, keys)
-    run = network.apply(params, batch["images"], phases0=phases0, num_steps=num_steps, method="synchronize")
-    features = grouping.phase_features(run.phases, jnp.tanh(run.amplitude))
-    return {"features": features, "labels": groups.labels_of(batch["masks"], batch["overlap"])}
+    moves = has_dynamics(network)
+    scores = {name: value.T if moves else value[0] for name, value in scores.items()}
+    if grouped:
+        scores["features"] = grouping.phase_features(out.phases, jnp.tanh(out.amplitude))
+    return scores
 
 
 def frame_scores(still, params, batch, keys) -> dict[str, Array]:

@@ -31,22 +31,17 @@ class Evaluator:
         self, split: str, data: PyTree, groups: list[PyTree], wait: Callable[[Any], None] = lambda _: None
     ) -> Values:
         """Means over a split, (S,) or (S, T) by metric; arguments as for `evaluate`."""
-        test = split not in TRAINING
-        special = test and self.task.evaluate_on is not None
-        function = self.task.evaluate_on(split) if special else self.task.evaluate
-        values = means(self._evaluate(function, split, data, groups, wait))
-        on_host = self.task.on_host(split) if test and self.task.on_host is not None else None
-        if on_host is None or not on_host.num_examples:
-            return values
-        few = jax.tree.map(lambda leaf: leaf[: on_host.num_examples], data)
-        outputs = self._evaluate(on_host.outputs, split, few, groups, wait)
-        by_seed = [on_host.scores({name: x[i] for name, x in outputs.items()}) for i in range(len(self.plan.seeds))]
-        return means(jax.tree.map(lambda *leaves: np.stack(leaves), *by_seed)) | values
-
-    def _evaluate(self, function, split, data, groups, wait):
+        function = self._function(split)
         if function not in self._compiled:
             self._compiled[function] = steps.make_evaluate(function, self.plan)
-        return evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, wait)
+        values = evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, wait)
+        if self.task.on_host is not None and split not in TRAINING:
+            values = self.task.on_host(split, data, values)
+        return means(values)
+
+    def _function(self, split):
+        special = self.task.evaluate_on is not None and split not in TRAINING
+        return self.task.evaluate_on(split) if special else self.task.evaluate
 
 
 def evaluate(

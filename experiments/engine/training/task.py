@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import optax
 from jax import Array
 
@@ -23,21 +22,6 @@ class Measured(NamedTuple):
 
 
 Scores = dict[str, Array | Measured]
-
-
-class OnHost(NamedTuple):
-    """Scores of a test set's first examples that take code outside of compiled programs, clustering for example.
-
-    Attributes:
-        num_examples: how many are scored, >= 0; all where there are fewer.
-        outputs: like `Task.evaluate`, but of arrays (B, ...) of any shape: what the scores are made of.
-        scores: these arrays as NumPy's, of N examples of one seed -> values by metric, (N,), (N, T) or `Measured`,
-            under other names than those of `evaluate`.
-    """
-
-    num_examples: int
-    outputs: Callable[[PyTree, PyTree, Array], dict[str, Array]]
-    scores: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray | Measured]]
 
 
 class Task(NamedTuple):
@@ -60,8 +44,9 @@ class Task(NamedTuple):
             higher is better, or lower where the name is given with a leading "-".
         evaluate_on: label of a test set -> a function like `evaluate`, where test sets are evaluated in different ways;
             the same function object for those evaluated alike. None: all by `evaluate`.
-        on_host: label of a test set -> further scores of it, see `OnHost`, or None; the same functions for those
-            evaluated alike.
+        on_host: (label of a test set, its arrays, what was evaluated on it) -> the values that count, where these take
+            more than JAX, such as clusters of pixels. What was evaluated are numpy arrays (S, N, ...) by name, of any
+            further axes, seeds first; the values are (S, N) or (S, N, T). None: the values as they are.
     """
 
     init: Callable[[Array], PyTree]
@@ -70,4 +55,4 @@ class Task(NamedTuple):
     optimizer: optax.GradientTransformation
     score: str
     evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], Scores]] | None = None
-    on_host: Callable[[str], OnHost | None] | None = None
+    on_host: Callable[[str, PyTree, dict[str, Any]], dict[str, Any]] | None = None

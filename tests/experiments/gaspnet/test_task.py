@@ -76,21 +76,32 @@ def test_loss_and_scores_are_of_their_steps(experiment):
 
 def test_groups_are_of_the_last_phases_of_the_first_block():
     small = {"model.channels": (2, 3, 2), "model.hidden": 8, "model.dim": 2, "model.num_steps": 2}
-    config = config_of(FAMILY, "smoke", **small)
-    tests = tables(FAMILY, "tests", "test+grouped3", "test")
+    config, tests = config_of(FAMILY, "smoke", **small), tables(FAMILY, "tests", "test+grouped3", "test")
     gaspnet, baseline = (
         task.make_task(config, *tables(FAMILY, "models", name).values(), tests) for name in ("gaspnet", "baseline")
     )
-    assert baseline.on_host is None and gaspnet.on_host("test").num_examples == 0
-    found = gaspnet.on_host("test+grouped3")
-    assert found.num_examples == 3 and found.outputs is gaspnet.on_host("test").outputs
-    batch = {"images": np.ones((2, 32, 32, 1), np.float32), "masks": np.zeros((2, 16, 16, 3), bool)}
+    for made in (gaspnet, baseline):
+        assert made.evaluate_on("test") is made.evaluate
+    assert baseline.evaluate_on("test+grouped3") is baseline.evaluate
+    batch = {
+        "images": np.ones((2, 32, 32, 1), np.float32),
+        "masks": np.zeros((2, 16, 16, 3), bool),
+        "targets": np.zeros((2, 10), np.float32),
+    }
     batch["masks"][:, :8, :, 0] = batch["masks"][:, 8:, :8, 1] = batch["masks"][:, 8:, 6:, 2] = True
     params, keys = random_like(lambda: gaspnet.init(jax.random.key(0))), jax.random.split(jax.random.key(1), 2)
-    arrays = jax.jit(found.outputs)(params, batch, keys)
-    np.testing.assert_array_equal(arrays["labels"][0, ::8], [[0] * 16, [1] * 6 + [-1] * 2 + [2] * 8])
-    phases = task.forward(
-        task.gaspnet(config, *tables(FAMILY, "models", "gaspnet").values()), params, batch, keys
-    ).first_phases[-1]
-    expected = np.stack([np.cos(phases), np.sin(phases)], -1)
-    np.testing.assert_allclose(arrays["features"], expected, atol=1e-5)
+    network = task.gaspnet(config, *tables(FAMILY, "models", "gaspnet").values())
+
+    @jax.jit
+    def both(params):
+        return gaspnet.evaluate_on("test+grouped3")(params, batch, keys), task.forward(network, params, batch, keys)
+
+    scores, out = jax.device_get(both(params))
+    phases = out.first_phases[-1]
+    np.testing.assert_allclose(scores["features"], np.stack([np.cos(phases), np.sin(phases)], -1), atol=1e-5)
+    values = {name: value[None] for name, value in scores.items()}
+    found = gaspnet.on_host("test+grouped3", batch, values)
+    assert found.keys() - scores.keys() == {"ari", "fg_ari", "mbo"} and "features" not in found
+    ideal = np.where(batch["masks"][..., 0], 0, np.where(batch["masks"][..., 1], 2, 4))[..., None]
+    perfect = np.concatenate([np.cos(ideal), np.sin(ideal)], -1)[None]
+    np.testing.assert_allclose(gaspnet.on_host("", batch, {"features": perfect})["ari"], 1)
