@@ -20,6 +20,7 @@ def tests(*texts: str) -> Tables:
     return dict(specs.TESTS.parse(text, specs.TEST) for text in texts)
 
 
+_GROUPS = {"groups": {"kind": "test", "grouped": 100, "sampled": 0}}
 _NOISE = tests(
     *(f"gaussian{std}" for std in (0.15, 0.25, 0.35, 0.45, 0.6)),
     *(f"salt_pepper{share}" for share in (0.01, 0.03, 0.06, 0.1, 0.2)),
@@ -28,7 +29,7 @@ _SIZES = tests(*(f"item{size}" for size in (24, 20, 17, 14)))
 
 # The second and third line of the paper's table of constants.
 _OVERLAY = {
-    "tests": tests("test") | _SIZES,
+    "tests": tests("test") | _GROUPS | _SIZES,
     "data.scenes": "overlay",
     "model.strength": 0.8,
     "model.dim": 16,
@@ -100,5 +101,5 @@ def get_config(variant: str = "digits") -> ConfigDict:
     config.seeds = 10
     config.train.update(epochs=25, num_examples=60_000, batch_size=32, learning_rate=5e-4)
     config.models = models("gaspnet", "baseline")
-    config.tests = tests("test") | _NOISE
+    config.tests = tests("test") | _GROUPS | _NOISE
     return engine.variant(config, VARIANTS, variant)

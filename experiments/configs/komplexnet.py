@@ -29,6 +29,7 @@ _TESTS = {
     "overlap": {"kind": "overlap", "sampled": 2},
     "noise": {"kind": "noise", "sampled": 2},
 }
+_GROUPS = {"groups": {"kind": "test", "grouped": 100}, "groups_overlap": {"kind": "overlap", "grouped": 100}}
 _DIGITS = tests(*(f"digits{count}" for count in range(2, 10)))
 _MORE_STEPS = tests("test@60", "overlap@60", "noise@60")
 _VIDEOS = tests("moving", "moving_backwards", "frames")
@@ -40,6 +41,8 @@ _BACKGROUND = models(*(f"{network}+background" for network in _FIVE))
 EXPERIMENTS = {
     # Two digits; overlap and noise in the test alone.
     "robustness": {"models": models("komplexnet", "feedback", "ideal", "random", "real", "real_large")},
+    # The same, and whether groups of phases are the digits.
+    "groups": {"models": models("komplexnet", "feedback", "ideal", "random"), "tests": _TESTS | _GROUPS},
     # Trained on two digits or on three, tested on two to nine.
     "generalization": {"models": models(*_FIVE) | _THREE_DIGITS, "tests": _DIGITS},
     # Four times the steps of the training.
@@ -57,7 +60,7 @@ EXPERIMENTS = {
         | models(*_LAYERS, "vit")
         | _THREE_DIGITS
         | _BACKGROUND,
-        "tests": _TESTS | _DIGITS | _MORE_STEPS | _VIDEOS,
+        "tests": _TESTS | _GROUPS | _DIGITS | _MORE_STEPS | _VIDEOS,
     },
 }
 

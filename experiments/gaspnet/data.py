@@ -44,7 +44,7 @@ class Data:
 
     def _test(self, test: Table) -> Arrays:
         size = test["size"] if test["kind"] == "item" else self.config.data.item_size
-        clean = self._scenes("test", self.config.data.test_examples, size)
+        clean = self._scenes("test", test["grouped"] or self.config.data.test_examples, size)
         if test["kind"] in ("test", "item"):
             return clean
         images = clean["images"]

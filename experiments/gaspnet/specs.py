@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from data_gen import sources
-from experiments import engine
+from experiments import engine, groups
 from experiments.engine import FINITE, NON_NEGATIVE, POSITIVE, Entry, at_least, between, each, one_of
 from experiments.gaspnet import figures
 from experiments.gaspnet.data import KINDS, SIZE, TARGETS, Data
@@ -71,6 +71,7 @@ TEST: engine.Entries = {
     "share": Entry(float, "share of pixels that the kind salt_pepper replaces", between(0, 1)),
     "size": Entry(int, "side of an item of the kind item, pixels", between(1, SIZE)),
     "sampled": Entry(4, "scenes saved for the pictures", at_least(0)),
+    "grouped": groups.GROUPED,
 }
 LEVELS = {"gaussian": "std", "salt_pepper": "share", "item": "size"}  # the entry that each kind needs
 
@@ -79,13 +80,14 @@ LABELS = {
     "item": "items named",
     "picture": "pictures named",
     "synchrony": "synchrony loss (0: perfect)",
+    **groups.LABELS,
 }
 
 MODELS = engine.Shorthand(
     {network: {"network": network} for network in BUILDERS},
     changes={change: {change: True} for change in CHANGES},
 )
-TESTS = engine.Shorthand({kind: {"kind": kind} for kind in KINDS}, level=LEVELS)
+TESTS = engine.Shorthand({kind: {"kind": kind} for kind in KINDS}, level=LEVELS, changes={"grouped": "grouped"})
 
 
 def check(config: ConfigDict) -> None:
@@ -121,7 +123,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
 
     def model(name, table):
         own = engine.of_model(config, name)
-        task, splits = partial(make_task, own, table), data.of_model(table, tests)
+        task, splits = partial(make_task, own, table, tests), data.of_model(table, tests)
         return engine.Model(engine.label(name, table), table, own, task, splits)
 
     models = [model(name, table) for name, table in engine.tables(config, "models").items()]

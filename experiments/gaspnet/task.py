@@ -12,9 +12,9 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments import engine
+from experiments import engine, groups
 from experiments.gaspnet.data import SIZE, TARGETS
-from oscnets import losses, metrics, models
+from oscnets import grouping, losses, metrics, models
 from oscnets.models.gaspnet import Output
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -61,8 +61,14 @@ def has_phases(network: nn.Module) -> bool:
     return isinstance(network, models.GASPnet)
 
 
-def make_task(config: ConfigDict, model: Table) -> engine.Task:
-    """The task of one model, given its own config and its table."""
+def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table] | None = None) -> engine.Task:
+    """The task of one model.
+
+    Args:
+        config: this model's own.
+        model: its table.
+        tests: the table of every test set that it is evaluated on, by label.
+    """
     network, targets = make_network(config, model), TARGETS[config.data.scenes]
     example = jnp.zeros((1, SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1))
     if has_phases(network):
@@ -75,8 +81,17 @@ def make_task(config: ConfigDict, model: Table) -> engine.Task:
             partial(plain_loss, network, targets),
             plain_scores,
         )
-    optimizer = engine.optimizer.make(config.train)
-    return engine.Task(init, loss, partial(evaluate, network, targets), optimizer, score="accuracy")
+    scores = partial(evaluate, network, targets)
+    grouped = partial(scores, grouped=True) if has_phases(network) else scores
+    return engine.Task(
+        init,
+        loss,
+        scores,
+        engine.optimizer.make(config.train),
+        score="accuracy",
+        evaluate_on=lambda label: grouped if (tests or {})[label]["grouped"] else scores,
+        on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"][..., 1:])),
+    )
 
 
 def num_oscillators(network: models.GASPnet) -> int:
@@ -131,13 +146,16 @@ def synchrony_loss(network, targets: str, weight: float, params, batch, keys) ->
     return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
 
 
-def phased_scores(network, targets: str, params, batch, keys) -> dict[str, Array]:
+def phased_scores(network, targets: str, params, batch, keys, *, grouped: bool = False) -> dict[str, Array]:
     """Accuracies and synchrony loss after every step, (B, T) each, and the accuracies of the plain pass, (B,).
 
-    The plain pass is what every step would give with alpha = 0 in the test.
+    The plain pass is what every step would give with alpha = 0 in the test. If `grouped` also `features` (B, 16, 16, 2)
+    of the last phases of the first block, for `groups.on_host`.
     """
     out = forward(network, params, batch, keys)
     by_step = accuracies(targets, out.logits, batch["targets"])
     scores = {name: value[1:].T for name, value in by_step.items()}
     scores["synchrony"] = losses.cluster_synchrony(out.first_phases[1:, ..., None], batch["masks"]).T
+    if grouped:
+        scores["features"] = grouping.phase_features(out.first_phases[-1, ..., None])
     return scores | {f"plain_{name}": value[0] for name, value in by_step.items()}

@@ -78,7 +78,8 @@ class Data:
             scenes = self._videos(test["kind"] == "moving_backwards", test["max_overlap"])
         else:
             split, overlap = ("overlap", test["max_overlap"]) if test["kind"] == "overlap" else ("test", None)
-            scenes = self._scenes(split, self.config.data.test_examples, shown, colour and shown.background, overlap)
+            count = test["grouped"] or self.config.data.test_examples
+            scenes = self._scenes(split, count, shown, colour and shown.background, overlap)
         images = scenes["images"]
         if colour and not shown.background:
             images = np.repeat(images, 3, axis=-1)

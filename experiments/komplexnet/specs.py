@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from data_gen import sources
-from experiments import engine
+from experiments import engine, groups
 from experiments.engine import Check, Entry, at_least, between, one_of
 from experiments.komplexnet import figures
 from experiments.komplexnet.data import CLASSES, STILL, VIDEOS, Data, of_test, of_training
@@ -98,6 +98,7 @@ TEST: engine.Entries = {
     "variance": Entry(0.1, "variance of the noise of the kind noise", engine.NON_NEGATIVE),
     "num_steps": Entry(int, "steps of the dynamics; not set: as in the training", at_least(1)),
     "sampled": Entry(0, "scenes saved for the pictures", at_least(0)),
+    "grouped": groups.GROUPED,
 }
 
 MODELS = engine.Shorthand(
@@ -109,7 +110,12 @@ TESTS = engine.Shorthand(
     | {f"digits{count}": {"kind": "test", "num_digits": count} for count in range(2, 10)}
     | {kind: {"kind": kind} for kind in VIDEOS},
     level={"overlap": "max_overlap", "noise": "variance"},
-    changes={"digits": "num_digits", "background": {"background": True}, "plain": {"background": False}},
+    changes={
+        "digits": "num_digits",
+        "background": {"background": True},
+        "plain": {"background": False},
+        "grouped": "grouped",
+    },
     steps="num_steps",
 )
 
@@ -133,6 +139,7 @@ def check_tests(tests: Mapping[str, Table]) -> None:
             "max_overlap": video or kind == "overlap",
             "variance": kind == "noise",
             "sampled": not video,
+            "grouped": not video,
         }
         for key, suited in suits.items():
             default = None if isinstance(TEST[key].default, type) else TEST[key].default
@@ -166,7 +173,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
         config,
         {model.label: model for model in models},
         {label: engine.Test(label, table) for label, table in tests.items()},
-        labels={"accuracy": "share of digits found", "synchrony": "synchrony loss (0: perfect)"},
+        labels={"accuracy": "share of digits found", "synchrony": "synchrony loss (0: perfect)", **groups.LABELS},
         statistics=engine.Statistics(
             time_metrics=("accuracy", "synchrony"),
             score="accuracy",

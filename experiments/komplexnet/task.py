@@ -10,9 +10,9 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments import engine
+from experiments import engine, groups
 from experiments.komplexnet.data import VIDEOS
-from oscnets import losses, metrics, models
+from oscnets import grouping, losses, metrics, models
 from oscnets.models.komplexnet import LAYERS
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -95,10 +95,11 @@ def make_task(
     return engine.Task(
         init,
         partial(in_slices, loss, slice_size),
-        scores_on({"kind": "test", "num_steps": None}),
+        scores_on({"kind": "test", "num_steps": None, "grouped": 0}),
         engine.optimizer.make(config.train),
         score="accuracy",
         evaluate_on=lambda label: scores_on((tests or {})[label]),
+        on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"], data["overlap"])),
     )
 
 
@@ -107,13 +108,13 @@ ScoresOn = Callable[[Mapping[str, Any]], Callable[..., dict[str, Array]]]
 
 def _complex_scores_on(network: models.KomplexNet) -> ScoresOn:
     """A test table -> its scores; tests evaluated alike share one function, which is then compiled once."""
-    still = cache(lambda num_steps: partial(complex_scores, network, num_steps))
-    by_frame = cache(lambda num_steps: partial(frame_scores, still(num_steps)))
+    still = cache(lambda num_steps, grouped: partial(complex_scores, network, num_steps, grouped=grouped))
+    by_frame = cache(lambda num_steps: partial(frame_scores, still(num_steps, False)))
     moving = partial(video_scores, network) if has_dynamics(network) else by_frame(None)
 
     def scores_on(test):
         if test["kind"] not in VIDEOS:
-            return still(test["num_steps"])
+            return still(test["num_steps"], test["grouped"] > 0)
         return by_frame(test["num_steps"]) if test["kind"] == "frames" else moving
 
     return scores_on
@@ -174,16 +175,21 @@ def step_entropy(network, shared, state, targets) -> Array:
     return losses.binary_cross_entropy(logits, targets).mean()
 
 
-def complex_scores(network, num_steps: int | None, params, batch, keys) -> dict[str, Array]:
-    """Accuracies and synchrony loss at every step, (B, T) each; (B,) without dynamics."""
+def complex_scores(network, num_steps: int | None, params, batch, keys, *, grouped: bool = False) -> dict[str, Array]:
+    """Accuracies and synchrony loss at every step, (B, T) each; (B,) without dynamics.
+
+    If `grouped` also `features` (B, H, W, 2 C) of the last phases, weighted by their drive, for `groups.on_host`.
+    """
     phases0 = initial_phases(network, batch, keys)
     out = network.apply(params, batch["images"], phases0=phases0, num_steps=num_steps)
     scores = metrics.multi_label_scores(out.logits, batch["targets"])
     of_step = lambda phases: losses.cluster_synchrony(phases, batch["masks"], out.amplitude)  # noqa: E731
     scores["synchrony"] = jax.lax.map(of_step, out.trajectory)
-    if not has_dynamics(network):
-        return {name: value[0] for name, value in scores.items()}
-    return {name: value.T for name, value in scores.items()}
+    moves = has_dynamics(network)
+    scores = {name: value.T if moves else value[0] for name, value in scores.items()}
+    if grouped:
+        scores["features"] = grouping.phase_features(out.phases, jnp.tanh(out.amplitude))
+    return scores
 
 
 def frame_scores(still, params, batch, keys) -> dict[str, Array]:

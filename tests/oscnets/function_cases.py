@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from oscnets import metrics, models
+from oscnets import grouping, metrics, models, ops
 from oscnets.dynamics import sphere
 
 
@@ -47,13 +47,20 @@ def of_labels(score: Callable[..., Any]) -> Case:
     return Case(fn, (rng.uniform(-3, 3, (B, 4, 5)),), (0,), smooth=False, keeps_nan=False)
 
 
+answers, energies = rng.uniform(-3, 3, (4, B, 5, 3)), rng.uniform(-3, 3, (4, B, 6))
 features = rng.uniform(-3, 3, (B, 3, 2, 2, 2))
 
 CASES = {
-    "models.grouping_features": Case(models.grouping_features, (features,), (0,)),
-    "models.grouping_features[polar]": Case(
-        lambda x: models.grouping_features(x, 5.0, convention="polar"), (features,), (0,)
-    ),
+    "grouping.phase_features": Case(grouping.phase_features, (vectors, rng.uniform(0.2, 1, (B, N, n))), (0, 0)),
+    "grouping.orientation_features": Case(grouping.orientation_features, (features,), (0,)),
+    **{
+        f"grouping.orientation_features[{convention}]": Case(
+            lambda x, convention=convention: grouping.orientation_features(x, 5.0, convention=convention),
+            (features,),
+            (0,),
+        )
+        for convention in ("shortened", "polar")
+    },
     "metrics.adjusted_rand_index": of_labels(metrics.adjusted_rand_index),
     "metrics.foreground_ari": of_labels(metrics.foreground_ari),
     "metrics.resized_labels": Case(
@@ -66,6 +73,9 @@ CASES = {
     "models.interleave": Case(models.interleave, (rng.uniform(-3, 3, (4, B, 2, 3, 2)),), (1,)),
     "models.up_tiles": Case(lambda x: models.up_tiles(x, 2, patch=4), (rng.uniform(-3, 3, (B, 8, 4, 2)),), (0,)),
     "metrics.mean_best_overlap": of_labels(metrics.mean_best_overlap),
+    "ops.vote": Case(lambda x, e: ops.vote(x, e).logits, (answers, energies), (1, 1)),
+    "ops.vote[last]": Case(lambda x, e: ops.vote(x, e, by="last").logits, (answers, energies), (1, 1)),
+    "ops.vote[confidence]": Case(lambda x: ops.vote(x, by="confidence").logits, (answers,), (1,)),
     "dynamics.sphere.norm": Case(sphere.norm, (vectors,), (0,)),
     "dynamics.sphere.normalize": Case(sphere.normalize, (vectors,), (0,)),
     "dynamics.sphere.rotate": Case(sphere.rotate, (vectors, rotation), (0, None)),

@@ -72,3 +72,36 @@ def test_loss_and_scores_are_of_their_steps(experiment):
     parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact_match")
     shapes = {"synchrony": (32, 3)} | dict.fromkeys(parts, (32, 3)) | {f"plain_{name}": (32,) for name in parts}
     assert {name: value.shape for name, value in scores.items()} == shapes
+
+
+def test_groups_are_of_the_last_phases_of_the_first_block():
+    small = {"model.channels": (2, 3, 2), "model.hidden": 8, "model.dim": 2, "model.num_steps": 2}
+    config, tests = config_of(FAMILY, "smoke", **small), tables(FAMILY, "tests", "test+grouped3", "test")
+    gaspnet, baseline = (
+        task.make_task(config, *tables(FAMILY, "models", name).values(), tests) for name in ("gaspnet", "baseline")
+    )
+    for made in (gaspnet, baseline):
+        assert made.evaluate_on("test") is made.evaluate
+    assert baseline.evaluate_on("test+grouped3") is baseline.evaluate
+    batch = {
+        "images": np.ones((2, 32, 32, 1), np.float32),
+        "masks": np.zeros((2, 16, 16, 3), bool),
+        "targets": np.zeros((2, 10), np.float32),
+    }
+    batch["masks"][:, :8, :, 0] = batch["masks"][:, 8:, :8, 1] = batch["masks"][:, 8:, 6:, 2] = True
+    params, keys = random_like(lambda: gaspnet.init(jax.random.key(0))), jax.random.split(jax.random.key(1), 2)
+    network = task.gaspnet(config, *tables(FAMILY, "models", "gaspnet").values())
+
+    @jax.jit
+    def both(params):
+        return gaspnet.evaluate_on("test+grouped3")(params, batch, keys), task.forward(network, params, batch, keys)
+
+    scores, out = jax.device_get(both(params))
+    phases = out.first_phases[-1]
+    np.testing.assert_allclose(scores["features"], np.stack([np.cos(phases), np.sin(phases)], -1), atol=1e-5)
+    values = {name: value[None] for name, value in scores.items()}
+    found = gaspnet.on_host("test+grouped3", batch, values)
+    assert found.keys() - scores.keys() == {"ari", "fg_ari", "mbo"} and "features" not in found
+    ideal = np.where(batch["masks"][..., 0], 0, np.where(batch["masks"][..., 1], 2, 4))[..., None]
+    perfect = np.concatenate([np.cos(ideal), np.sin(ideal)], -1)[None]
+    np.testing.assert_allclose(gaspnet.on_host("", batch, {"features": perfect})["ari"], 1)

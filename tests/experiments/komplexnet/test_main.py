@@ -16,7 +16,7 @@ from tests.experiments.families import experiment_of
 
 CONFIG = "--config=experiments/configs/komplexnet.py:smoke"
 SHOWN = ("komplexnet", "real+digits3")
-LATER = ("digits3@5", "frames")
+LATER = ("digits3+grouped8@5", "frames")
 SETS = ("test", "overlap", "noise")
 SMALL = ("--config.model.channels=2", "--config.data.size=24", "--config.data.test_examples=8")
 
@@ -67,11 +67,12 @@ def test_a_trained_model_is_tested_on_other_sets(workdir):
     results = {split: summary["results"][split]["accuracy"] for split in LATER}
     shapes = {split: {model: np.shape(of["values"]) for model, of in found.items()} for split, found in results.items()}
     assert shapes == {
-        "digits3@5": {"komplexnet": (2, 5), "real+digits3": (2, 1)},
+        "digits3+grouped8@5": {"komplexnet": (2, 5), "real+digits3": (2, 1)},
         "frames": dict.fromkeys(SHOWN, (2, 29)),
     }
     again = before["results"]["test (trained on 3 digits)"]["accuracy"]["real+digits3"]["values"]
-    assert results["digits3@5"]["real+digits3"]["values"] == again  # the same scenes, of a model without steps
+    assert summary["results"][LATER[0]]["fg_ari"].keys() == {"komplexnet"}
+    assert results["digits3+grouped8@5"]["real+digits3"]["values"] == again  # the same scenes, of a model without steps
 
 
 def test_seeds_differ(workdir):

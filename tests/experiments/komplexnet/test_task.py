@@ -178,3 +178,34 @@ def test_other_steps_than_in_training(batch):
         np.testing.assert_allclose(values[:, :3], steps["test"][name], atol=1e-5)
         np.testing.assert_array_equal(steps["test@3"][name], steps["test"][name])
     assert np.std(steps["noise@6"]["synchrony"], axis=1).min() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["ideal", "random", "komplexnet"])
+def test_features_for_groups_are_the_phases_after_the_steps_of_the_test(name, batch):
+    config = config_of(FAMILY, "smoke", models=(name,), **CONFIG)
+    ((key, table),) = config.models.to_dict().items()
+    tests = tables(FAMILY, "tests", "test+grouped4", "noise+grouped2", "noise+grouped2@1", "test", "frames")
+    made = task.make_task(specs.config_of(config, key), table, tests)
+    assert made.evaluate_on("test") is made.evaluate
+    assert made.evaluate_on("test+grouped4") is made.evaluate_on("noise+grouped2")
+    params = random_like(lambda: made.init(jax.random.key(0)))
+
+    @jax.jit
+    def scores(params):
+        return [made.evaluate_on(label)(params, batch, KEYS) for label in ("test+grouped4", "noise+grouped2@1")]
+
+    found, earlier = jax.device_get(scores(params))
+    assert found.keys() == {"accuracy", "exact_match", "synchrony", "features"}
+    assert np.array_equal(found["features"], earlier["features"]) == (name != "komplexnet")
+    pairs = found["features"].reshape(BATCH, SIZE, SIZE, -1, 2)
+    size = np.linalg.norm(pairs, axis=-1, keepdims=True)
+    assert size.max() <= 1  # the drive
+    units = pairs / np.where(size > 0, size, 1)
+    alike = [
+        np.ptp(of_digit[of_digit.any(-1)], axis=0).max() < 1e-3
+        for unit, masks in zip(units, batch["masks"], strict=True)
+        for of_digit in (unit[masks[..., 0]], unit[masks[..., 1]])
+    ]
+    assert set(alike) == {name == "ideal"}
+    scored = made.on_host("test+grouped4", batch, {key: value[None] for key, value in found.items()})
+    assert scored["fg_ari"].shape == (1, BATCH) and "features" not in scored

@@ -133,6 +133,28 @@ def test_evaluation_does_not_depend_on_its_batches(three, batch_size):
         np.testing.assert_allclose(value[1], alone, rtol=1e-4, atol=1e-5)
 
 
+def test_what_was_evaluated_on_a_test_set_may_be_changed_on_the_host(three):
+    """Arrays of any shape go there, with the data of the test set; validation is as it was."""
+
+    def evaluated(params, batch, keys):
+        return {"loss": 0.5 * batch["labels"], "shifted": batch["inputs"] + params["layer0"]["bias"][0]}
+
+    def on_host(split, data, values):
+        assert split == "noise" and type(values["shifted"]) is np.ndarray
+        left = values.pop("shifted") - data["inputs"]
+        return values | {"shift": left.mean(2), "odd": engine.Measured(left[..., 0] * 0 + 3, left[..., 0] > 0)}
+
+    plan = seeds.make_plan(0, 3, 4, "vmap")
+    task = TASK._replace(on_host=on_host, evaluate_on=lambda split: evaluated)
+    measure, groups = evaluate.Evaluator(task, plan, 4), plan.split(three[0].params)
+    found, shift = measure("noise", DATA["noise"], groups), np.asarray(three[0].params["layer0"]["bias"])[:, 0]
+    assert set(found) == {"loss", "shift", "odd"}
+    np.testing.assert_allclose(found["loss"], [0.5 * DATA["noise"]["labels"].mean()] * 3, rtol=1e-5)
+    np.testing.assert_allclose(found["shift"], shift, rtol=1e-3)
+    np.testing.assert_array_equal(found["odd"], np.where(shift > 0, 3, np.nan))
+    assert "accuracy" in measure("validation", DATA["validation"], groups)
+
+
 def test_undefined_values_are_left_out_of_the_mean():
     values = np.array([[1.0, np.nan, 3.0], [np.inf] * 3], np.float32)
     where = np.array([[True, False, True], [False] * 3])
