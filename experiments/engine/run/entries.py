@@ -128,6 +128,11 @@ ENTRIES: Entries = {
     ),
     "checkpoint_every": Entry(100, "training steps between two checkpoints", at_least(1)),
     "log_every": Entry(20, "training steps between two training records of metrics.jsonl", at_least(1)),
+    "validate_at": Entry(
+        (),
+        "training steps after which the validation split is measured, beside the ends of epochs; 0: before the first",
+        Check(lambda steps: all(type(step) is int and step >= 0 for step in steps), "whole numbers of at least 0"),
+    ),
     "tensorboard": Entry(False, "write TensorBoard events beside metrics.jsonl"),
     "train": {
         "epochs": Entry(1, "passes over the training examples", at_least(1)),
