@@ -57,7 +57,7 @@ EXPERIMENTS = {
 _SMALL = {"data.size": 32, "data.square": 3, "data.digit_size": 14, "data.radius": (6, 8)}
 
 SCALES = {
-    # The published one: 300 epochs.
+    # 300 epochs as in the paper: docs/provenance.md.
     "paper": {},
     # What two CPU cores do in hours.
     "cpu": _SMALL

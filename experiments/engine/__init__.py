@@ -21,7 +21,7 @@ from experiments.engine.record.results import (
     load_config,
     load_metrics,
 )
-from experiments.engine.record.summary import Statistics, Summary, expected_models, header, summarize
+from experiments.engine.record.summary import Statistics, Summary, best_seed, expected_models, header, summarize
 from experiments.engine.record.summary_text import render as summary_text
 from experiments.engine.run.command_line import Flag, Request, parse, split_config
 from experiments.engine.run.command_line import load_config as load_config_file
@@ -108,6 +108,7 @@ __all__ = [
     "UsageError",
     "at_least",
     "base_config",
+    "best_seed",
     "between",
     "check",
     "command",

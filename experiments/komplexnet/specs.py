@@ -53,6 +53,9 @@ ENTRIES: engine.Entries = {
         "rate": Entry(0.006, "rate of the phase dynamics, radians per step", engine.NON_NEGATIVE),
         "epsilon": Entry(0.2, "strength of the desynchronizing term", engine.NON_NEGATIVE),
         "num_steps": Entry(15, "steps of the dynamics", at_least(1)),
+        "encoder_start": Entry(
+            "default", "start of the first convolution: random, or Gabor", one_of("default", "gabor")
+        ),
     },
     "feedback_kernel_size": Entry(5, "side of the feedback kernel from l2, pixels", engine.ODD),
     "feedback": {
@@ -166,7 +169,12 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
         config,
         {model.label: model for model in models},
         {label: engine.Test(label, table) for label, table in tests.items()},
-        labels={"accuracy": "share of digits found", "synchrony": "synchrony loss (0: perfect)"},
+        labels={
+            "accuracy": "share of digits found",
+            "synchrony": "synchrony loss (0: perfect)",
+            "order": "order of phases in a digit",
+            "separation": "angle between two digits (rad)",
+        },
         statistics=engine.Statistics(
             time_metrics=("accuracy", "synchrony"),
             score="accuracy",

@@ -177,12 +177,16 @@ def step_entropy(network, shared, state, targets) -> Array:
 
 
 def complex_scores(network, num_steps: int | None, params, batch, keys) -> dict[str, Array]:
-    """Accuracies and synchrony loss at every step, (B, T) each; (B,) without dynamics."""
+    """Accuracies, synchrony loss, order and separation of the digits, (B, T) each; (B,) without dynamics."""
     phases0 = initial_phases(network, batch, keys)
     out = network.apply(params, batch["images"], phases0=phases0, num_steps=num_steps)
     scores = metrics.multi_label_scores(out.logits, batch["targets"])
-    of_step = lambda phases: losses.cluster_synchrony(phases, batch["masks"], out.amplitude)  # noqa: E731
-    scores["synchrony"] = jax.lax.map(of_step, out.trajectory)
+
+    def of_step(phases):
+        given = phases, batch["masks"], out.amplitude
+        return metrics.phase_separation(*given) | {"synchrony": losses.cluster_synchrony(*given)}
+
+    scores |= jax.lax.map(of_step, out.trajectory)
     if not has_dynamics(network):
         return {name: value[0] for name, value in scores.items()}
     return {name: value.T for name, value in scores.items()}

@@ -143,6 +143,7 @@ ENTRIES: Entries = {
     "data": {"dir": Entry(str, "folder of data sets prepared by TFDS; not set: TFDS's default")},
 }
 
+SEEDS = {"seeds": Entry(int, "number of seeds of this model; not set: config.seeds", at_least(1))}
 LABEL = {"label": Entry(str, "name in metrics.jsonl, tables and figures; not set: the table's name")}
 
 
