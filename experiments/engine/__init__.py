@@ -11,6 +11,7 @@ from experiments.engine.process.files import MARKER, user_path
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
 from experiments.engine.record import markdown
+from experiments.engine.record.metrics_log import compress as compress_metrics
 from experiments.engine.record.metrics_log import progress_bar, skip
 from experiments.engine.record.results import (
     TRAINING_SPLITS,
@@ -113,6 +114,7 @@ __all__ = [
     "check",
     "command",
     "complete",
+    "compress_metrics",
     "devices",
     "differences",
     "each",

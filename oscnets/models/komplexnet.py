@@ -114,8 +114,8 @@ class KomplexNet(nn.Module):
             defaults are the paper's with feedback from all three, where its `rate` is 0.009.
         feedback_kernel_size: odd size of the transposed convolution from l2.
         method: of the neighbourhood sum, see `oscnets.dynamics.coupling`.
-        encoder_start: of the first convolution: `default` draws it as PyTorch does; `gabor` starts from `gabor_filters`,
-            the same for every colour.
+        encoder_start: of the first convolution: `default` draws it as PyTorch does; `gabor` starts from
+            `gabor_filters`, the same for every colour.
     """
 
     channels: int = 8

@@ -41,7 +41,7 @@ def load_metrics(workdir: str | Path) -> Metrics:
     path = workdir / "metrics.jsonl"
     if not workdir.is_dir():
         raise UsageError(f"no workdir {workdir}")
-    if not path.is_file():
+    if not (path.is_file() or metrics_log.compressed(path).is_file()):
         raise UsageError(f"no metrics.jsonl in {workdir}: has the run been started?")
     timed: dict[tuple, dict[int, float]] = {}
     metrics: Metrics = {}
