@@ -46,7 +46,7 @@ EXPERIMENTS = {
     "more_steps": {"models": models("komplexnet", "feedback"), "tests": _MORE_STEPS},
     "feedback_layers": {"models": models("komplexnet", *_LAYERS, "feedback")},
     "fixed_kernel": {"models": models("komplexnet", "fixed_kernel", "random")},
-    "larger_baselines": {"models": models("komplexnet", "feedback", "real", "real_large", "vit")},
+    "larger_baselines": {"models": models("komplexnet", "feedback", "real", "real_large", "vit", "vit_script")},
     # Digits in front of photographs, in training too.
     "cifar": {"models": _BACKGROUND},
     # Trained on still scenes, tested on videos.
@@ -54,7 +54,7 @@ EXPERIMENTS = {
     # Every model once, on every test set.
     "all": {
         "models": models("komplexnet", "feedback", "ideal", "random", "real", "real_large", "fixed_kernel")
-        | models(*_LAYERS, "vit")
+        | models(*_LAYERS, "vit", "vit_script")
         | _THREE_DIGITS
         | _BACKGROUND,
         "tests": _TESTS | _DIGITS | _MORE_STEPS | _VIDEOS,

@@ -53,6 +53,7 @@ BUILDERS: dict[str, Callable[[ConfigDict], nn.Module]] = {
     "real": lambda config: models.RealNet(),
     "real_large": lambda config: models.larger_real_net(),
     "vit": lambda config: models.VisionTransformer(),
+    "vit_script": lambda config: models.VisionTransformer(norm="last", dropout=0.1),
 }
 
 
@@ -138,8 +139,8 @@ def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
 
 def real_loss(network, params, batch, keys) -> Scored:
     """Binary cross-entropy."""
-    del keys
-    value = losses.binary_cross_entropy(network.apply(params, batch["images"]), batch["targets"]).mean()
+    options = {"train": True, "rngs": {"dropout": keys[0]}} if isinstance(network, models.VisionTransformer) else {}
+    value = losses.binary_cross_entropy(network.apply(params, batch["images"], **options), batch["targets"]).mean()
     return value, {"classification": value}
 
 
