@@ -50,7 +50,8 @@ def export(workdir: Path, model: str, seed: int | None, out: Path, name: str | N
     experiment = engine.experiment_of(specs.FAMILY, workdir)
     if model not in experiment.models:
         raise engine.UsageError(f"no model {model!r} in {workdir}: expected one of {', '.join(experiment.models)}")
-    first, count = experiment.config.seed, experiment.config.seeds
+    own = experiment.models[model].config
+    first, count = own.seed, own.seeds
     chosen = first if seed is None else seed
     if not first <= chosen < first + count:
         raise engine.UsageError(f"no seed {chosen} in {workdir}: expected {first} to {first + count - 1}")

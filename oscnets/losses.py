@@ -12,17 +12,16 @@ from einops import rearrange
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
+from oscnets._groups import direction, group_sums
 from oscnets._inputs import (
     at_least_float32,
-    concrete,
-    dense_array,
     floats,
     hot_targets,
     standard_promotion,
     whole_number,
 )
 from oscnets._sharding import WHOLE, batch_sharded
-from oscnets.phase import modulus, sincos, unit
+from oscnets.phase import modulus
 
 __all__ = ["binary_cross_entropy", "cluster_synchrony", "mean_over_pixels", "mean_over_time", "streaming_sum"]
 
@@ -35,9 +34,12 @@ def __dir__() -> list[str]:
 
 
 @standard_promotion
-@batch_sharded("phases", core=3)
 def cluster_synchrony(
-    phases: Array, masks: Array, amplitude: Array | None = None, silent: Literal["exclude", "zero"] = "exclude"
+    phases: Array,
+    masks: Array,
+    amplitude: Array | None = None,
+    silent: Literal["exclude", "zero"] = "exclude",
+    normalization: Literal["bounded", "half"] = "bounded",
 ) -> Array:
     """Distance of phases from one tight cluster per group, the clusters evenly spread (KomplexNet, equation 2).
 
@@ -52,67 +54,27 @@ def cluster_synchrony(
         amplitude: (..., H, W, C) or None. A unit of amplitude 0 is silent.
         silent: "exclude" leaves silent units out of means and sizes; "zero" counts them with phase 0, as the published
             code does. Without `amplitude` nothing is silent.
+        normalization: "bounded" divides as in the equation; "half" divides by 2 whatever G is (GASPnet, equation 7).
+            They are equal for two groups.
 
     Returns:
-        (...,) in [0, 1], to rounding; 0 is perfect. A group without units has V = 0 and mean phase 0. Gradients are
-        finite everywhere, and 0 in the phases of units that do not count: those in no mask and silent ones, whose
-        phases may be NaN. NaN where phase or amplitude of another unit is.
+        (...,), to rounding in [0, 1] where it is "bounded"; 0 is perfect. A group without units has V = 0 and mean
+        phase 0. Gradients are finite everywhere, and 0 in the phases of units that do not count: those in no mask and
+        silent ones, whose phases may be NaN. NaN where phase or amplitude of another unit is.
 
     Raises:
         ValueError: shapes that do not fit, no group, class indices in place of masks (integers of several values,
-            unless they are traced), or another value of `silent`.
+            unless they are traced), or another value of `silent` or `normalization`.
     """
-    masks = dense_array("masks", masks)
-    if amplitude is None:
-        (phases,) = floats(phases=phases)
-    else:
-        phases, amplitude = floats(phases=phases, amplitude=amplitude)
-    _check_synchrony(phases, masks, amplitude, silent)
-    phases = phases.astype(at_least_float32(phases.dtype))
-    counted = (masks != 0).any(-1)[..., None]
-    active = jnp.ones_like(phases)
-    if amplitude is not None:
-        loud = ~(amplitude <= 0)
-        phases = jnp.where(loud & jnp.isnan(amplitude), amplitude.astype(phases.dtype), phases)
-        if silent == "zero":
-            phases = jnp.where(loud, phases, 0)
-        else:
-            counted, active = counted & loud, loud.astype(phases.dtype)
-    sine, cosine = sincos(jnp.where(counted, phases, 0))
-    masks = masks.astype(cosine.dtype)
-    over_pixels = lambda x: jnp.einsum("...hwg,...hwc->...gc", masks, x, precision="highest")  # noqa: E731
-    size = over_pixels(active)
-    real, imag = over_pixels(active * cosine), over_pixels(active * sine)
+    if normalization not in ("bounded", "half"):
+        raise ValueError(f"normalization must be 'bounded' or 'half', got {normalization!r}")
+    size, real, imag = group_sums(phases, masks, amplitude, silent)
     variance = jnp.where(size > 0, 1 - modulus(real, imag) / jnp.where(size > 0, size, 1), 0)
-    value, groups = variance.mean((-2, -1)), masks.shape[-1]
-    for m, (cosines, sines) in enumerate(_powers(*_direction(real.sum(-1), imag.sum(-1)), groups // 2), start=1):
+    value, groups = variance.mean((-2, -1)), size.shape[-2]
+    for m, (cosines, sines) in enumerate(_powers(*direction(real.sum(-1), imag.sum(-1)), groups // 2), start=1):
         value += (cosines.sum(-1) ** 2 + sines.sum(-1) ** 2) / (2 * groups * m**2)
-    return value / (1 + groups / 2 * sum(1 / m**2 for m in range(1, groups // 2 + 1)))
-
-
-def _check_synchrony(phases: Array, masks: Array, amplitude: Array | None, silent: str) -> None:
-    if phases.ndim < 3 or masks.ndim < 3 or phases.shape[-3:-1] != masks.shape[-3:-1] or not masks.shape[-1]:
-        raise ValueError(
-            f"masks must be (..., H, W, G) for phases (..., H, W, C), got {masks.shape} and {phases.shape}"
-        )
-    values = concrete(masks) if jnp.issubdtype(masks.dtype, jnp.integer) else None
-    if values is not None and len(found := np.unique(values[values != 0])) > 1:
-        raise ValueError(f"masks must be bool or 0/1, got values {found[0]} to {found[-1]} among {masks.shape}")
-    if amplitude is not None and amplitude.shape[-3:] != phases.shape[-3:]:
-        raise ValueError(f"amplitude must be shaped like phases {phases.shape}, got {amplitude.shape}")
-    leads = [x.shape[:-3] for x in (phases, masks, amplitude) if x is not None]
-    try:
-        jnp.broadcast_shapes(*leads)
-    except ValueError:
-        raise ValueError(f"leading axes of phases, masks and amplitude must fit together, got {leads}") from None
-    if silent not in ("exclude", "zero"):
-        raise ValueError(f"silent must be 'exclude' or 'zero', got {silent!r}")
-
-
-def _direction(real: Array, imag: Array) -> tuple[Array, Array]:
-    """Unit vector of a group's mean phase; that of phase 0 where the mean is undefined."""
-    cosine, sine = unit(real, imag)
-    return jnp.where((cosine == 0) & (sine == 0), 1, cosine), sine
+    whole = 1 + groups / 2 * sum(1 / m**2 for m in range(1, groups // 2 + 1))
+    return value / (whole if normalization == "bounded" else 2)
 
 
 def _powers(real: Array, imag: Array, count: int) -> list[tuple[Array, Array]]:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from oscnets._groups import direction, group_sums
 from oscnets._inputs import (
     at_least_float32,
     class_indices,
@@ -21,6 +22,7 @@ from oscnets._inputs import (
     whole_number,
 )
 from oscnets._sharding import run_sharded
+from oscnets.phase import angle, modulus
 
 __all__ = [
     "adjusted_rand_index",
@@ -29,6 +31,7 @@ __all__ = [
     "mean_best_overlap",
     "multi_hot",
     "multi_label_scores",
+    "phase_separation",
     "resized_labels",
     "segmentation_scores",
 ]
@@ -91,6 +94,45 @@ def multi_hot(labels: Array, num_classes: int) -> Array:
     if not labels.ndim:
         raise ValueError(f"labels must be (..., n), got shape {labels.shape}")
     return jax.nn.one_hot(labels, num_classes).max(-2, initial=0)
+
+
+@standard_promotion
+def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None) -> dict[str, Array]:
+    """Whether each group of pixels has one phase, and how far apart the phases of two groups are.
+
+    Groups that share one phase have order 1 and separation 0; groups of random phases have a low order, and at any
+    level of it a separation of pi / 2 on average.
+
+    Args:
+        phases: (..., H, W, C) radians. Half precision is computed in float32.
+        masks: (..., H, W, G), bool or 0/1, at least two groups; leading axes broadcast against those of `phases`.
+        amplitude: (..., H, W, C) or None. Units of amplitude 0 are left out.
+
+    Returns:
+        Both (...,): `order`, the modulus of the order parameter of a group's units in a channel, in [0, 1], its mean
+        over channels and groups; `separation`, the angle between the mean phases of two groups over their pixels and
+        channels, radians in [0, pi], its mean over pairs of groups. A group without units has order 1 and mean phase 0.
+        NaN where the phase or amplitude of a unit that counts is. Gradients are finite, except that of `separation`
+        where two phases are equal or opposite: it is 0 there.
+
+    Raises:
+        ValueError: fewer than two groups; else as `oscnets.losses.cluster_synchrony`.
+    """
+    size, real, imag = group_sums(phases, masks, amplitude)
+    groups = size.shape[-2]
+    if groups < 2:
+        raise ValueError(f"masks must be (..., H, W, G) of at least two groups, got {groups}")
+    order = jnp.where(size > 0, modulus(real, imag) / jnp.where(size > 0, size, 1), 1).mean((-2, -1))
+    cosine, sine = direction(real.sum(-1), imag.sum(-1))
+    pairs = [(i, j) for i in range(groups) for j in range(i + 1, groups)]
+    angles = sum(_angle_between(cosine[..., i], sine[..., i], cosine[..., j], sine[..., j]) for i, j in pairs)
+    return {"order": order, "separation": angles / len(pairs)}
+
+
+def _angle_between(cosine: Array, sine: Array, other_cosine: Array, other_sine: Array) -> Array:
+    """In [0, pi], of two unit vectors; exact near 0 and pi, where an arccosine is not."""
+    along = cosine * other_cosine + sine * other_sine
+    return angle(along, jnp.abs(cosine * other_sine - sine * other_cosine))
 
 
 @standard_promotion

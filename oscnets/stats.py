@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as _scipy_stats
 
-__all__ = ["Summary", "TestResult", "benjamini_yekutieli", "independent_t_test", "paired_t_test", "summarize"]
+__all__ = [
+    "Summary",
+    "TestResult",
+    "benjamini_yekutieli",
+    "independent_t_test",
+    "one_sample_t_test",
+    "paired_t_test",
+    "summarize",
+]
 
 
 def __dir__() -> list[str]:
@@ -141,6 +149,24 @@ def independent_t_test(first: ArrayLike, second: ArrayLike, *, equal_variances: 
         x.mean(), x.std(ddof=1), x.size, y.mean(), y.std(ddof=1), y.size, equal_var=equal_variances
     )
     return TestResult(int(n), difference, float(result.statistic), float(result.pvalue))
+
+
+def one_sample_t_test(values: ArrayLike, mean: float) -> TestResult:
+    """Two-sided t-test of the mean of a group against a given number (Student).
+
+    Args:
+        values: (n,). NaN entries are left out.
+        mean: the number, in the same unit.
+
+    Returns:
+        `TestResult` with difference = mean(values) - mean. With fewer than two values, and where the values do not
+        vary, as for `paired_t_test`.
+
+    Raises:
+        ValueError: not a vector, or an infinite value.
+    """
+    x = _vector("values", values)
+    return paired_t_test(x, np.full(x.shape, mean, np.float64))
 
 
 def benjamini_yekutieli(p_values: ArrayLike | Sequence[float]) -> NDArray[np.float64]:

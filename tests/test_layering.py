@@ -45,8 +45,9 @@ RULES = {
     "oscnets.dynamics": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE),
     "oscnets.ops": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE),
     "oscnets.models": Rule(BELOW_MODELS, (*PURE, "flax")),
-    "oscnets.losses": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase"), PURE),
-    "oscnets.metrics": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase"), PURE),
+    "oscnets._groups": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase"), PURE),
+    "oscnets.losses": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets._groups", "oscnets.phase"), PURE),
+    "oscnets.metrics": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets._groups", "oscnets.phase"), PURE),
     "oscnets.grouping": Rule(
         ("oscnets._inputs", "oscnets._sharding", "oscnets.phase", "oscnets.dynamics"),
         PURE,

@@ -43,8 +43,10 @@ def differences(*, path: str, batch_size: int, **_: int) -> tuple[Callable[[], N
     def loss(params):
         out = network.apply(params, batch["images"], phases0=arrays["phases"])
         entropy = tasks.cross_entropy("multi_hot", out.logits[-1], batch["targets"]).mean()
-        synchrony = losses.cluster_synchrony(out.first_phases[-1][..., None], batch["masks"]).mean()
-        return entropy + config.train.synchrony_weight * synchrony
+        synchrony = losses.cluster_synchrony(
+            out.first_phases[-1][..., None], batch["masks"], normalization=config.train.synchrony_normalization
+        )
+        return entropy + config.train.synchrony_weight * synchrony.mean()
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(state)
     relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}

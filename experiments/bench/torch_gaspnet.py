@@ -134,7 +134,7 @@ def loss(
     """Cross-entropy of the two-hot targets plus equation (7) of the first block's phases, both at the last step."""
     out = model(images, phases, num_steps)
     first = GASPnet.levels(out.phases)[0]
-    synchrony = cluster_synchrony(first, masks, torch.ones_like(first)).mean()
+    synchrony = cluster_synchrony(first, masks, torch.ones_like(first), normalization="half").mean()
     return F.binary_cross_entropy_with_logits(out.logits[-1], targets) + weight * synchrony
 
 

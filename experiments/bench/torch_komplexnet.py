@@ -162,10 +162,13 @@ def _gaussian(size: int, std: float = 3.0) -> Tensor:
     return torch.exp(-(axis[:, None].square() + axis.square()) / (2 * std**2))
 
 
-def cluster_synchrony(phases: Tensor, masks: Tensor, amplitude: Tensor, silent: str = "exclude") -> Tensor:
+def cluster_synchrony(
+    phases: Tensor, masks: Tensor, amplitude: Tensor, silent: str = "exclude", normalization: str = "bounded"
+) -> Tensor:
     """Equation (2), an image each (N,); phases and amplitude (N, C, H, W), masks (N, G, H, W).
 
     silent: "exclude" leaves units of amplitude 0 out; "zero" counts them, with phase 0.
+    normalization: "bounded" as in the equation; "half": GASPnet's prefactor 1/2.
     """
     active = amplitude > 0
     groups = masks.unsqueeze(2)
@@ -181,7 +184,8 @@ def cluster_synchrony(phases: Tensor, masks: Tensor, amplitude: Tensor, silent: 
     unit = torch.complex(mean.cos, mean.sin)
     orders = range(1, masks.shape[1] // 2 + 1)
     between = sum((unit**m).sum(1).abs().square() / m**2 for m in orders) / (2 * masks.shape[1])
-    return (spread + between) / (1 + masks.shape[1] / 2 * sum(1 / m**2 for m in orders))
+    whole = 1 + masks.shape[1] / 2 * sum(1 / m**2 for m in orders)
+    return (spread + between) / (whole if normalization == "bounded" else 2)
 
 
 def loss(

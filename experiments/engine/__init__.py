@@ -11,6 +11,7 @@ from experiments.engine.process.files import MARKER, user_path
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
 from experiments.engine.record import markdown
+from experiments.engine.record.metrics_log import compress as compress_metrics
 from experiments.engine.record.metrics_log import progress_bar, skip
 from experiments.engine.record.results import (
     TRAINING_SPLITS,
@@ -21,7 +22,7 @@ from experiments.engine.record.results import (
     load_config,
     load_metrics,
 )
-from experiments.engine.record.summary import Statistics, Summary, expected_models, header, summarize
+from experiments.engine.record.summary import Statistics, Summary, best_seed, expected_models, header, summarize
 from experiments.engine.record.summary_text import render as summary_text
 from experiments.engine.run import optimizer
 from experiments.engine.run.command_line import Flag, Request, parse, split_config
@@ -109,10 +110,12 @@ __all__ = [
     "UsageError",
     "at_least",
     "base_config",
+    "best_seed",
     "between",
     "check",
     "command",
     "complete",
+    "compress_metrics",
     "devices",
     "differences",
     "each",

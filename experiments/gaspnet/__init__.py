@@ -2,6 +2,6 @@
 
 python -m experiments.gaspnet --config=experiments/configs/gaspnet.py:digits
 
-`specs` describes configs, models and test sets, `data` makes the scenes, `task` trains and evaluates, `figures` draws
-and compares the models at every step.
+`specs` describes configs, models and test sets, `data` makes the scenes, `task` trains and evaluates, `figures` draws,
+and `steps` compares the models at every step.
 """

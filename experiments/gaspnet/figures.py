@@ -1,4 +1,4 @@
-"""The arrays that a run saves of each GASPnet, the pictures, and the comparison with the baseline at every step."""
+"""The arrays that a run saves of each GASPnet, and the pictures."""
 
 import json
 from collections.abc import Mapping
@@ -10,16 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import engine
-from experiments.engine import markdown
+from experiments.gaspnet import steps
 from experiments.gaspnet.data import TARGETS
 from experiments.gaspnet.task import forward, has_phases, make_network
-from oscnets import plotting, stats
+from oscnets import plotting
 
 Table = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
 
-# Metrics of the comparison with the baseline; "exact" is the name of "exact_match" in runs of earlier versions.
-COMPARED = ("accuracy", "exact_match", "exact", "item", "picture")
 TITLES = {"gaussian": "Gaussian noise", "salt_pepper": "salt and pepper", "item": "size of the item"}  # by kind of test
 MASKS = "background+objects"
 BEFORE_MEANING = {"masks": MASKS, "phases": "nthw", "first_step": 0}  # of samples that do not declare it
@@ -58,14 +56,14 @@ def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str,
     }
 
 
-def draw(models: Mapping[str, Table], tests: Mapping[str, Table], workdir: Path) -> None:
+def draw(scenes: str, models: Mapping[str, Table], tests: Mapping[str, Table], workdir: Path) -> None:
     """All pictures and the comparison of this family, from what a workdir holds; the tables by label.
 
     levels_KIND.png, and for each GASPnet phases_MODEL_SET.png and animation_MODEL.gif; steps.json, steps.md.
     """
     metrics, figures = engine.load_metrics(workdir), workdir / "figures"
     models = {label: model for label, model in models.items() if label in metrics}
-    write_comparison(workdir, metrics, models)
+    steps.write(workdir, steps.compare(scenes, metrics, models, tests))
     _draw_levels(figures, metrics, list(models), tests)
     for label in models:
         path = workdir / "samples" / f"{label}.npz"
@@ -114,60 +112,3 @@ def _draw_levels(figures: Path, metrics: engine.Metrics, models: list[str], test
         if levels:
             figure = plotting.curve_grid(rows, models=models, title=title)
             plotting.save(figure, figures / f"levels_{kind}.png")
-
-
-def compare(metrics: engine.Metrics, models: Mapping[str, Table]) -> list[dict[str, Any]]:
-    """Welch's two-sided t-test of every GASPnet at every step against the baseline's seeds.
-
-    Returns:
-        One entry per model, test set, metric and step: model, split, metric, step (1 to T), mean, baseline (its mean),
-        difference, p, and p_adjusted (Benjamini-Yekutieli; all tests of a model are one family). Undefined numbers are
-        None.
-    """
-    baseline = next((label for label, model in models.items() if model["network"] == "baseline"), None)
-    entries = []
-    for label, model in models.items():
-        if baseline is not None and model["network"] != "baseline":
-            family = _tests(metrics, label, baseline)
-            adjusted = stats.benjamini_yekutieli([test["p"] for test in family])
-            entries += [test | {"p_adjusted": p} for test, p in zip(family, adjusted, strict=True)]
-    return [{key: None if value != value else value for key, value in entry.items()} for entry in entries]
-
-
-def _tests(metrics: engine.Metrics, model: str, baseline: str) -> list[dict[str, Any]]:
-    tests = []
-    for split in metrics[model]:
-        for name in COMPARED:
-            (_, ours), (_, theirs) = (engine.last_values(metrics, label, split, name) for label in (model, baseline))
-            if split in engine.TRAINING_SPLITS or not ours.size or not theirs.size:
-                continue
-            for step, values in enumerate(ours.T, 1):
-                result = stats.independent_t_test(values, theirs[:, -1])
-                entry = {"model": model, "split": split, "metric": name, "step": step}
-                means = {"mean": float(values.mean()), "baseline": float(theirs[:, -1].mean())}
-                tests.append(entry | means | {"difference": result.difference, "p": result.p_value})
-    return tests
-
-
-def write_comparison(workdir: Path, metrics: engine.Metrics, models: Mapping[str, Table]) -> None:
-    """steps.json with the tests, steps.md with one line per model, test set and metric."""
-    tests = compare(metrics, models)
-    engine.write_atomically(workdir / "steps.json", (json.dumps(tests, indent=1) + "\n").encode())
-    engine.write_atomically(workdir / "steps.md", comparison_text(tests).encode())
-
-
-def comparison_text(tests: list[dict[str, Any]]) -> str:
-    """Means over seeds in percent at every step; * where a step differs from the baseline, adjusted p < 0.05."""
-    lines = ["Mean in percent; * differs from the baseline (Welch, Benjamini-Yekutieli, p < 0.05).", ""]
-    rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for test in tests:
-        rows.setdefault((test["split"], test["metric"], test["model"]), []).append(test)
-    steps = max((len(row) for row in rows.values()), default=0)
-    head = ["test set", "metric", "model", "baseline", *(f"step {i + 1}" for i in range(steps))]
-    cells = [[*key, f"{100 * row[0]['baseline']:.1f}", *map(_cell, row)] for key, row in sorted(rows.items())]
-    return "\n".join([*lines, markdown.table(head, cells)]) + "\n"
-
-
-def _cell(test: dict[str, Any]) -> str:
-    certain = test["p_adjusted"] is not None and test["p_adjusted"] < 0.05
-    return f"{100 * test['mean']:.1f}{'*' if certain else ''}"

@@ -19,6 +19,7 @@ from oscnets.models.gaspnet import Output
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
 Table = Mapping[str, Any]
+Synchrony = Callable[[Array, Array], Array]  # of phases and masks
 
 
 def gaspnet(config: ConfigDict, model: Table) -> models.GASPnet:
@@ -28,8 +29,12 @@ def gaspnet(config: ConfigDict, model: Table) -> models.GASPnet:
         settings["offset"] *= -1
     if model["amplify"]:
         settings["dense_gain"] = 1 / settings["dense_gain"]
+    if model["no_kappa_epsilon"] or model["no_location"]:
+        settings |= {"dense_gain": 1.0, "offset": 0.0}
     if model["no_location"]:
-        settings |= {"dense_gain": 1.0, "offset": 0.0, "neighbour_gain": 1.0}
+        settings["neighbour_gain"] = 1.0
+    if model["no_modulation"]:
+        settings["strength"] = 0.0
     if model["node_maps"]:
         settings["dense_maps"] = "node"
     if model["input_phases"]:
@@ -74,7 +79,9 @@ def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table] | Non
     if has_phases(network):
         init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network))))
         weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
-        loss, evaluate = partial(synchrony_loss, network, targets, weight), phased_scores
+        synchrony = partial(losses.cluster_synchrony, normalization=config.train.synchrony_normalization)
+        loss = partial(synchrony_loss, network, targets, weight, synchrony)
+        evaluate = partial(phased_scores, synchrony=synchrony)
     else:
         init, loss, evaluate = (
             partial(network.init, images=example),
@@ -138,24 +145,30 @@ def plain_scores(network, targets: str, params, batch, keys) -> dict[str, Array]
     return accuracies(targets, network.apply(params, batch["images"]), batch["targets"])
 
 
-def synchrony_loss(network, targets: str, weight: float, params, batch, keys) -> Scored:
+def synchrony_loss(network, targets: str, weight: float, synchrony: Synchrony, params, batch, keys) -> Scored:
     """Cross-entropy plus the weighted synchrony loss of the first block (equation 7), both at the last step."""
     out = forward(network, params, batch, keys)
     entropy = cross_entropy(targets, out.logits[-1], batch["targets"]).mean()
-    synchrony = losses.cluster_synchrony(out.first_phases[-1][..., None], batch["masks"]).mean()
-    return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
+    value = synchrony(out.first_phases[-1][..., None], batch["masks"]).mean()
+    return entropy + weight * value, {"classification": entropy, "synchrony": value}
 
 
-def phased_scores(network, targets: str, params, batch, keys, *, grouped: bool = False) -> dict[str, Array]:
+def phased_scores(
+    network, targets: str, params, batch, keys, *, synchrony: Synchrony, grouped: bool = False
+) -> dict[str, Array]:
     """Accuracies and synchrony loss after every step, (B, T) each, and the accuracies of the plain pass, (B,).
 
-    The plain pass is what every step would give with alpha = 0 in the test. If `grouped` also `features` (B, 16, 16, 2)
-    of the last phases of the first block, for `groups.on_host`.
+    Also `order` and `separation` of the phases of the first block: of the two digits, or of item and background. The
+    plain pass is what every step would give with alpha = 0 in the test. If `grouped` also `features` (B, 16, 16, 2) of
+    the last phases of the first block, for `groups.on_host`.
     """
     out = forward(network, params, batch, keys)
     by_step = accuracies(targets, out.logits, batch["targets"])
     scores = {name: value[1:].T for name, value in by_step.items()}
-    scores["synchrony"] = losses.cluster_synchrony(out.first_phases[1:, ..., None], batch["masks"]).T
+    phases, masks = out.first_phases[1:, ..., None], batch["masks"]
+    scores["synchrony"] = synchrony(phases, masks).T
+    parts = metrics.phase_separation(phases, masks[..., -2:])
+    scores |= {name: value.T for name, value in parts.items()}
     if grouped:
         scores["features"] = grouping.phase_features(out.first_phases[-1, ..., None])
     return scores | {f"plain_{name}": value[0] for name, value in by_step.items()}

@@ -53,6 +53,9 @@ ENTRIES: engine.Entries = {
         "rate": Entry(0.006, "rate of the phase dynamics, radians per step", engine.NON_NEGATIVE),
         "epsilon": Entry(0.2, "strength of the desynchronizing term", engine.NON_NEGATIVE),
         "num_steps": Entry(15, "steps of the dynamics", at_least(1)),
+        "encoder_start": Entry(
+            "default", "start of the first convolution: random, or Gabor", one_of("default", "gabor")
+        ),
     },
     "feedback_kernel_size": Entry(5, "side of the feedback kernel from l2, pixels", engine.ODD),
     "feedback": {
@@ -69,8 +72,8 @@ ENTRIES: engine.Entries = {
     # What some models change in every experiment.
     "train_of": {
         "vit": {
-            "epochs": Entry(int, "train.epochs of the network vit", at_least(1)),
-            "learning_rate": Entry(float, "train.learning_rate of the network vit", engine.POSITIVE),
+            "epochs": Entry(int, "train.epochs of the networks vit and vit_script", at_least(1)),
+            "learning_rate": Entry(float, "train.learning_rate of the networks vit and vit_script", engine.POSITIVE),
         },
         "background": {"batch_size": Entry(int, "train.batch_size of models with pictures in training", at_least(1))},
     },
@@ -123,7 +126,7 @@ TESTS = engine.Shorthand(
 def check(config: ConfigDict) -> None:
     """Raise ValueError, with the entry, its value and what was expected, where entries do not suit each other."""
     size = config.data.size
-    if size % 4 and any(model.network == "vit" for model in config.models.values()):
+    if size % 4 and any(model.network.startswith("vit") for model in config.models.values()):
         raise ValueError(f"config.data.size={size}: expected a multiple of 4, the patches of the network vit")
     check_tests(config.tests)
 
@@ -150,7 +153,8 @@ def check_tests(tests: Mapping[str, Table]) -> None:
 def config_of(config: ConfigDict, name: str) -> ConfigDict:
     """The config of the model of a table: `model` and `train` with the overrides of `train_of` and of the table."""
     model = config.models[name]
-    own = engine.of_model(config, name, (model.network, *(["background"] if model.background else [])))
+    network = "vit" if model.network.startswith("vit") else model.network
+    own = engine.of_model(config, name, (network, *(["background"] if model.background else [])))
     if model.model.rate is not None and model.network in FEEDBACK:
         own.feedback[FEEDBACK[model.network].group].rate = model.model.rate
     return own
@@ -173,7 +177,13 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
         config,
         {model.label: model for model in models},
         {label: engine.Test(label, table) for label, table in tests.items()},
-        labels={"accuracy": "share of digits found", "synchrony": "synchrony loss (0: perfect)", **groups.LABELS},
+        labels={
+            "accuracy": "share of digits found",
+            "synchrony": "synchrony loss (0: perfect)",
+            "order": "order of phases in a digit",
+            "separation": "angle between two digits (rad)",
+            **groups.LABELS,
+        },
         statistics=engine.Statistics(
             time_metrics=("accuracy", "synchrony"),
             score="accuracy",

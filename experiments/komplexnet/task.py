@@ -52,6 +52,7 @@ BUILDERS: dict[str, Callable[[ConfigDict], nn.Module]] = {
     "real": lambda config: models.RealNet(),
     "real_large": lambda config: models.larger_real_net(),
     "vit": lambda config: models.VisionTransformer(),
+    "vit_script": lambda config: models.VisionTransformer(norm="last", dropout=0.1),
 }
 
 
@@ -137,8 +138,8 @@ def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
 
 def real_loss(network, params, batch, keys) -> Scored:
     """Binary cross-entropy."""
-    del keys
-    value = losses.binary_cross_entropy(network.apply(params, batch["images"]), batch["targets"]).mean()
+    options = {"train": True, "rngs": {"dropout": keys[0]}} if isinstance(network, models.VisionTransformer) else {}
+    value = losses.binary_cross_entropy(network.apply(params, batch["images"], **options), batch["targets"]).mean()
     return value, {"classification": value}
 
 
@@ -176,15 +177,19 @@ def step_entropy(network, shared, state, targets) -> Array:
 
 
 def complex_scores(network, num_steps: int | None, params, batch, keys, *, grouped: bool = False) -> dict[str, Array]:
-    """Accuracies and synchrony loss at every step, (B, T) each; (B,) without dynamics.
+    """Accuracies, synchrony loss, order and separation of the digits, (B, T) each; (B,) without dynamics.
 
     If `grouped` also `features` (B, H, W, 2 C) of the last phases, weighted by their drive, for `groups.on_host`.
     """
     phases0 = initial_phases(network, batch, keys)
     out = network.apply(params, batch["images"], phases0=phases0, num_steps=num_steps)
     scores = metrics.multi_label_scores(out.logits, batch["targets"])
-    of_step = lambda phases: losses.cluster_synchrony(phases, batch["masks"], out.amplitude)  # noqa: E731
-    scores["synchrony"] = jax.lax.map(of_step, out.trajectory)
+
+    def of_step(phases):
+        given = phases, batch["masks"], out.amplitude
+        return metrics.phase_separation(*given) | {"synchrony": losses.cluster_synchrony(*given)}
+
+    scores |= jax.lax.map(of_step, out.trajectory)
     moves = has_dynamics(network)
     scores = {name: value.T if moves else value[0] for name, value in scores.items()}
     if grouped:

@@ -18,6 +18,7 @@ from oscnets import analysis, losses, metrics, models
 # Wavelengths in pixels above which a share is measured. The paper's comes last: it counts as the metric's value.
 LONG = (16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0, 1.5)
 REPORTED = (12.0, 4.0, 1.5)  # of these, in tables and over training
+DIFFERENCES = ("raw", "wrapped")  # of phases, from which wavelengths are measured; the paper's are raw
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
 Table = Mapping[str, Any]
@@ -129,27 +130,38 @@ def normalized_loss(network: models.UNet, variables, batch, keys) -> Scored:
 def scores(network: nn.Module, params, batch, keys) -> dict[str, Array | engine.Measured]:
     """One value per image, (B,): accuracy, iou and loss of all pixels and of the foreground.
 
-    Of the images that are watched also long_waves, (B, len(LONG)): the share of all pixels, channels and steps at which
-    the wavelength is above each of `LONG`.
+    Of the images that are watched also long_waves_raw and long_waves_wrapped, (B, len(LONG)): the share of all pixels,
+    channels and steps at which the wavelength, from either differences of phases, is above each of `LONG`.
     """
     del keys
     out, labels = network.apply(params, batch["images"]), batch["labels"].astype(jnp.int32)
     values = metrics.segmentation_scores(out.logits, labels)
     values |= {f"foreground_{name}": value for name, value in metrics.foreground_scores(out.logits, labels).items()}
     if out.states is not None and "watched" in batch:
-        values["long_waves"] = engine.Measured(long_waves(out.states, batch["watched"]), batch["watched"])
+        for kind, shares in long_waves(out.states, batch["watched"]).items():
+            values[f"long_waves_{kind}"] = engine.Measured(shares, batch["watched"])
     return values
 
 
-def long_waves(states: Array, watched: Array) -> Array:
-    """Shares of wavelengths above `LONG` in states (T, B, H, W, C): (B, len(LONG)), 0 for images not watched."""
+def long_waves(states: Array, watched: Array) -> dict[str, Array]:
+    """Shares of wavelengths above `LONG` in states (T, B, H, W, C), by `DIFFERENCES`.
+
+    Returns:
+        (B, len(LONG)) each, 0 for images not watched.
+    """
 
     def shares(states):
-        lengths = analysis.wavelength(states)
-        nan = jnp.where(jnp.isnan(lengths), lengths, 0).mean()
-        return jnp.stack([(lengths > limit).mean() for limit in LONG]) + nan
+        return {kind: _shares(analysis.wavelength(states, kind)) for kind in DIFFERENCES}
+
+    def none(_):
+        return {kind: jnp.zeros(len(LONG)) for kind in DIFFERENCES}
 
     def one(args):  # Image by image: complex signals of a whole batch would take many times its states' memory.
-        return jax.lax.cond(args[0], shares, lambda _: jnp.zeros(len(LONG)), args[1])
+        return jax.lax.cond(args[0], shares, none, args[1])
 
     return jax.lax.map(one, (watched, jnp.moveaxis(states, 1, 0)))
+
+
+def _shares(lengths):
+    nan = jnp.where(jnp.isnan(lengths), lengths, 0).mean()
+    return jnp.stack([(lengths > limit).mean() for limit in LONG]) + nan

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -18,28 +19,46 @@ from oscnets._inputs import (
 from oscnets.analysis.signals import instantaneous_phase
 from oscnets.phase import modulus, wrap
 
+Differences: TypeAlias = Literal["raw", "wrapped"]
+
 
 @standard_promotion
-def phase_gradient(phases: Array) -> tuple[Array, Array]:
-    """Gradient of phases (..., H, W, C) along H and W, radians per pixel: mean of the differences to both neighbours.
+def phase_gradient(phases: Array, differences: Differences = "wrapped") -> tuple[Array, Array]:
+    """Gradient of phases (..., H, W, C) along H and W, radians per pixel.
 
-    At the border it is the difference to the only neighbour. Each difference is wrapped to the shortest way around the
-    circle, so that phases may jump by full turns, and waves shorter than two pixels appear as longer ones.
+    Args:
+        phases: (..., H, W, C) radians.
+        differences: "wrapped": mean of the differences to both neighbours (at the border to the only one), each wrapped
+            to the shortest way around the circle, so that phases may jump by full turns, and waves shorter than two
+            pixels appear as longer ones. "raw": the difference to the next pixel (of the last pixel to the one before)
+            as it is; where phases in (-pi, pi] jump by a full turn it is nearly 2 pi.
+
+    Returns:
+        Both of the shape of `phases`.
 
     Raises:
-        ValueError: fewer than three axes, or fewer than 2 x 2 pixels.
+        ValueError: fewer than three axes, fewer than 2 x 2 pixels, or an unknown kind of differences.
     """
     (phases,) = floats(phases=phases)
     phases = phases.astype(at_least_float32(phases.dtype))
     if phases.ndim < 3 or phases.shape[-3] < 2 or phases.shape[-2] < 2:
         raise ValueError(f"phases must be (..., H, W, C) with at least 2 x 2 pixels, got {phases.shape}")
-    return _slope(phases, -3), _slope(phases, -2)
+    if differences not in get_args(Differences):
+        raise ValueError(f"differences must be one of {', '.join(get_args(Differences))}, got {differences!r}")
+    slope = _wrapped_slope if differences == "wrapped" else _raw_slope
+    return slope(phases, -3), slope(phases, -2)
 
 
-def _slope(phases: Array, axis: int) -> Array:
+def _wrapped_slope(phases: Array, axis: int) -> Array:
     steps = wrap(jnp.diff(phases, axis=axis))
     first, last = (jax.lax.slice_in_dim(steps, *ends, axis=axis % steps.ndim) for ends in _ends(steps.shape[axis]))
     return 0.5 * (jnp.concatenate([first, steps], axis) + jnp.concatenate([steps, last], axis))
+
+
+def _raw_slope(phases: Array, axis: int) -> Array:
+    steps = jnp.diff(phases, axis=axis)
+    last = jax.lax.slice_in_dim(steps, *_ends(steps.shape[axis])[1], axis=axis % steps.ndim)
+    return jnp.concatenate([steps, last], axis)
 
 
 def _ends(size: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -47,37 +66,47 @@ def _ends(size: int) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 @standard_promotion
-def wavelength(states: Array) -> Array:
+def wavelength(states: Array, differences: Differences = "wrapped") -> Array:
     """Local wavelength at every pixel and step: 2 pi / |spatial gradient of the instantaneous phase|.
 
     Args:
         states: (T, ..., H, W, C).
+        differences: of phases, see `phase_gradient`. "wrapped" gives the wavelength of the wave, at least sqrt 2.
+            "raw" reads each place where the phase jumps by a full turn as a wave of 1 pixel: the peak at 1 pixel in the
+            distribution of Jacobs et al. (2025, figure 10). No wavelength is below sqrt(1 / 2) then.
 
     Returns:
         Pixels, of the same shape; infinite where the gradient is 0, as it is where nothing moves.
 
     Raises:
-        ValueError: shapes that do not fit, or fewer than 2 x 2 pixels.
+        ValueError: shapes that do not fit, fewer than 2 x 2 pixels, or an unknown kind of differences.
     """
-    along_h, along_w = phase_gradient(instantaneous_phase(states))
+    along_h, along_w = phase_gradient(instantaneous_phase(states), differences)
     size = modulus(along_h, along_w)
     return jnp.where(size == 0, jnp.inf, 2 * jnp.pi / jnp.where(size == 0, 1, size))
 
 
 @standard_promotion
-def long_wave_share(states: Array, threshold: float = 1.5, axis: int | tuple[int, ...] | None = None) -> Array:
+def long_wave_share(
+    states: Array,
+    threshold: float = 1.5,
+    axis: int | tuple[int, ...] | None = None,
+    differences: Differences = "wrapped",
+) -> Array:
     """Share of wavelengths above a threshold.
 
     Args:
         states: (T, ..., H, W, C).
         threshold: pixels.
         axis: to average over; None: all.
+        differences: of phases, see `wavelength`. The paper's threshold of 1.5 pixels separates waves from jumps of the
+            "raw" phase; of "wrapped" differences nearly all wavelengths are above it.
 
     Returns:
-        In [0, 1], NaN where a wavelength is NaN. `phase_gradient` is at most pi along either axis, so that no
-        wavelength is below sqrt 2: the share is 1 for every threshold below.
+        In [0, 1], NaN where a wavelength is NaN. 1 for every threshold below the shortest possible wavelength, which is
+        sqrt 2 of "wrapped" and sqrt(1 / 2) of "raw" differences.
     """
-    lengths = wavelength(states)
+    lengths = wavelength(states, differences)
     return jnp.where(jnp.isnan(lengths), lengths, lengths > threshold).mean(axis)
 
 

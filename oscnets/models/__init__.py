@@ -5,7 +5,7 @@ from oscnets.models.baselines import RealNet, VisionTransformer, larger_real_net
 from oscnets.models.cnn import CNN
 from oscnets.models.conv_lstm import ConvLSTM
 from oscnets.models.gaspnet import FeedforwardNet, GASPnet
-from oscnets.models.init import gaussian_kernel, ground_truth_phases, laplace_kernel, random_phases
+from oscnets.models.init import gabor_filters, gaussian_kernel, ground_truth_phases, laplace_kernel, random_phases
 from oscnets.models.iterated import ItrConv, ItrSA
 from oscnets.models.komplexnet import KomplexNet
 from oscnets.models.kuramoto_layer import KuramotoLayer, NormReadout
@@ -43,6 +43,7 @@ __all__ = [
     "classification_akorn",
     "complex_autoencoder",
     "discovery_akorn",
+    "gabor_filters",
     "gaussian_kernel",
     "ground_truth_phases",
     "interleave",

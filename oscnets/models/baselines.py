@@ -1,5 +1,9 @@
 """Real-valued networks that KomplexNet is compared with."""
 
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
 import jax.numpy as jnp
 from einops import rearrange
 from flax import linen as nn
@@ -63,7 +67,7 @@ def larger_real_net(num_classes: int = 10) -> RealNet:
 
 
 class VisionTransformer(nn.Module):
-    """The paper's transformer baseline: patches, learned positions, pre-norm blocks, mean pooling.
+    """A transformer baseline: patches, learned positions, blocks, mean pooling.
 
     Attributes:
         patch: side of a patch, pixels.
@@ -72,6 +76,9 @@ class VisionTransformer(nn.Module):
         mlp: hidden units of the perceptron of a block.
         blocks: their number.
         num_classes: K.
+        norm: "first": blocks normalize their input and use gelu, and a last norm precedes the mean. "last": they
+            normalize their output and use relu, as the transformer of KomplexNet's script does.
+        dropout: share of values dropped in training: attention weights, and what each part of a block adds.
     """
 
     patch: int = 4
@@ -80,23 +87,67 @@ class VisionTransformer(nn.Module):
     mlp: int = 128
     blocks: int = 3
     num_classes: int = 10
+    norm: Literal["first", "last"] = "first"
+    dropout: float = 0.0
 
-    def __call__(self, images: Array) -> Array:
-        """(B, H, W, C_in) images, H and W divisible by the patch -> (B, K) logits."""
-        return run(self, "_logits", {"images": images}, core=3, out=0)
+    def __call__(self, images: Array, *, train: bool = False) -> Array:
+        """Classify images.
+
+        Args:
+            images: (B, H, W, C_in), H and W divisible by the patch.
+            train: drop values (PRNG stream "dropout", unless dropout=0).
+
+        Returns:
+            Logits (B, K).
+
+        Raises:
+            ValueError: images of another shape, or another value of `norm`.
+        """
+        drops = train and self.dropout > 0
+        rng = "dropout" if drops and not self.is_initializing() else None
+        return run(self, "_logits", {"images": images}, core=3, out=0, rng=rng, drops=drops)
 
     @nn.compact
-    def _logits(self, images: Array) -> Array:
+    def _logits(self, images: Array, *, drops: bool, key: Array | None = None) -> Array:
         if images.ndim != 4 or images.shape[1] % self.patch or images.shape[2] % self.patch:
             raise ValueError(f"images must be (B, H, W, C) with sides divisible by {self.patch}, got {images.shape}")
+        if self.norm not in ("first", "last"):
+            raise ValueError(f"norm must be 'first' or 'last', got {self.norm!r}")
+        drops = drops and not self.is_initializing()
+        if drops and key is None:
+            key = self.make_rng("dropout")
+        keys = jax.random.split(key, (self.blocks, 4)) if drops else [[None] * 4] * self.blocks
         x = nn.Dense(self.width, name="embedding")(_patches(images, self.patch))
         x = x + self.param("positions", nn.initializers.normal(0.02), x.shape[1:])
         for index in range(self.blocks):
-            attend = nn.MultiHeadDotProductAttention(self.heads, name=f"attention_{index}")
-            x = x + attend(nn.LayerNorm(name=f"norm_{index}")(x))
-            y = nn.gelu(nn.Dense(self.mlp, name=f"wide_{index}")(nn.LayerNorm(name=f"mlp_norm_{index}")(x)))
-            x = x + nn.Dense(self.width, name=f"narrow_{index}")(y)
-        return nn.Dense(self.num_classes, name="output")(nn.LayerNorm(name="norm")(x).mean(1))
+            x = self._block(x, index, keys[index])
+        x = nn.LayerNorm(name="norm")(x) if self.norm == "first" else x
+        return nn.Dense(self.num_classes, name="output")(x.mean(1))
+
+    def _block(self, x: Array, index: int, keys: Sequence[Array | None]) -> Array:
+        norms = nn.LayerNorm(name=f"norm_{index}"), nn.LayerNorm(name=f"mlp_norm_{index}")
+        activation, first = (nn.gelu, True) if self.norm == "first" else (nn.relu, False)
+
+        def attend(x: Array) -> Array:
+            attention = nn.MultiHeadDotProductAttention(
+                self.heads, dropout_rate=self.dropout, broadcast_dropout=False, name=f"attention_{index}"
+            )
+            attended = attention(x, deterministic=keys[0] is None, dropout_rng=keys[0])
+            return _drop(attended, self.dropout, keys[1])
+
+        def perceive(x: Array) -> Array:
+            hidden = _drop(activation(nn.Dense(self.mlp, name=f"wide_{index}")(x)), self.dropout, keys[2])
+            return _drop(nn.Dense(self.width, name=f"narrow_{index}")(hidden), self.dropout, keys[3])
+
+        for norm, part in zip(norms, (attend, perceive), strict=True):
+            x = x + part(norm(x)) if first else norm(x + part(x))
+        return x
+
+
+def _drop(x: Array, share: float, key: Array | None) -> Array:
+    if key is None:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - share, x.shape), x / (1 - share), 0)
 
 
 def _patches(images: Array, side: int) -> Array:

@@ -28,6 +28,22 @@ def gaussian_kernel(size: int, channels: int, std: float = 3.0) -> Array:
     return jnp.broadcast_to(jnp.exp(-square / (2 * std**2))[..., None, None], (size, size, channels, channels))
 
 
+def gabor_filters(size: int, channels: int) -> Array:
+    """Gabor filters of `channels` orientations from 0 to pi, even and odd in turn: (size, size, 1, channels).
+
+    A wave of `size` pixels under a Gaussian of standard deviation size / 3, without mean, of the norm that PyTorch's
+    default gives on average. KomplexNet's script starts from filters in a file that is not public; these are ours.
+    """
+    axis = jnp.arange(size) - (size - 1) / 2
+    turn = jnp.pi * jnp.arange(channels) / channels
+    along = axis[:, None, None] * jnp.sin(turn) + axis[None, :, None] * jnp.cos(turn)
+    wave = jnp.cos(2 * jnp.pi * along / size - jnp.pi / 2 * (jnp.arange(channels) % 2))
+    filters = wave * jnp.exp(-(axis[:, None, None] ** 2 + axis[None, :, None] ** 2) / (2 * (size / 3) ** 2))
+    filters -= filters.mean((0, 1))
+    norm = jnp.sqrt((filters**2).sum((0, 1)))
+    return (filters / (jnp.sqrt(3.0) * norm))[:, :, None]
+
+
 LAPLACE = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 

@@ -16,7 +16,7 @@ from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling, kuramoto, unroll
 from oscnets.models._program import run
 from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of
-from oscnets.models.init import gaussian_kernel, ground_truth_phases, random_phases, torch_uniform
+from oscnets.models.init import gabor_filters, gaussian_kernel, ground_truth_phases, random_phases, torch_uniform
 from oscnets.ops import complex as polar
 
 PHASES = ("kuramoto", "random", "ideal")
@@ -88,6 +88,11 @@ def _batch_first(layers: Layers) -> Layers:
     return jax.tree.map(lambda x: rearrange(x, "... b -> b ..."), layers)
 
 
+def _gabor(key: Array, shape: tuple[int, ...]) -> Array:
+    del key
+    return jnp.broadcast_to(gabor_filters(shape[0], shape[-1]), shape)
+
+
 class KomplexNet(nn.Module):
     """Multi-object classifier with phases in its first layer.
 
@@ -109,6 +114,8 @@ class KomplexNet(nn.Module):
             defaults are the paper's with feedback from all three, where its `rate` is 0.009.
         feedback_kernel_size: odd size of the transposed convolution from l2.
         method: of the neighbourhood sum, see `oscnets.dynamics.coupling`.
+        encoder_start: of the first convolution: `default` draws it as PyTorch does; `gabor` starts from
+            `gabor_filters`, the same for every colour.
     """
 
     channels: int = 8
@@ -124,6 +131,7 @@ class KomplexNet(nn.Module):
     feedback_rates: Sequence[float] = (0.005, 0.004, 0.004)
     feedback_kernel_size: int = 5
     method: coupling.Method = "auto"
+    encoder_start: Literal["default", "gabor"] = "default"
 
     def setup(self) -> None:
         """Create the layers after the dynamics."""
@@ -265,7 +273,8 @@ class KomplexNet(nn.Module):
         return ground_truth_phases(jax.random.split(key, len(images)), masks, overlap, self.channels)
 
     def _amplitude(self, images: Array) -> Array:
-        kernel = self.param("encoder_kernel", torch_uniform, (3, 3, images.shape[-1], self.channels))
+        start = {"default": torch_uniform, "gabor": _gabor}[self.encoder_start]
+        kernel = self.param("encoder_kernel", start, (3, 3, images.shape[-1], self.channels))
         return nn.relu(conv_hwcb(to_hwcb(images), kernel))
 
     def _coupling_kernel(self) -> Array | None:

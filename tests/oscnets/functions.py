@@ -1,6 +1,7 @@
 """Every public function of arrays, with arguments that it takes: what the tests of `test_functions.py` go through."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -133,8 +134,12 @@ def modulated(x, kernel, phase_in, phase_out):
     return ops.modulate(responses, phase_in, phase_out, kernel_size=(3, 3), strength=0.7)
 
 
-def synchrony(phases, amplitude):
-    return losses.cluster_synchrony(phases, masks[: len(phases)], amplitude)
+def synchrony(phases, amplitude, **options):
+    return losses.cluster_synchrony(phases, masks[: len(phases)], amplitude, **options)
+
+
+def separation(phases, amplitude):
+    return metrics.phase_separation(phases, masks[: len(phases)], amplitude)
 
 
 WAVES = (position, velocity, kernel, omega, damping)
@@ -152,6 +157,8 @@ CASES = {
     "phase.order_parameter": Case(lambda p, w: _parts(phase.order_parameter(p, w)), (graph, positive(B, 5)), (0, 0)),
     "phase.circular_mean": Case(phase.circular_mean, (graph, positive(B, 5)), (0, 0)),
     "losses.cluster_synchrony": Case(synchrony, (phases, amplitude), (0, 0)),
+    "losses.cluster_synchrony[half]": Case(partial(synchrony, normalization="half"), (phases, amplitude), (0, 0)),
+    "metrics.phase_separation": Case(separation, (phases, amplitude), (0, 0)),
     "losses.binary_cross_entropy": Case(
         lambda x: losses.binary_cross_entropy(x, masks[: len(x), 0, 0]), (uniform(B, 3),), (0,)
     ),

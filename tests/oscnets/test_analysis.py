@@ -54,6 +54,31 @@ def test_share_of_long_waves():
     assert analysis.long_wave_share(np.ones((4, 3, 3, 1))) == 1  # infinitely long
 
 
+def test_raw_differences_read_jumps_of_the_phase_as_waves_of_one_pixel():
+    """A wave of 20 pixels along w: per step one jump from pi to -pi in 20 pixels, which wrapped differences undo."""
+    states = plane_wave(0.0, np.pi / 10, size=(4, 60))
+    phases = np.asarray(analysis.instantaneous_phase(states))
+    raw_h, raw_w = analysis.phase_gradient(phases, "raw")
+    np.testing.assert_array_equal(raw_w[..., :-1, :], np.diff(phases, axis=-2))
+    np.testing.assert_array_equal(raw_w[..., -1, :], raw_w[..., -2, :])
+    np.testing.assert_allclose(raw_h, 0, atol=1e-4)
+    lengths = np.asarray(analysis.wavelength(states, "raw"))
+    short = lengths < 1.5
+    np.testing.assert_allclose(lengths[short], 20 / 19, rtol=1e-3)
+    np.testing.assert_allclose(lengths[~short], 20, rtol=1e-3)
+    assert short.mean() == pytest.approx(1 / 20, abs=0.005)
+    assert analysis.long_wave_share(states, differences="raw") == pytest.approx(1 - short.mean(), abs=1e-6)
+    assert analysis.long_wave_share(states) == 1
+
+
+def test_shortest_wavelengths():
+    """Those of any phases: the root of 1/2 where both raw differences are a full turn, the root of 2 where wrapped."""
+    states = np.random.default_rng(0).normal(size=(50, 12, 12, 3))
+    for kind, least in (("raw", np.sqrt(0.5)), ("wrapped", np.sqrt(2))):
+        shortest = analysis.wavelength(states, kind).min()
+        assert least <= shortest < 1.3 * least
+
+
 @pytest.mark.parametrize("value", [0.1, -1 / 3, 1e-20, 1e20, 7.0])
 @pytest.mark.parametrize("length", [2, 7, 10, 1000])
 def test_signals_that_stand_still(value, length):
@@ -128,6 +153,7 @@ def test_receptive_field_and_its_width():
     [
         (lambda: analysis.analytic_signal(np.ones(4) * 1j), "signal must be real, got complex"),
         (lambda: analysis.phase_gradient(np.ones((1, 5, 2))), r"at least 2 x 2 pixels, got \(1, 5, 2\)"),
+        (lambda: analysis.phase_gradient(np.ones((5, 5, 1)), "both"), "one of raw, wrapped, got 'both'"),
         (lambda: analysis.phase_gradient(np.ones((5, 5))), r"\(\.\.\., H, W, C\) .* got \(5, 5\)"),
         (lambda: analysis.class_spectra(np.ones((3, 1, 2, 2, 1)), np.ones((1, 2, 3)), 2), r"got \(1, 2, 3\) and"),
         (lambda: analysis.class_spectra(np.ones((3, 1, 2, 2, 1)), np.ones((1, 2, 2)), 2), "integer class indices"),

@@ -59,6 +59,16 @@ def test_the_equation(groups):
         assert_close(value, np.array(expected), 1e-12)
 
 
+def test_the_other_normalization_is_half_of_the_sum():
+    """GASPnet's equation 7: two groups give the same, three a quarter more."""
+    for groups, factor in ((2, 1), (3, 1.25), (4, 1.75)):
+        phases, masks, amplitude = scene(groups)
+        half = in_float64(partial(losses.cluster_synchrony, normalization="half"), phases, masks, amplitude)
+        assert_close(half, factor * in_float64(losses.cluster_synchrony, phases, masks, amplitude), 1e-12)
+    with pytest.raises(ValueError, match="'bounded' or 'half', got 'whole'"):
+        losses.cluster_synchrony(phases, masks, normalization="whole")
+
+
 def clusters(angles, pixels=8, channels=2):
     """(1, G pixels, C) phases, all of a group at its angle, and masks."""
     groups = len(angles)

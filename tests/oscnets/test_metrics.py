@@ -275,6 +275,41 @@ def test_golden_cae_scores():
         np.testing.assert_allclose(background, file["ari_bg"], atol=1e-8)
 
 
+def two_groups(first, second, spread=0.0, pixels=8):
+    """(1, 2 pixels, 1) phases of two groups around their angles, half of each off by `spread` to either side."""
+    signs = np.where(np.arange(pixels) % 2, 1, -1)
+    phases = np.concatenate([first + spread * signs, second + spread * signs])
+    masks = np.repeat(np.eye(2, dtype=bool), pixels, axis=0)
+    return phases[None, :, None], masks[None]
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-3, 1.0, 2.0, np.pi - 1e-3, np.pi, 5.0])
+def test_separation_of_two_groups(apart):
+    phases, masks = two_groups(2.5, 2.5 + apart, spread=0.4)
+    with float64():
+        found = metrics.phase_separation(phases, masks)
+        turned = metrics.phase_separation(phases + 2 * np.pi * (phases > 3) - 1.3, masks[..., ::-1])
+    for scores in (found, turned):
+        assert_close(scores["order"], np.cos(0.4), 1e-12)
+        assert_close(scores["separation"], min(apart, 2 * np.pi - apart), 1e-12)
+
+
+def test_separation_leaves_out_what_does_not_count():
+    """Silent units and pixels of no group, NaN among them; three groups have three pairs."""
+    rng = np.random.default_rng(0)
+    angles = np.array([0.3, 1.0, 2.9])
+    owner = rng.integers(0, 4, (9, 9))
+    phases = np.where(owner < 3, angles[np.minimum(owner, 2)], np.nan)[..., None].repeat(2, -1)
+    amplitude = rng.uniform(0.1, 1, phases.shape)
+    amplitude[::2, ::2] = 0
+    phases[::2, ::2] = rng.uniform(-3, 3, phases[::2, ::2].shape)
+    found = metrics.phase_separation(phases, owner[..., None] == np.arange(3), amplitude)
+    assert_close(found["order"], 1.0, 1e-6)
+    assert_close(found["separation"], np.mean([0.7, 1.9, 2.6]), 1e-6)
+    with pytest.raises(ValueError, match="at least two groups, got 1"):
+        metrics.phase_separation(phases, owner[..., None] < 3)
+
+
 def test_errors_of_groups():
     labels = np.zeros((1, 3, 3), int)
     with pytest.raises(ValueError, match="labels must be integers, got float32"):

@@ -86,6 +86,15 @@ def test_independent_test_with_one_constant_group():
     assert result.p_value == pytest.approx(expected.pvalue)
 
 
+def test_one_sample_test_equals_scipy():
+    values = np.random.default_rng(3).normal(0.5, 0.1, 8)
+    result = stats.one_sample_t_test([*values, np.nan], 0.45)
+    expected = scipy_stats.ttest_1samp(values, 0.45)
+    assert (result.n, result.difference) == (8, pytest.approx(values.mean() - 0.45))
+    assert (result.statistic, result.p_value) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+    assert np.isnan(stats.one_sample_t_test([0.3], 0.45).p_value)
+
+
 @pytest.mark.parametrize("test", [stats.paired_t_test, stats.independent_t_test])
 def test_tests_without_variation(test):
     same = test([0.3, 0.3, 0.3], [0.3, 0.3, 0.3])

@@ -2,12 +2,14 @@
 
 A line is {"model", "seed", "step", "split", "name", "value"}; the value is a number, or for a metric over the T steps
 of the dynamics a list of T numbers, null where it is undefined. Runs that began before there were lists have T lines
-with names NAME@1 ... NAME@T in place of one.
+with names NAME@1 ... NAME@T in place of one. Results that are kept have metrics.jsonl.gz in its place.
 """
 
+import gzip
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TextIO
@@ -107,15 +109,18 @@ class MetricsLog:
 
 
 def read(path: Path) -> list[Line]:
-    """The complete lines of a metrics.jsonl, [] where there is none.
+    """The complete lines of a metrics.jsonl, or of the metrics.jsonl.gz beside it; [] where there is neither.
 
     Raises:
-        RunError: a complete line is no line of these; names it.
+        RunError: a complete line is no line of these, or what is compressed is damaged; names it.
     """
     path = files.user_path(path)
-    if not path.exists():
+    if path.exists():
+        data = path.read_bytes()
+    elif (packed := compressed(path)).exists():
+        data, path = _unpacked(packed), packed
+    else:
         return []
-    data = path.read_bytes()
     lines = []
     for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:
@@ -126,6 +131,23 @@ def read(path: Path) -> list[Line]:
             raise RunError(f"{path}: line {number} is damaged: {text[:80].decode(errors='replace')!r}")
         lines.append(entry)
     return lines
+
+
+def compressed(path: Path) -> Path:
+    """Where the compressed form of a metrics.jsonl lies."""
+    return path.with_name(path.name + ".gz")
+
+
+def compress(path: Path, folder: Path) -> None:
+    """Write the compressed form of a metrics.jsonl into a folder; the same lines give the same bytes."""
+    write_atomically(compressed(folder / path.name), gzip.compress(files.user_path(path).read_bytes(), mtime=0))
+
+
+def _unpacked(path):
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
 
 
 def _is_line(entry):

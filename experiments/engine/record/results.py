@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from experiments.engine.process import files
 from experiments.engine.process.errors import UsageError
 from experiments.engine.record import metrics_log
-from experiments.engine.run.config import RESERVED
+from experiments.engine.run.config import RESERVED, label
 from experiments.engine.run.family import Family
 from experiments.engine.run.workdir import load
 
@@ -41,13 +41,13 @@ def load_metrics(workdir: str | Path) -> Metrics:
     path = workdir / "metrics.jsonl"
     if not workdir.is_dir():
         raise UsageError(f"no workdir {workdir}")
-    if not path.is_file():
+    if not (path.is_file() or metrics_log.compressed(path).is_file()):
         raise UsageError(f"no metrics.jsonl in {workdir}: has the run been started?")
     timed: dict[tuple, dict[int, float]] = {}
     metrics: Metrics = {}
-    wanted = _seeds(load_config(workdir).get("config"))
+    wanted = seeds_by_model(load_config(workdir).get("config"))
     for entry in metrics_log.read(path):
-        if wanted is not None and entry["seed"] not in wanted:
+        if entry["seed"] not in wanted(entry["model"]):
             continue
         model, split, seed, step = (entry[key] for key in ("model", "split", "seed", "step"))
         match = _TIMED.fullmatch(entry["name"])
@@ -97,10 +97,19 @@ def in_order(names: Iterable[str], first: Sequence[str] = ()) -> list[str]:
     return [name for name in first if name in names] + [name for name in names if name not in first]
 
 
-def _seeds(settings: Any) -> range | None:
-    """The seeds that a config names, if it does."""
-    numbers = [settings.get(key) for key in ("seed", "seeds")] if isinstance(settings, dict) else []
-    return range(numbers[0], sum(numbers)) if numbers and all(isinstance(each, int) for each in numbers) else None
+def seeds_by_model(settings: Any) -> Callable[[str], range]:
+    """Label of a model -> the seeds that a config names for it; all, where it names none."""
+    settings = settings if isinstance(settings, dict) else {}
+    tables = settings.get("models")
+    tables = tables if isinstance(tables, dict) else {}
+    own = {label(name, table): table.get("seeds") for name, table in tables.items()}
+
+    def seeds(model: str) -> range:
+        first, count = settings.get("seed"), own.get(model) or settings.get("seeds")
+        named = isinstance(first, int) and isinstance(count, int)
+        return range(first, first + count) if named else range(2**31)
+
+    return seeds
 
 
 def _stack(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from experiments.engine.record.results import (
     last_values,
     load_config,
     load_metrics,
+    seeds_by_model,
 )
 from experiments.engine.run.config import label
 from experiments.engine.run.workdir import write_atomically
@@ -43,12 +44,14 @@ class Statistics(NamedTuple):
         section: (label of a model, label of a test set) -> name under which the values are reported in place of that of
             the test set, for models that are evaluated on different data under one label. Only values of one section
             are compared.
+        untested: metrics that are no part of the family of t-tests, such as one that says the same as another.
     """
 
     time_metrics: Sequence[str] | None = None
     score: str | None = None
     chance: Callable[[str, str], Mapping[str, float]] | None = None
     section: Callable[[str, str], str] | None = None
+    untested: Sequence[str] = ()
 
 
 PLAIN = Statistics()
@@ -104,7 +107,8 @@ def summarize(metrics: Metrics, config: Mapping[str, Any], statistics: Statistic
     metrics = _in_sections(metrics, statistics.section)
     splits = _test_splits(metrics, models)
     results = {split: _results(metrics, models, split) for split in splits}
-    tests = [test for split in splits for name in results[split] for test in _tests(results, split, name)]
+    compared = [(split, name) for split in splits for name in results[split] if name not in statistics.untested]
+    tests = [test for split, name in compared for test in _tests(results, split, name)]
     adjusted = stats.benjamini_yekutieli([np.nan if test["p"] is None else test["p"] for test in tests])
     for test, p in zip(tests, adjusted, strict=True):
         test["p_adjusted"] = _plain(p)
@@ -115,7 +119,7 @@ def summarize(metrics: Metrics, config: Mapping[str, Any], statistics: Statistic
         "chance": {split: levels.get(split, {}) for split in (*TRAINING_SPLITS, *splits)},
         "missing": missing,
         "best_step": {model: _best_steps(metrics[model]) for model in models},
-        "best_seed": {model: _best_seed(metrics, model, statistics.score) for model in models},
+        "best_seed": {model: best_seed(metrics, model, statistics.score) for model in models},
         "training": {model: _training(metrics, model) for model in models},
         "results": results,
         "tests": tests,
@@ -294,8 +298,8 @@ def _best_steps(splits: Mapping[str, Any]) -> dict[str, int]:
     return {str(seed): steps[seed] for seed in sorted(steps)}
 
 
-def _best_seed(metrics: Metrics, model: str, score: str | None) -> int | None:
-    """The seed whose best step was the best of all on validation."""
+def best_seed(metrics: Metrics, model: str, score: str | None) -> int | None:
+    """The seed whose best step was the best of all on validation; "-loss": lower is better, None: there is none."""
     if score is None:
         return None
     name, sign = score.removeprefix("-"), -1 if score.startswith("-") else 1
@@ -318,8 +322,9 @@ def _missing(metrics: Metrics, models: Sequence[str], config: Mapping[str, Any])
     splits = _test_splits(metrics, models)
     if not splits:
         return [*sentences, "No test split has been measured; the run is not finished."]
-    number = _settings(config).get("seeds")
+    wanted = seeds_by_model(_settings(config))
     for model in models:
+        number = len(wanted(model)) if isinstance(_settings(config).get("seeds"), int) else None
         absent = []
         for split in splits:
             seeds = {seed for by_seed in metrics[model].get(split, {}).values() for seed in by_seed}

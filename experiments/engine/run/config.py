@@ -196,7 +196,7 @@ def label(name: str, table: Mapping[str, Any]) -> str:
 
 
 def of_model(config: ConfigDict, name: str, changes: Iterable[str] = ()) -> ConfigDict:
-    """The config of one model: `model` and `train` with the overrides that are set.
+    """The config of one model: `seeds`, `model` and `train` with the overrides that are set.
 
     They are applied in this order: of `config.train_of.CHANGE` for each of `changes`, those of the model's table.
 
@@ -207,6 +207,7 @@ def of_model(config: ConfigDict, name: str, changes: Iterable[str] = ()) -> Conf
     """
     own = config.copy_and_resolve_references()
     table = config.models[name]
+    own.seeds = table.get("seeds") or config.seeds
     train = [config.get("train_of", {}).get(change, {}) for change in changes]
     groups = [*(("train", each) for each in train), *((key, table.get(key, {})) for key in ("model", "train"))]
     for group, overrides in groups:
@@ -248,9 +249,10 @@ def check(config: ConfigDict, family: Family) -> None:
     _check_entries("", {key: value for key, value in config.items() if key not in SECTIONS}, family.all_entries)
     for section in SECTIONS:
         check_tables(tables(config, section), section, family)
-    last = config.seed + config.seeds - 1
-    if last >= 2**31:
-        raise UsageError(f"config.seed={config.seed}, config.seeds={config.seeds}: the last seed must be below 2**31")
+    own_seeds = {f"models.{name}.seeds": table.seeds or 0 for name, table in config.models.items()}
+    for place, seeds in {"seeds": config.seeds, **own_seeds}.items():
+        if config.seed + seeds > 2**31:
+            raise UsageError(f"config.seed={config.seed}, config.{place}={seeds}: the last seed must be below 2**31")
     for place, train in (("", config.train), *((f"models.{n}.", of_model(config, n).train) for n in config.models)):
         if train.batch_size > train.num_examples:
             raise UsageError(

@@ -129,6 +129,11 @@ ENTRIES: Entries = {
     ),
     "checkpoint_every": Entry(100, "training steps between two checkpoints", at_least(1)),
     "log_every": Entry(20, "training steps between two training records of metrics.jsonl", at_least(1)),
+    "validate_at": Entry(
+        (),
+        "training steps after which the validation split is measured, beside the ends of epochs; 0: before the first",
+        Check(lambda steps: all(type(step) is int and step >= 0 for step in steps), "whole numbers of at least 0"),
+    ),
     "tensorboard": Entry(False, "write TensorBoard events beside metrics.jsonl"),
     "train": {
         "epochs": Entry(1, "passes over the training examples", at_least(1)),
@@ -152,6 +157,7 @@ ENTRIES: Entries = {
     "data": {"dir": Entry(str, "folder of data sets prepared by TFDS; not set: TFDS's default")},
 }
 
+SEEDS = {"seeds": Entry(int, "number of seeds of this model; not set: config.seeds", at_least(1))}
 LABEL = {"label": Entry(str, "name in metrics.jsonl, tables and figures; not set: the table's name")}
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from experiments.engine.run.entries import ENTRIES, LABEL, Entries, Table, merge, placeholders
+from experiments.engine.run.entries import ENTRIES, LABEL, SEEDS, Entries, Table, merge, placeholders
 from experiments.engine.run.shorthand import Shorthand
 
 
@@ -19,8 +19,8 @@ class Family(NamedTuple):
     Attributes:
         name: as in `python -m experiments.NAME`; its workdirs name it.
         entries: of its configs, besides `ENTRIES`.
-        model: entries of a table of `config.models`. Every table also has `label`, and the groups `model` and `train`
-            with overrides of `config.model` and `config.train` for that model alone.
+        model: entries of a table of `config.models`. Every table also has `label`, `seeds` in place of `config.seeds`,
+            and the groups `model` and `train` with overrides of `config.model` and `config.train` for it alone.
         test: entries of a table of `config.tests`; every table also has `label`.
         models, tests: shorthand that may be typed for --models, --tests and --evaluate.
         check: config -> None; checks across entries. Raises ValueError with the value and what was expected.
@@ -52,7 +52,7 @@ class Family(NamedTuple):
         if section == "tests":
             return merge(LABEL, self.test)
         overrides = {key: placeholders(self.all_entries[key]) for key in ("model", "train") if key in self.all_entries}
-        return {**LABEL, **self.model, **overrides}
+        return {**LABEL, **SEEDS, **self.model, **overrides}
 
     def shorthand(self, section: str) -> Shorthand:
         """Of "models" or "tests"."""

@@ -181,7 +181,10 @@ def compare(
         if section == "tests" and tests:
             now = {**now, **json.loads(json.dumps(tests))}
         common = [name for name in now if name in before]
-        refused += [each for name in common for each in differences(before[name], now[name], f".{section}.{name}")]
+        for name in common:
+            for difference in differences(before[name], now[name], f".{section}.{name}"):
+                own_seeds = difference[0] == f".models.{name}.seeds" and "seeds" in may_change
+                (changed if own_seeds else refused).append(difference)
     rest = ({key: value for key, value in of.items() if key not in SECTIONS} for of in (stored["config"], present))
     for difference in differences(*rest):
         (changed if difference[0].removeprefix(".") in may_change else refused).append(difference)

@@ -167,13 +167,15 @@ class Trainer:
             self._best = state[2:]
         self._safe = self.step, self._live
         self.log.keep(lambda entry: not self._is_mine(entry) or self._is_past(entry))
+        if self._restored is None and 0 in self.config.validate_at:
+            self._measure_validation()
         metrics_log.skip(self.bar, self.step * self.images_per_step)
 
     def _is_mine(self, entry):
         return entry["model"] == self.name and entry["seed"] in self.plan.seeds
 
     def _is_past(self, entry):
-        return entry["split"] in TRAINING and entry["step"] <= self.step
+        return entry["split"] in TRAINING and self._restored is not None and entry["step"] <= self.step
 
     def _state(self):
         return TrainState(*self.plan.join(self._safe[1]), *self._best)
@@ -191,15 +193,22 @@ class Trainer:
         """From the present step to the end of its epoch, validation and checkpoint included."""
         epoch = self.step // self.steps_per_epoch
         end, every = (epoch + 1) * self.steps_per_epoch, self.config.checkpoint_every
+        stops = sorted({step for step in self.config.validate_at if step < end} | {end})
         self.bar.set_description(f"{self.name} {epoch + 1}/{self.config.train.epochs}", refresh=False)
         orders = [self._order(seed, np.int32(epoch)) for seed in self._seeds]
         while self.step < end:
             self.stop.check()
-            self._dispatch(orders, min(end, (self.step // every + 1) * every) - self.step)
+            stop = next(step for step in stops if step > self.step)
+            self._dispatch(orders, min(stop, (self.step // every + 1) * every) - self.step)
             if self.step == end:
                 self._finish_epoch()
+            elif self.step == stop:
+                self._settle(safe=False)
+                self._measure_validation()
+                self._safe = self.step, self._live
             elif self.step % every == 0:
                 self._settle()
+            if self.step % every == 0 and self.step != end:
                 self._save()
 
     def _dispatch(self, orders, at_most):
@@ -286,13 +295,18 @@ class Trainer:
         self._safe = self.step, self._live
         self._save()
 
-    def _validate(self):
+    def _measure_validation(self):
+        """Measure and log the present parameters on the validation split; the values."""
         params = [params for params, _ in self._live]
         values = self.measure("validation", self.data["validation"], params, self.stop.wait)
         evaluate.warn(self.name, self.plan, f"validation at step {self.step}", values)
         self._write(self.step, "validation", values)
-        score = self._score(values)
-        params = self.plan.join(params)
+        return values
+
+    def _validate(self):
+        """Measure, and keep the parameters of each seed that are the best of the ends of epochs so far."""
+        score = self._score(self._measure_validation())
+        params = self.plan.join([params for params, _ in self._live])
         best_params, best_score, best_step = self._best
         better = score > best_score
 

@@ -3,6 +3,7 @@
 `samples` saves arrays, `pictures` draws them, `tables` sets the scores beside the `published` ones.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ __all__ = ["draw", "sample"]
 
 
 def draw(config: ConfigDict, models: Mapping[str, engine.Model], split: str, workdir: Path) -> None:
-    """All pictures of this family and tables.md, from what a workdir holds.
+    """All pictures of this family, tables.md and waves.json, from what a workdir holds.
 
     Args:
         config: of the run.
@@ -35,6 +36,9 @@ def draw(config: ConfigDict, models: Mapping[str, engine.Model], split: str, wor
             with np.load(path) as stored:
                 samples[label] = dict(stored)
     courses = wavelengths.courses(metrics, models)
+    if courses:
+        text = json.dumps(wavelengths.as_json(courses), indent=1, allow_nan=False) + "\n"
+        engine.write_atomically(workdir / "waves.json", text.encode())
     pictures.draw(workdir / "figures", SETS[config.data.set].classes, samples, courses)
     text = tables.tables(config, models, split, metrics, courses)
     engine.write_atomically(workdir / "tables.md", text.encode())

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from experiments.waves.figures import wavelengths
 from experiments.waves.figures.samples import EDGES
-from experiments.waves.task import LONG, REPORTED
+from experiments.waves.task import LONG
 from oscnets import analysis, plotting
 from oscnets.plotting.canvas import new_figure, show_picture
 from oscnets.plotting.colours import MODEL_COLOURS
@@ -17,7 +17,7 @@ Arrays = Mapping[str, np.ndarray]
 Samples = Mapping[str, Arrays]  # by model
 
 
-def draw(figures: Path, classes: tuple[str, ...], samples: Samples, courses: Mapping[str, wavelengths.Course]) -> None:
+def draw(figures: Path, classes: tuple[str, ...], samples: Samples, courses: wavelengths.Courses) -> None:
     """All pictures; `classes` are the names of classes 1 and on."""
     if samples:
         _draw_masks(figures, samples, classes)
@@ -26,8 +26,8 @@ def draw(figures: Path, classes: tuple[str, ...], samples: Samples, courses: Map
         if "states" in arrays:
             _draw_states(figures, label, arrays)
             _draw_spectra(figures, label, arrays, classes)
-    for label, course in courses.items():
-        _draw_course(figures, label, course, samples.get(label, {}))
+    for label, kinds in courses.items():
+        _draw_course(figures, label, kinds, samples.get(label, {}))
 
 
 def _draw_masks(figures: Path, samples: Samples, classes: tuple[str, ...]) -> None:
@@ -92,30 +92,54 @@ def _draw_spectra(figures: Path, name: str, arrays: Arrays, classes: tuple[str, 
     )
 
 
-def _draw_course(figures: Path, name: str, course: wavelengths.Course, arrays: Arrays) -> None:
-    """waves_MODEL.png: wavelengths before and after, their shares over training, and how these go with the loss."""
-    figure = new_figure(12.5, 3.6)
-    before, during, against = figure.subplots(1, 3)
-    for when, colour in (("before", "0.6"), ("after", MODEL_COLOURS[0])):
-        if f"wavelengths/{when}" in arrays:
-            density = arrays[f"wavelengths/{when}"] / np.diff(EDGES)
-            before.stairs(density, EDGES, color=colour, lw=1.6, label=f"{when} training, first seed")
-    before.set(yscale="log", xlabel="wavelength (pixels; the last: all above)", ylabel="share per pixel")
-    shares = {f"above {limit:g} px": course.shares[..., i] for i, limit in enumerate(LONG) if limit in REPORTED}
-    places = dict.fromkeys(shares, course.steps)
-    plotting.curves(shares, positions=places, xlabel="training step", ylabel="share of wavelengths", axes=during)
-    for seed, values in enumerate(course.by_seed):
-        against.plot(LONG, values, "o-", color="0.7", ms=3, lw=0.8, label="each seed" if seed == 0 else None)
-    against.plot(LONG, course.of_means, "o-", color=MODEL_COLOURS[0], label="of the means over seeds")
-    against.set(xlabel="limit (pixels)", ylabel="correlation of share and negative loss", ylim=(-1.05, 1.05))
-    against.axhline(0, color="0.45", lw=0.8)
-    for axes, ticks in ((before, (2, 4, 8, 16, 32, 64)), (against, (2, 4, 8, 16))):
+def _draw_course(figures: Path, name: str, courses: Mapping[str, wavelengths.Course], arrays: Arrays) -> None:
+    """waves_MODEL.png: figure 10, wavelengths before and after, the share above the paper's limit and the loss."""
+    figure = new_figure(16.5, 3.6)
+    cells = figure.subplots(1, 2 + len(courses))
+    for axes, kind in zip(cells, courses, strict=False):
+        _draw_histograms(axes, kind, arrays)
+    _draw_share(cells[-2], courses["raw"])
+    for colour, (kind, course) in zip(MODEL_COLOURS, courses.items(), strict=False):
+        _draw_correlations(cells[-1], kind, course, colour)
+    for axes, ticks in (*((axes, (1, 2, 4, 8, 16, 32, 64)) for axes in cells[:-2]), (cells[-1], (2, 4, 8, 16))):
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, map(str, ticks))
+    for axes in (*cells[:-2], cells[-1]):
         axes.legend(frameon=False, fontsize=8)
         axes.grid(color="0.9", lw=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    before.axvline(LONG[-1], color="0.45", ls="--", lw=1.0)
-    figure.suptitle(f"{name}: wavelengths over training, one point per epoch")
+    figure.suptitle(f"{name}: wavelengths over training, one point per validation")
     plotting.save(figure, figures / f"waves_{name}.png")
+
+
+def _draw_histograms(axes, kind, arrays):
+    for when, colour in (("before", "0.6"), ("after", MODEL_COLOURS[0])):
+        if (key := f"wavelengths_{kind}/{when}") in arrays:
+            density = arrays[key] / np.diff(EDGES)
+            axes.stairs(density, EDGES, color=colour, lw=1.6, label=f"{when} training, first seed")
+    axes.axvline(LONG[-1], color="0.45", ls="--", lw=1.0)
+    axes.set(yscale="log", xlabel="wavelength (pixels; the last: all above)", ylabel="share per pixel")
+    axes.set_title(f"{kind} differences", fontsize=9)
+
+
+def _draw_share(axes, course):
+    """Share and negative loss over training, means over seeds with each seed behind them."""
+    loss = axes.twinx()
+    for panel, values, colour, label in (
+        (axes, course.shares[..., -1], MODEL_COLOURS[0], f"share above {LONG[-1]:g} px, raw differences"),
+        (loss, -course.losses, MODEL_COLOURS[1], "negative loss (nats)"),
+    ):
+        panel.plot(course.steps, values.T, color=colour, lw=0.7, alpha=0.4)
+        panel.plot(course.steps, values.mean(0), color=colour, lw=1.8)
+        panel.set_ylabel(label, color=colour)
+        panel.spines["top"].set_visible(False)
+    axes.set(xlabel="training step", title=f"r = {course.of_means[-1]:.3f} (means over seeds)")
+    axes.title.set_fontsize(9)
+
+
+def _draw_correlations(axes, kind, course, colour):
+    axes.plot(LONG, course.by_seed.T, color=colour, lw=0.7, alpha=0.4)
+    axes.plot(LONG, course.of_means, "o-", color=colour, ms=4, label=f"{kind}: of the means over seeds")
+    axes.set(xlabel="limit (pixels)", ylabel="correlation of share and negative loss", ylim=(-1.05, 1.05))
+    axes.axhline(0, color="0.45", lw=0.8)

@@ -16,7 +16,7 @@ from oscnets import analysis, ops
 
 SHOWN, MEASURED = 4, 16  # pictures that are drawn, and those whose spectra and wavelengths are measured
 CHANNELS, FRAMES = 2, 100  # of the states that are kept
-EDGES = np.geomspace(1.4, 64, 41)  # of wavelengths, pixels; none is below the root of 2
+EDGES = np.geomspace(0.5, 64, 57)  # of wavelengths, pixels, 8 per octave; none is below the root of 1/2
 
 
 # What the arrays are; the axes are n pictures, t steps, h rows, w columns and c channels.
@@ -34,8 +34,8 @@ def sample(trained: engine.Trained, arrays: Mapping[str, np.ndarray]) -> dict[st
         Of the first pictures (N, ...): images, labels, predictions (N, H, W), and of the first one `field` (H, W), the
         receptive field of the logit at `place` (2,). Of recurrent models also states (T', N, H, W, C') at the `steps`
         (T',), features of the first picture (H, W, bins, C'), kernels before and after training, spectra (K, F, C) by
-        class with the number of `pixels` (K,) of each, and histograms of wavelengths before and after between `EDGES`,
-        as shares. `meaning`, `MEANING` as JSON.
+        class with the number of `pixels` (K,) of each, and histograms of wavelengths, from raw and wrapped differences,
+        before and after between `EDGES`, as shares. `meaning`, `MEANING` as JSON.
     """
     config = trained.model.config
     network = task.make_network(config, trained.model.table)
@@ -48,8 +48,9 @@ def sample(trained: engine.Trained, arrays: Mapping[str, np.ndarray]) -> dict[st
     kept = {"images": images[:SHOWN], "labels": labels[:SHOWN].astype(np.uint8), "place": place, "field": field}
     kept["predictions"] = np.stack([one["prediction"] for one in seen[:SHOWN]]).astype(np.uint8)
     if task.is_recurrent(network):
-        before = [look(initial, *pair)["wavelengths"] for pair in zip(images, labels, strict=True)]
-        kept |= _of_recurrent(network, params, seen) | {"wavelengths/before": np.mean(before, axis=0)}
+        before = [look(initial, *pair) for pair in zip(images, labels, strict=True)]
+        kept |= _of_recurrent(network, params, seen)
+        kept |= _histograms("before", before) | _histograms("after", seen)
         kept |= {f"kernel/{when}": kernel(tree) for when, tree in (("before", initial), ("after", params))}
     kept["meaning"] = json.dumps(MEANING)
     return {name: np.asarray(array) for name, array in kept.items()}
@@ -62,13 +63,23 @@ def look_at(network: nn.Module, num_classes: int, params, image: Array, labels: 
     if out.states is None:
         return seen
     spectra, pixels = analysis.class_spectra(out.states, labels[None], num_classes)
-    inner = analysis.wavelength(out.states[:, 0])
-    counts = jnp.histogram(jnp.minimum(inner, EDGES[-1]), EDGES)[0]
     return seen | {
         "states": out.states[:, 0, :, :, :CHANNELS],
         "spectra": spectra,
         "pixels": pixels,
-        "wavelengths": counts / inner.size,
+        "wavelengths": {kind: _histogram(out.states[:, 0], kind) for kind in task.DIFFERENCES},
+    }
+
+
+def _histogram(states, kind):
+    lengths = analysis.wavelength(states, kind)
+    return jnp.histogram(jnp.minimum(lengths, EDGES[-1]), EDGES)[0] / lengths.size
+
+
+def _histograms(when, seen):
+    return {
+        f"wavelengths_{kind}/{when}": np.mean([one["wavelengths"][kind] for one in seen], axis=0)
+        for kind in task.DIFFERENCES
     }
 
 
@@ -110,5 +121,4 @@ def _of_recurrent(network, params, seen):
         "features": features.astype(np.float16),
         "spectra": sums / np.maximum(pixels.sum(0), 1)[:, None, None],
         "pixels": pixels.sum(0),
-        "wavelengths/after": np.mean([one["wavelengths"] for one in seen], axis=0),
     }

@@ -11,16 +11,20 @@ from experiments import engine
 from experiments.engine import markdown
 from experiments.waves import task
 from experiments.waves.figures import published, wavelengths
+from experiments.waves.figures.wavelengths import Courses
 
 SCORES = ("accuracy", "iou", "loss")
 HEAD = ("accuracy", "IoU", "loss")
 
 Table = Mapping[str, Any]
-Courses = Mapping[str, wavelengths.Course]
 
 
 def tables(
-    config: ConfigDict, models: Mapping[str, engine.Model], split: str, metrics: engine.Metrics, courses: Courses
+    config: ConfigDict,
+    models: Mapping[str, engine.Model],
+    split: str,
+    metrics: engine.Metrics,
+    courses: Courses,
 ) -> str:
     """Markdown tables of a run's metrics on a test set, beside the published ones."""
     tested = {label: model for label, model in models.items() if split in metrics.get(label, {})}
@@ -76,24 +80,28 @@ def _published(data_set: str, model: Table) -> list[str]:
 
 def _waves(courses: Courses) -> str:
     note = (
-        "Share of wavelengths above a limit after the first and the last epoch, and its correlation over epochs with "
-        "the negative loss, both on validation pictures; none where the share moves by less than 1e-5. Published, on "
-        f"polygons and above {task.LONG[-1]:g} pixels: {published.CORRELATION}."
+        "Share of wavelengths above a limit at the first and the last validation, and its correlation over validations "
+        "with the negative loss, both on validation pictures; none where the share moves by less than 1e-5. "
+        "Wavelengths come from raw or wrapped differences of phases. In brackets: 95 % interval of the mean over "
+        f"seeds. Published, on polygons and above {task.LONG[-1]:g} pixels, of the means: {published.CORRELATION}."
     )
-    head = ("model", "above", "first epoch", "last epoch", "correlation of the means over seeds", "of each seed")
+    head = ("model", "differences", "above", "first", "last", "correlation of the means", "of each seed", "mean")
+    found = wavelengths.as_json(courses)
     rows = [
-        [
-            label,
-            f"{limit:g} px",
-            *(_spread(course.shares[:, epoch, i]) for epoch in (0, -1)),
-            _correlation(course.of_means[i]),
-            ", ".join(map(_correlation, course.by_seed[:, i])),
-        ]
-        for label, course in courses.items()
+        [label, kind, f"{limit:g} px", *_of_limit(kinds[kind], found[label][kind][f"{limit:g}"], i)]
+        for label, kinds in courses.items()
+        for kind in task.DIFFERENCES
         for i, limit in enumerate(task.LONG)
         if limit in task.REPORTED
     ]
     return f"{note}\n\n{markdown.table(head, rows)}"
+
+
+def _of_limit(course, found, i):
+    ends = [_spread(course.shares[:, at, i]) for at in (0, -1)]
+    by_seed = ", ".join(map(_correlation, course.by_seed[:, i]))
+    mean = "-" if found["low"] is None else f"{found['mean']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    return [*ends, _correlation(course.of_means[i]), by_seed, mean]
 
 
 def _correlation(value: float) -> str:

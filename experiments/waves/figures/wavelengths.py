@@ -1,32 +1,71 @@
 """Wavelengths over training, and their correlation with the loss: are waves longer where the loss is lower?"""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.engine import Metrics
+from experiments.waves.task import DIFFERENCES, LONG
+from oscnets import stats
 
 
 class Course(NamedTuple):
-    """One model's waves and losses after every epoch (E,), on the validation pictures."""
+    """One model's waves and losses at every validation (E,), on the validation pictures."""
 
     steps: np.ndarray  # (E,), training steps
     shares: np.ndarray  # (S, E, len(LONG)), of wavelengths above each of LONG
     losses: np.ndarray  # (S, E), nats
-    by_seed: np.ndarray  # (S, len(LONG)), correlation over epochs of each share with the negative loss
+    by_seed: np.ndarray  # (S, len(LONG)), correlation over validations of each share with the negative loss
     of_means: np.ndarray  # (len(LONG),), the same of both averaged over seeds, as published
 
 
-def courses(metrics: Metrics, models: Iterable[str]) -> dict[str, Course]:
-    """Of each model whose waves were measured over at least three epochs, by label."""
-    measured = {label: _course(metrics, label) for label in models}
-    return {label: course for label, course in measured.items() if course is not None}
+Courses = dict[str, dict[str, Course]]  # by model, then by kind of differences
 
 
-def _course(metrics: Metrics, model: str) -> Course | None:
+def courses(metrics: Metrics, models: Iterable[str]) -> Courses:
+    """Of each model whose waves were measured at three or more validations, by label and `DIFFERENCES`."""
+    found = {}
+    for label in models:
+        measured = {kind: _course(metrics, label, kind) for kind in DIFFERENCES}
+        if all(measured.values()):
+            found[label] = measured
+    return found
+
+
+def as_json(found: Courses) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+    """Shares and correlations of each model, by kind of differences and limit, with intervals over seeds."""
+    return {
+        label: {
+            kind: {f"{limit:g}": _of_limit(course, i) for i, limit in enumerate(LONG)} for kind, course in kinds.items()
+        }
+        for label, kinds in found.items()
+    }
+
+
+def _of_limit(course, i):
+    over_seeds = stats.summarize(course.by_seed[:, i], axis=0)
+    return {
+        "steps": [int(course.steps[0]), int(course.steps[-1])],
+        "validations": len(course.steps),
+        "first": _plain(course.shares[:, 0, i]),
+        "last": _plain(course.shares[:, -1, i]),
+        "correlation": _plain(course.by_seed[:, i]),
+        "mean": _plain(over_seeds.mean),
+        "low": _plain(over_seeds.low),
+        "high": _plain(over_seeds.high),
+        "of_means": _plain(course.of_means[i]),
+    }
+
+
+def _plain(values):
+    values = np.asarray(values, float)
+    return [_plain(value) for value in values] if values.ndim else float(values) if np.isfinite(values) else None
+
+
+def _course(metrics: Metrics, model: str, kind: str) -> Course | None:
     measured = metrics[model].get("validation", {})
-    waves, losses = measured.get("long_waves"), measured.get("loss")
+    waves, losses = measured.get(f"long_waves_{kind}"), measured.get("loss")
     if not waves:
         return None
     # A validation with values that are not finite has no loss.

@@ -151,9 +151,10 @@ def keep_programs(cache):
     compilation_cache.reset_cache()
 
 
-def trainer_config(**train):
+def trainer_config(validate_at=(), **train):
     config = engine.base_config()
-    config.update(checkpoint_every=1000, log_every=1, train={"epochs": 2, "batch_size": 8, **train})
+    train = {"epochs": 2, "batch_size": 8, **train}
+    config.update(checkpoint_every=1000, log_every=1, validate_at=validate_at, train=train)
     return config
 
 

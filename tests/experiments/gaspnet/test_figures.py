@@ -1,35 +1,12 @@
-"""The comparison of GASPnets with the baseline, and the pictures of given samples."""
+"""The pictures of given samples."""
 
 import json
 
 import numpy as np
 import pytest
-from scipy import stats as scipy_stats
 
 from experiments.gaspnet import figures
-from experiments.gaspnet.specs import FAMILY
 from oscnets import plotting
-from tests.experiments.families import tables
-from tests.helpers import assert_close
-
-
-def test_tests_at_every_step_are_welchs():
-    rng = np.random.default_rng(6)
-    ours, theirs = rng.normal((0.4, 0.55, 0.9), 0.1, (5, 3)), rng.normal(0.4, 0.1, (4, 1))
-    values = {"gaspnet": ours, "baseline": theirs}
-    by_seed = {model: {seed: {7: row} for seed, row in enumerate(rows)} for model, rows in values.items()}
-    metrics = {model: {"test": {"accuracy": of}} for model, of in by_seed.items()}
-    tests = figures.compare(metrics, tables(FAMILY, "models", "gaspnet", "baseline"))
-    p = np.array([scipy_stats.ttest_ind(column, theirs[:, 0], equal_var=False).pvalue for column in ours.T])
-    assert_close(np.array([test["p"] for test in tests]), p, 1e-12)
-    adjusted = scipy_stats.false_discovery_control(p, method="by")
-    assert_close(np.array([test["p_adjusted"] for test in tests]), adjusted, 1e-12)
-    certain = (adjusted < 0.05).tolist()
-    assert certain == [False, False, True] and p[1] < 0.05
-    (row,) = [
-        line for line in figures.comparison_text(tests).splitlines() if line.startswith("| test | accuracy | gaspnet |")
-    ]
-    assert [cell.endswith("*") for cell in row.strip("| ").split(" | ")] == [False] * 4 + certain
 
 
 @pytest.mark.parametrize(("masks", "first_step"), [("background+objects", 0), ("objects", 1)])

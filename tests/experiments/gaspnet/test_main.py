@@ -29,7 +29,7 @@ def test_a_run_reports_every_step(workdir):
         assert {model: np.shape(by_model[model]["values"]) for model in by_model} == {
             "gaspnet": (2, 2), "baseline": (2, 1),
         }  # fmt: skip
-        scores = {"accuracy", "exact_match", "plain_accuracy", "plain_exact_match", "synchrony"}
+        scores = {"accuracy", "exact_match", "plain_accuracy", "plain_exact_match", "synchrony", "order", "separation"}
         assert set(summary["results"][split]) == scores
     drawn = {path.stem for path in (workdir / "figures").glob("*.png")}
     assert drawn >= {"levels_salt_pepper", "phases_gaspnet_test", "over_time_test", "over_time_best_test"}

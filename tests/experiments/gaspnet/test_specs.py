@@ -24,6 +24,9 @@ def test_the_paper():
     assert [digits.model[name] for name in constants] == [1, 32, 1, -0.9, 5, "normal"]
     assert [overlay.model[name] for name in constants] == [0.8, 16, 4, -0.7, 1, "learned"]
     assert (digits.train.synchrony_weight, overlay.train.synchrony_weight) == (0.5, 10)
+    assert {config.train.synchrony_normalization for config in (digits, overlay)} == {"half"}
+    best = config_of(FAMILY, "cifar_mnist,best_of_five")
+    assert [engine.of_model(best, name).seeds for name in best.models] == [10, 5]
     assert len(digits.tests) == 11
     assert list(engine.tables(overlay, "tests")) == ["test", "item24", "item20", "item17", "item14"]
 
@@ -88,11 +91,14 @@ def test_changes_of_a_model():
         "gaspnet": (-0.9, 0.01, 5),
         "gaspnet+weaken+amplify": (0.9, 100, 5),
         "gaspnet+no_location": (0, 1, 1),
+        "gaspnet+no_kappa_epsilon": (0, 1, 5),
+        "gaspnet+no_modulation": (-0.9, 0.01, 5),
         "gaspnet+no_synchrony": (-0.9, 0.01, 5),
     }
     for label, model in tables(FAMILY, "models", *expected).items():
         network = task.gaspnet(config, model)
         assert (network.offset, network.dense_gain, network.neighbour_gain) == pytest.approx(expected[label])
+        assert network.strength == (0 if label == "gaspnet+no_modulation" else 1)
         weight = task.make_task(config, model).loss.args[2]
         assert weight == (0 if label == "gaspnet+no_synchrony" else 0.5)
     (model,) = tables(FAMILY, "models", "gaspnet+node_maps+input_phases").values()

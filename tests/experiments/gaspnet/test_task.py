@@ -7,7 +7,7 @@ import pytest
 
 from experiments.gaspnet import task
 from experiments.gaspnet.specs import FAMILY
-from oscnets import losses, models
+from oscnets import losses, metrics, models
 from tests.experiments.families import config_of, tables
 from tests.helpers import assert_close, random_like
 
@@ -60,7 +60,8 @@ def test_loss_and_scores_are_of_their_steps(experiment):
 
     out, plain, (loss, logged), scores = jax.device_get(everything(random_like(lambda: made.init(jax.random.key(0)))))
     first = out.phases[..., :256].reshape(4, 32, 16, 16, 1)
-    synchrony = np.asarray(losses.cluster_synchrony(first, batch["masks"]))
+    synchrony = np.asarray(losses.cluster_synchrony(first, batch["masks"], normalization="half"))
+    parted = metrics.phase_separation(first, batch["masks"][..., -2:])  # of three groups without the background
     entropy = np.asarray(task.cross_entropy(task.TARGETS[config.data.scenes], out.logits[3], batch["targets"])).mean()
     assert_close(logged, {"classification": entropy, "synchrony": synchrony[3].mean()}, 1e-5)
     assert_close(loss, entropy + (10 if overlaid else 0.5) * synchrony[3].mean(), 1e-5)
@@ -69,8 +70,14 @@ def test_loss_and_scores_are_of_their_steps(experiment):
     assert_close(scores["accuracy"], accuracy[1:].T, 1e-6)
     assert_close(scores["synchrony"], synchrony[1:].T, 1e-5)
     assert_close(scores["plain_accuracy"], named(plain, batch["targets"]), 1e-6)
+    for name, value in parted.items():
+        assert_close(scores[name], np.asarray(value)[1:].T, 1e-5)
     parts = ("accuracy", "item", "picture") if overlaid else ("accuracy", "exact_match")
-    shapes = {"synchrony": (32, 3)} | dict.fromkeys(parts, (32, 3)) | {f"plain_{name}": (32,) for name in parts}
+    shapes = (
+        dict.fromkeys(("synchrony", "order", "separation"), (32, 3))
+        | dict.fromkeys(parts, (32, 3))
+        | {f"plain_{name}": (32,) for name in parts}
+    )
     assert {name: value.shape for name, value in scores.items()} == shapes
 
 

@@ -132,7 +132,7 @@ def test_the_tables_of_an_experiment_become_models_and_tests():
             assert set(model.data) == {"train", "validation", *experiment.tests}
             network = BUILDERS[model.table["network"]](model.config)
             assert has_dynamics(network) == (
-                model.table["network"] not in ("random", "ideal", "real", "real_large", "vit")
+                model.table["network"] not in ("random", "ideal", "real", "real_large", "vit", "vit_script")
             )
             for label in experiment.tests:
                 section = experiment.statistics.section(model.label, label)

@@ -28,7 +28,7 @@ def test_all_trains_and_tests_the_models_and_sets_of_every_experiment():
 
 
 def test_the_paper():
-    """Of its text: seeds, epochs, scenes, batch and the coupling of its first table."""
+    """Of its text seeds, epochs, batch and the coupling of its first table; of its script scenes and learning rate."""
     config = config_of(FAMILY, "paper", models=("komplexnet", "vit", "real+background"))
     assert (config.seeds, config.train.epochs, config.train.num_examples, config.train.batch_size) == (
         50,
@@ -36,7 +36,9 @@ def test_the_paper():
         60_000,
         128,
     )
-    assert config.model.to_dict() == {"channels": 8, "kernel_size": 13, "rate": 0.006, "epsilon": 0.2, "num_steps": 15}
+    assert config.train.learning_rate == 1e-2
+    coupling = {"channels": 8, "kernel_size": 13, "rate": 0.006, "epsilon": 0.2, "num_steps": 15}
+    assert config.model.to_dict() == coupling | {"encoder_start": "default"}
     assert config.data.source == "mnist"
     assert (config.feedback.all.rate, *config.feedback.all.feedback_rates) == (0.009, 0.005, 0.004, 0.004)
     assert (config.feedback.l2.rate, config.feedback.l2.feedback_rates[0]) == (0.006, 0.003)

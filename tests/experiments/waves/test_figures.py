@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.waves.figures import samples, wavelengths
+from experiments.waves.task import DIFFERENCES
 from oscnets import models
 from tests.helpers import random_like
 
@@ -43,7 +44,8 @@ def test_a_validation_without_a_loss_is_left_out_of_the_course():
     waves = {seed: {step: rng.uniform(size=8) for step in range(5)} for seed in (0, 1)}
     loss = {seed: {step: np.array(1.0 / (step + seed + 1)) for step in range(5)} for seed in (0, 1)}
     del loss[1][2]
-    courses = wavelengths.courses({"m": {"validation": {"long_waves": waves, "loss": loss}}}, ["m"])
-    assert courses["m"].steps.tolist() == [0, 1, 3, 4]
+    measured = {f"long_waves_{kind}": waves for kind in DIFFERENCES} | {"loss": loss}
+    courses = wavelengths.courses({"m": {"validation": measured}}, ["m"])
+    assert [courses["m"][kind].steps.tolist() for kind in DIFFERENCES] == 2 * [[0, 1, 3, 4]]
     del loss[1]
-    assert wavelengths.courses({"m": {"validation": {"long_waves": waves, "loss": loss}}}, ["m"]) == {}
+    assert wavelengths.courses({"m": {"validation": measured}}, ["m"]) == {}

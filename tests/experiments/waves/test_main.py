@@ -42,14 +42,16 @@ def test_a_run_scores_every_model(workdir):
             assert values.shape == (2, 1) and np.isfinite(values).all()
             assert (values >= 0).all() and (name.endswith("loss") or (values <= 1).all())
     for model, entry in summary["training"].items():
-        assert ("long_waves" in entry["metrics"]["validation"]) == model.startswith(("nwm", "lstm"))
+        for kind in task.DIFFERENCES:
+            measured = f"long_waves_{kind}" in entry["metrics"]["validation"]
+            assert measured == model.startswith(("nwm", "lstm"))
 
 
 def test_tables_are_the_papers(workdir):
     text = (workdir / "tables.md").read_text()
     assert re.search(r"\| cnn_2 \| [\d,]+ \|( \d\.\d+ ± \d\.\d+ \|){3} 0.240 ± 0.080 \| 0.140 ± 0.050", text)
     assert text.count("| cnn_2 |") == 3
-    assert text.count("| lstm_fft |") == 3 + len(task.REPORTED)  # those of the waves too
+    assert text.count("| lstm_fft |") == 3 + 2 * len(task.REPORTED)  # those of the waves too
     assert "nan" not in text
 
 
@@ -64,13 +66,20 @@ def test_pictures(workdir):
 
 def test_courses_are_those_logged(workdir):
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    course = wavelengths.courses(engine.load_metrics(workdir), MODELS)["lstm_fft"]
-    assert course.steps.tolist() == [2, 4, 6]
-    chosen = [x for x in lines if x["model"] == "lstm_fft" and x["name"] == "long_waves"]
-    assert len(chosen) == 2 * 3
-    for line in chosen:
-        at = course.steps.tolist().index(line["step"])
-        assert course.shares[line["seed"], at] == pytest.approx(line["value"])
+    courses = wavelengths.courses(engine.load_metrics(workdir), MODELS)["lstm_fft"]
+    stored = json.loads((workdir / "waves.json").read_text())["lstm_fft"]
+    for kind, course in courses.items():
+        assert course.steps.tolist() == [0, 1, 2, 4, 6]
+        chosen = [x for x in lines if x["model"] == "lstm_fft" and x["name"] == f"long_waves_{kind}"]
+        assert len(chosen) == 2 * 5
+        for line in chosen:
+            at = course.steps.tolist().index(line["step"])
+            assert course.shares[line["seed"], at] == pytest.approx(line["value"])
+        of_limit = stored[kind]["1.5"]
+        assert of_limit["first"] == pytest.approx(course.shares[:, 0, -1])
+        assert (of_limit["steps"], of_limit["validations"]) == ([0, 6], 5)
+        if None not in of_limit["correlation"]:
+            assert of_limit["low"] <= np.mean(of_limit["correlation"]) <= of_limit["high"]
 
 
 def test_samples_of_a_wave_machine(workdir):

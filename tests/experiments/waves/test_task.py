@@ -57,14 +57,18 @@ def test_running_statistics_move_as_batch_norm_says():
 
 
 def test_long_waves_are_those_of_the_watched():
-    states = np.random.default_rng(0).normal(size=(9, 3, 5, 6, 2)).astype(np.float32)
-    found = jax.jit(task.long_waves)(states, jnp.array([True, False, True]))
-    assert found.shape == (3, len(task.LONG))
-    np.testing.assert_array_equal(found[1], 0)  # which counts nowhere
+    states, watched = np.random.default_rng(0).normal(size=(9, 3, 5, 6, 2)), jnp.array([True, False, True])
+    states = states.astype(np.float32)
+    found = jax.jit(task.long_waves)(states, watched)
     with jax.debug_nans(True):
-        assert_close(jax.jit(task.long_waves)(states, jnp.array([True, False, True])), found, 1e-6)
-    assert np.isnan(task.long_waves(states * np.nan, jnp.array([True, False, False]))[0]).all()
-    for i in (0, 2):
-        expected = [analysis.long_wave_share(states[:, i], limit) for limit in task.LONG]
-        assert_close(np.asarray(found[i]), np.array(expected), 1e-6)
-    assert (np.diff(found[0]) >= 0).all() and found[0, 0] < found[0, -1]
+        assert_close(jax.jit(task.long_waves)(states, watched), found, 1e-6)
+    bad = task.long_waves(states * np.nan, jnp.array([True, False, False]))
+    assert set(found) == set(task.DIFFERENCES)
+    for kind, shares in found.items():
+        assert shares.shape == (3, len(task.LONG))
+        np.testing.assert_array_equal(shares[1], 0)  # which counts nowhere
+        assert np.isnan(bad[kind][0]).all()
+        for i in (0, 2):
+            expected = [analysis.long_wave_share(states[:, i], limit, differences=kind) for limit in task.LONG]
+            assert_close(np.asarray(shares[i]), np.array(expected), 1e-6)
+        assert (np.diff(shares[0]) >= 0).all() and shares[0, 0] < shares[0, -1]

@@ -95,7 +95,7 @@ def naive_attention(w, x):
     return np.einsum("hne,hed->nd", heads, w["out"]["kernel"]) + w["out"]["bias"]
 
 
-def naive_transformer(w, image):
+def naive_transformer(w, image, last=False):
     def norm(x, name):
         centred = x - x.mean(-1, keepdims=True)
         return centred / np.sqrt(x.var(-1, keepdims=True) + 1e-6) * w[name]["scale"] + w[name]["bias"]
@@ -105,15 +105,37 @@ def naive_transformer(w, image):
     rows, columns = range(0, image.shape[0], 2), range(0, image.shape[1], 2)
     patches = np.stack([image[i : i + 2, j : j + 2].ravel() for i in rows for j in columns])
     x = dense(patches, "embedding") + w["positions"]
+    if last:
+        x = norm(x + naive_attention(w["attention_0"], x), "norm_0")
+        x = norm(x + dense(np.maximum(dense(x, "wide_0"), 0), "narrow_0"), "mlp_norm_0")
+        return dense(x.mean(0), "output")
     x = x + naive_attention(w["attention_0"], norm(x, "norm_0"))
     x = x + dense(gelu(dense(norm(x, "mlp_norm_0"), "wide_0")), "narrow_0")
     return dense(norm(x, "norm").mean(0), "output")
 
 
-def test_the_transformer_is_its_layers_written_out():
-    params = random_like(lambda: VIT.init(jax.random.key(0), IMAGES))
+@pytest.mark.parametrize("norm", ["first", "last"])
+def test_the_transformer_is_its_layers_written_out(norm):
+    vit = VIT.clone(norm=norm)
+    params = random_like(lambda: vit.init(jax.random.key(0), IMAGES))
     weights = jax.tree.map(lambda x: np.asarray(x, np.float64), params["params"])
-    expected = np.stack([naive_transformer(weights, image.astype(np.float64)) for image in IMAGES])
-    assert_close(jax.jit(VIT.apply)(params, IMAGES), expected, 1e-5)
+    expected = np.stack([naive_transformer(weights, image.astype(np.float64), norm == "last") for image in IMAGES])
+    assert_close(jax.jit(vit.apply)(params, IMAGES), expected, 1e-5)
+
+
+def test_dropout_is_of_the_training_alone():
+    vit = VIT.clone(norm="last", dropout=0.3)
+    params = random_like(lambda: vit.init(jax.random.key(0), IMAGES))
+    plain = VIT.clone(norm="last").apply(params, IMAGES)
+    assert_close(vit.apply(params, IMAGES), plain, 1e-6)
+    train = lambda key: vit.apply(params, IMAGES, train=True, rngs={"dropout": key})  # noqa: E731
+    first, again, other = (train(jax.random.key(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3 and np.abs(first - plain).max() > 1e-3
+    with pytest.raises(ValueError, match="'first' or 'last', got 'middle'"):
+        VIT.clone(norm="middle").apply(params, IMAGES)
+
+
+def test_sides_of_patches():
     with pytest.raises(ValueError, match=r"sides divisible by 4, got \(1, 6, 8, 1\)"):
         models.VisionTransformer().init(jax.random.key(0), IMAGES[:1])

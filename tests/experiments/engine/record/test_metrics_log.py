@@ -86,6 +86,22 @@ def test_a_replacement_that_fails_leaves_the_log_as_it_was_and_open(tmp_path, mo
     assert log.read(path) == lines(2, "a") + lines(1, "b")
 
 
+def test_a_compressed_log_reads_as_the_log(tmp_path):
+    path, kept = tmp_path / "metrics.jsonl", tmp_path / "kept"
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in lines(3)))
+    kept.mkdir()
+    log.compress(path, kept)
+    packed = log.compressed(kept / path.name)
+    content = packed.read_bytes()
+    assert log.read(kept / path.name) == log.read(path) == lines(3)
+    log.compress(path, kept)
+    assert packed.read_bytes() == content
+    for damaged in (content[:-9], b"no gzip", content[:12] + b"\xff" + content[13:]):
+        packed.write_bytes(damaged)
+        with pytest.raises(RunError, match=r"metrics\.jsonl\.gz is damaged"):
+            log.read(kept / path.name)
+
+
 @pytest.mark.parametrize("value", ['"high"', "[]", '[1, "a"]', "{}", "[[1]]"])
 def test_a_value_of_another_kind_is_a_damaged_line(tmp_path, value):
     path = tmp_path / "metrics.jsonl"

@@ -143,6 +143,21 @@ def test_paired_tests_at_the_last_step(make_run):
         assert test["p_adjusted"] == pytest.approx(1.5 * expected.p_value)
 
 
+def test_metrics_that_are_not_tested_are_no_part_of_the_family(make_run):
+    workdir = make_run(whole_run())
+    assert summary_of(workdir, untested=("accuracy",))["tests"] == []
+    assert summary_of(workdir, untested=("loss",)) == summary_of(workdir)
+
+
+def test_a_model_may_have_seeds_of_its_own(make_run):
+    """Lines of its other seeds do not count, and are not missing."""
+    settings = {**CONFIG["config"], "models": {"still": {"seeds": 2}, "moving": {"seeds": None}}}
+    summary = summary_of(make_run(whole_run(), {**CONFIG, "config": settings}))
+    found = summary["results"]["test"]["accuracy"]
+    assert {model: found[model]["seeds"] for model in found} == {"still": [0, 1], "moving": [0, 1, 2]}
+    assert summary["missing"] == [] and {test["n"] for test in summary["tests"]} == {2}
+
+
 def test_the_level_of_guessing_may_differ_between_splits(make_run):
     text = text_of(make_run(whole_run()), chance=lambda model, split: {"accuracy": 0.5 if split == "noise" else 0.25})
     for split, level in (("test", "0.250"), ("noise", "0.500")):

@@ -70,6 +70,7 @@ def started():
         ([CONFIG, "--config.train.learning_rate=-0.1"], r"learning_rate=-0\.1: expected a finite number > 0"),
         ([CONFIG, "--config.train.learning_rate=nan"], r"learning_rate=nan: expected a finite number > 0"),
         ([CONFIG, "--config.checkpoint_every=0"], r"config\.checkpoint_every=0: expected at least 1"),
+        ([CONFIG, "--config.validate_at=(0, -1)"], r"validate_at=\(0, -1\): expected whole numbers of at least 0"),
         ([CONFIG, "--config.mesh=3"], r"config\.mesh='3': expected 'auto', or SEEDxDATA"),
         ([CONFIG, "--config.seed_strategy=both"], r"config\.seed_strategy='both': expected one of vmap, loop, auto"),
         ([CONFIG, "--config.cpu_devices=3"], r"cpu_devices=3: JAX has already started with 4 CPU devices"),

@@ -104,6 +104,12 @@ def test_fewer_seeds_keep_the_first(three, tmp_path, monkeypatch):
     assert train(tmp_path, "--config.seeds=3") == close(three)
 
 
+def test_a_model_trained_with_seeds_of_its_own(three, tmp_path):
+    """The same numbers as with the seeds of the run; more of them continue, as those of the run do."""
+    assert train(tmp_path, "--config.seeds=3", "--config.models.deep.seeds=1") == close(of_seeds(three, 1))
+    assert train(tmp_path, "--config.seeds=1", "--config.models.deep.seeds=2") == close(of_seeds(three, 2))
+
+
 def test_other_seeds_are_evaluated_on_the_sets_of_earlier_calls_when_asked(tmp_path, capsys):
     train(tmp_path, "--config.seeds=2")
     evaluate = [f"--workdir={tmp_path}", "--evaluate=noise3"]

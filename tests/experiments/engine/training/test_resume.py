@@ -104,4 +104,4 @@ def test_each_line_comes_once(uninterrupted):
     assert {e["split"] for e in lines} == {"train", "validation", "test", "noise"}
     assert {e["seed"] for e in lines} == {0, 1}
     assert {e["step"] for e in lines if e["split"] == "train"} == set(range(2, 19, 2))
-    assert {e["step"] for e in lines if e["split"] == "validation"} == {9, 18}
+    assert {e["step"] for e in lines if e["split"] == "validation"} == {0, 4, 9, 13, 18}

@@ -349,3 +349,13 @@ def test_several_processes_keep_what_long_work_starts_from(
         with pytest.raises(KeyboardInterrupt):
             trainer.run()
         assert sorted(trainer.store.steps()) == kept
+
+
+def test_validations_beside_those_of_the_epochs(tmp_path, three):
+    """They change nothing else: neither the training nor the parameters that are kept."""
+    state, lines = finish(tmp_path, seeds=3, devices=jax.devices()[:1], validate_at=(0, 3, 5, 7, 99))
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(three[0]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    added = [e for e in lines if e["split"] == "validation" and e["step"] not in (5, 10)]
+    assert [e for e in lines if e not in added] == three[1]
+    assert {(e["step"], e["seed"]) for e in added} == {(step, seed) for step in (0, 3, 7) for seed in range(3)}
