@@ -68,6 +68,7 @@ from experiments.engine.training.program import experiment_of, main
 from experiments.engine.training.runner import load_trained, report, run
 from experiments.engine.training.splits import Splits, num_examples
 from experiments.engine.training.task import Measured, PyTree, Task
+from experiments.engine.training.wrapped import averaged, averaged_params, statistics_term, with_statistics
 
 __all__ = [
     "ENTRIES",
@@ -107,6 +108,8 @@ __all__ = [
     "Trained",
     "UsageError",
     "at_least",
+    "averaged",
+    "averaged_params",
     "base_config",
     "between",
     "check",
@@ -147,6 +150,7 @@ __all__ = [
     "skip",
     "span",
     "split_config",
+    "statistics_term",
     "steps",
     "summarize",
     "summary_text",
@@ -154,5 +158,6 @@ __all__ = [
     "to_json",
     "user_path",
     "variant",
+    "with_statistics",
     "write_atomically",
 ]
