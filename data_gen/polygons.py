@@ -47,12 +47,11 @@ def generate(
     checks.span("num_polygons", num_polygons, 1, 16)
     checks.span("radius", radius, 3, _MAX_RADIUS)
     checks.count("size", size, 2 * _reach(radius) + 1, checks.SIDE)
-    images = np.empty((num_examples, size, size, 1), np.float32)
-    labels = np.empty((num_examples, size, size), np.int32)
+    maps = LabelMaps.empty(num_examples, size, 1)
     for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
-        labels[part] = _labels(seed, samples, num_polygons, radius, size)
-        images[part] = (labels[part] > 0)[..., None]
-    return LabelMaps(images, labels)
+        maps.labels[part] = _labels(seed, samples, num_polygons, radius, size)
+        maps.images[part] = (maps.labels[part] > 0)[..., None]
+    return maps
 
 
 def _reach(radius: tuple[int, int]) -> int:

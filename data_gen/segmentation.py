@@ -23,6 +23,11 @@ class LabelMaps(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
 
+    @classmethod
+    def empty(cls, count: int, size: int, channels: int) -> "LabelMaps":
+        """Of `count` pictures that are yet to be made."""
+        return cls(np.empty((count, size, size, channels), np.float32), np.empty((count, size, size), np.int32))
+
 
 def mnist(base, *, size: int = 56, threshold: float = 0.5) -> LabelMaps:
     """Every digit of the base, in its order, resized bilinearly; its pixels above the threshold are of its class.
@@ -37,7 +42,7 @@ def mnist(base, *, size: int = 56, threshold: float = 0.5) -> LabelMaps:
     checks.count("size", size, 1, checks.SIDE)
     checks.number("threshold", threshold, 0, 1)
     images, kinds = checks.base("base", base)
-    maps = _empty(len(images), size, 1)
+    maps = LabelMaps.empty(len(images), size, 1)
     for part, _ in counter_rng.chunks(len(images), 0, _CHUNK):
         maps.images[part] = pixels.resized(images[part][..., None], size)
         maps.labels[part] = (maps.images[part, ..., 0] > threshold) * (kinds[part].astype(np.int32) + 1)[:, None, None]
@@ -76,7 +81,7 @@ def multi_mnist(
     checks.count("size", size, digit_size, checks.SIDE)
     checks.number("threshold", threshold, 0, 1)
     images, kinds = checks.base("base", base)
-    maps = _empty(num_examples, size, 1)
+    maps = LabelMaps.empty(num_examples, size, 1)
     for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
         chosen, counts = _choose(seed, samples, len(images), num_digits)
         lit = pixels.resized(images[chosen.reshape(-1)][..., None], digit_size)[..., 0] > threshold
@@ -96,7 +101,3 @@ def _choose(seed: int, samples: np.ndarray, base_size: int, span: tuple[int, int
     """Indices (P, most) of digits in the base, and how many of them each picture has, (P,)."""
     draws = counter_rng.random_bits(seed, counter_rng.MAP_DIGITS, samples[:, None], np.arange(1 + span[1]))
     return counter_rng.below(base_size, draws[:, 1:]), span[0] + counter_rng.below(span[1] - span[0] + 1, draws[:, 0])
-
-
-def _empty(count: int, size: int, channels: int) -> LabelMaps:
-    return LabelMaps(np.empty((count, size, size, channels), np.float32), np.empty((count, size, size), np.int32))

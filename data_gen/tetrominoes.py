@@ -46,11 +46,10 @@ def generate(
     checks.count("square", square, 3, pixels.WORD // 4)
     checks.count("size", size, 4 * square, checks.SIDE)
     pieces = _Pieces(square)
-    images = np.empty((num_examples, size, size, 3), np.float32)
-    labels = np.empty((num_examples, size, size), np.int32)
+    maps = LabelMaps.empty(num_examples, size, 3)
     for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
-        images[part], labels[part] = pieces.pictures(seed, samples, num_pieces, size)
-    return LabelMaps(images, labels)
+        maps.images[part], maps.labels[part] = pieces.pictures(seed, samples, num_pieces, size)
+    return maps
 
 
 class _Pieces:

@@ -51,10 +51,11 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", default=0, type=int)
     add("--num_examples", default=12, type=int, help="samples on the sheet")
     add("--num_digits", default=2, type=int, help="digits per scene, 2 to 9")
+    add("--num_shapes", default=4, type=int, help="shapes per picture, 1 to 10")
     add("--max_overlap", default=0.0, type=float, help="0: bounding boxes apart (moving digits: 0.25)")
     add("--min_overlap", default=0.0, type=float, help="exclusive")
     add("--overlap_measure", default="pixels", help="one of " + ", ".join(MEASURES))
-    add("--colour", action="store_true", help="scenes on pictures in colour, not in grey")
+    add("--colour", action="store_true", help="scenes on pictures, and shapes, in colour, not in grey")
     add("--item_size", default=28, type=int, help="side of an overlaid item, 1 to 32")
     return parser
 

@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_gen import backgrounds, moving_digits, multi_mnist, overlay, polygons, segmentation, sources, tetrominoes
+from data_gen import (
+    backgrounds,
+    moving_digits,
+    multi_mnist,
+    overlay,
+    polygons,
+    segmentation,
+    shapes,
+    sources,
+    sudoku,
+    tetrominoes,
+)
 
 # The first few differ also for the colour-blind; overlap is white, pixels without a mask are nearly black.
 COLOURS = (
@@ -151,10 +162,10 @@ def _maps(maps: segmentation.LabelMaps, title: str, names: tuple[str, ...], shor
     """A sheet of label maps: class k + 1 is names[k] in the legend and shorthand[k] below a picture."""
     samples = []
     for image, labels in zip(maps.images, maps.labels, strict=True):
-        picture = image if image.shape[-1] == 3 else image[..., 0]
+        picture = image[..., 0] if image.shape[-1] == 1 else image
         masks = labels[..., None] == 1 + np.arange(len(names))
         captions = tuple((shorthand[k], k) for k in range(len(names)) if masks[..., k].any())
-        samples.append(Sample(picture, masks, None, captions))
+        samples.append(Sample(picture, masks, labels < 0, captions))
     return Sheet(samples, title, names)
 
 
@@ -182,6 +193,39 @@ def _polygons(options: argparse.Namespace) -> Sheet:
     return _maps(maps, f"polygons · 1 or 2, of 3 to 6 sides · seed {options.seed}", polygons.NAMES, tuple("3456"))
 
 
+def _shapes(options: argparse.Namespace) -> Sheet:
+    count, colour = options.num_shapes, "rgb" if options.colour else "grey"
+    settings = {"num_shapes": count, "colour": colour, "size": 32 if count < 5 else 48}
+    maps = shapes.generate(seed=options.seed, num_examples=options.num_examples, **settings)
+    names = shapes.NAMES[:count]
+    return _maps(maps, f"shapes · {count} of them · seed {options.seed}", names, ("",) * count)
+
+
+def _mnist_shapes(options: argparse.Namespace) -> Sheet:
+    maps = shapes.with_digits(_base(options, options.source), seed=options.seed, num_examples=options.num_examples)
+    return _maps(maps, _title(options, "a digit and a shape"), ("digit", "shape"), ("", ""))
+
+
+def _sudoku(options: argparse.Namespace) -> Sheet:
+    """Givens in white, the solution as a colour for each digit."""
+    boards = sudoku.generate(seed=options.seed, num_examples=options.num_examples)
+    scans = sources.load("digits", "train")
+    glyphs = np.stack([scans.images[scans.labels == digit][0] / 255 for digit in range(1, 10)])
+    glyphs = np.concatenate([np.zeros_like(glyphs[:1]), glyphs])
+    side = glyphs.shape[1]
+    samples = []
+    for puzzle, solution in zip(*boards, strict=True):
+        picture = glyphs[puzzle].swapaxes(1, 2).reshape(9 * side, -1)
+        cells = np.kron(solution, np.ones((side, side), np.int8))
+        for lines in (picture, picture.T):
+            lines[side::side] = 0.25
+            lines[3 * side :: 3 * side] = 0.75
+        samples.append(
+            Sample(picture, cells[..., None] == np.arange(1, 10), None, ((f"{(puzzle > 0).sum()} givens", -1),))
+        )
+    return Sheet(samples, f"sudoku · dense boards · seed {options.seed}", tuple("123456789"))
+
+
 def _base_images(options: argparse.Namespace) -> Sheet:
     base = _base(options, options.set)
     samples = [
@@ -201,5 +245,8 @@ SETS: dict[str, Callable[[argparse.Namespace], Sheet]] = {
     "multi_mnist_segmentation": _multi_mnist_segmentation,
     "tetrominoes": _tetrominoes,
     "polygons": _polygons,
+    "shapes": _shapes,
+    "mnist_shapes": _mnist_shapes,
+    "sudoku": _sudoku,
     **dict.fromkeys(sources.NAMES, _base_images),
 }

@@ -4,9 +4,12 @@ from oscnets.ops import complex, norm
 from oscnets.ops._conv import conv
 from oscnets.ops._phase_conv import modulate, phase_conv, phase_dense, tap_responses
 from oscnets.ops._readout import How, num_bins, readout, streaming_readout
+from oscnets.ops._vote import By, Vote, vote
 
 __all__ = [
+    "By",
     "How",
+    "Vote",
     "complex",
     "conv",
     "modulate",
@@ -17,6 +20,7 @@ __all__ = [
     "readout",
     "streaming_readout",
     "tap_responses",
+    "vote",
 ]
 
 

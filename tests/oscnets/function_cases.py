@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from oscnets import metrics, models
+from oscnets import metrics, models, ops
 from oscnets.dynamics import sphere
 
 
@@ -47,6 +47,7 @@ def of_labels(score: Callable[..., Any]) -> Case:
     return Case(fn, (rng.uniform(-3, 3, (B, 4, 5)),), (0,), smooth=False, keeps_nan=False)
 
 
+answers, energies = rng.uniform(-3, 3, (4, B, 5, 3)), rng.uniform(-3, 3, (4, B, 6))
 features = rng.uniform(-3, 3, (B, 3, 2, 2, 2))
 
 CASES = {
@@ -66,6 +67,9 @@ CASES = {
     "models.interleave": Case(models.interleave, (rng.uniform(-3, 3, (4, B, 2, 3, 2)),), (1,)),
     "models.up_tiles": Case(lambda x: models.up_tiles(x, 2, patch=4), (rng.uniform(-3, 3, (B, 8, 4, 2)),), (0,)),
     "metrics.mean_best_overlap": of_labels(metrics.mean_best_overlap),
+    "ops.vote": Case(lambda x, e: ops.vote(x, e).logits, (answers, energies), (1, 1)),
+    "ops.vote[last]": Case(lambda x, e: ops.vote(x, e, by="last").logits, (answers, energies), (1, 1)),
+    "ops.vote[confidence]": Case(lambda x: ops.vote(x, by="confidence").logits, (answers,), (1,)),
     "dynamics.sphere.norm": Case(sphere.norm, (vectors,), (0,)),
     "dynamics.sphere.normalize": Case(sphere.normalize, (vectors,), (0,)),
     "dynamics.sphere.rotate": Case(sphere.rotate, (vectors, rotation), (0, None)),

@@ -15,7 +15,7 @@ MODULES = (phase, losses, metrics, analysis, ops, ops.complex, ops.norm, dynamic
 MODULES += (kuramoto, waves, coupling, agreement, sphere)
 # Types, constants of types, and functions of no array.
 NOT_OF_ARRAYS = {
-    "ops": {"How", "num_bins", "complex", "norm", "streaming_readout"},
+    "ops": {"By", "How", "Vote", "num_bins", "complex", "norm", "streaming_readout"},
     "ops.complex": {"Polar"},
     "dynamics": {"Checkpoint", "Reduction", "Reverse", "Store"},
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets import interop, models
+from oscnets import interop, models, ops
 from tests.helpers import assert_close, assert_finite, golden_case, golden_cases, random_variables
 from tests.oscnets.models.test_kuramoto_layer import assert_gradient, last, under
 
@@ -74,13 +74,14 @@ def test_golden_akorn_votes(file, case):
     noise = last(arrays["vote/noise"])
     boards = np.repeat(arrays["puzzle"][:1], len(noise), 0)
     out = jax.jit(lambda variables, x, noise: module.apply(variables, x, noise=noise))(variables, boards, noise)
-    energies, digits = np.asarray(out.energies[-1]), np.argmax(out.logits, -1) + 1
+    energies = np.asarray(out.energies[-1])
     np.testing.assert_allclose(out.logits, arrays["vote/logits"], rtol=0, atol=5e-5)
     assert_energies(energies, arrays["vote/es"])
-    for name, score in (("sum", energies.sum(0)), ("last", energies[-1])):
-        np.testing.assert_allclose(score, arrays[f"vote/e_{name}"], rtol=1e-5)
-        assert score.argmin() == arrays[f"vote/pick_{name}"]
-        np.testing.assert_array_equal(digits[score.argmin()], arrays[f"vote/pred_{name}"])
+    for by, score in (("sum", energies.sum(0)), ("last", energies[-1])):
+        np.testing.assert_allclose(score, arrays[f"vote/e_{by}"], rtol=1e-5)
+        vote = ops.vote(out.logits[:, None], energies.T[:, None], by=by)
+        assert vote.starts.tolist() == [arrays[f"vote/pick_{by}"]]
+        np.testing.assert_array_equal(vote.logits[0].argmax(-1) + 1, arrays[f"vote/pred_{by}"])
 
 
 def contrast(first, second, temperature=0.1):
