@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from ml_collections import ConfigDict
 
 from experiments import engine
 from experiments.akorn import figures
 from experiments.akorn.data import KINDS, SETS, Data
-from experiments.akorn.sudoku import VOTES
 from experiments.akorn.task import TASKS, builders, make_task
 from experiments.engine import NON_NEGATIVE, ODD, POSITIVE, Entry, at_least, between, one_of, span
+from oscnets.ops import By
 
 Table = Mapping[str, Any]
+
+VOTES = get_args(By)
 
 NETWORKS = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.BUILDERS))
 
@@ -110,7 +112,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
         labels=LABELS,
         statistics=engine.Statistics(score="cells", chance=lambda label, split: {"cells": 1 / 9}),
         samples=lambda trained, data: figures.sample(trained, data, tests),
-        figures=partial(figures.draw, {model.label: model.table for model in models}, tests),
+        figures=partial(figures.draw, {model.label: model for model in models}, tests),
     )
 
 

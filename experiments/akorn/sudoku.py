@@ -12,12 +12,10 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from experiments import engine
-from oscnets import models
+from oscnets import models, ops
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
 Table = Mapping[str, Any]
-
-VOTES = ("sum", "last", "confidence")
 
 
 class Answer(NamedTuple):
@@ -106,7 +104,7 @@ def scores(network: nn.Module, steps: int | None, votes: int, by: str, params, b
         network: of the task.
         steps: of the dynamics; None: those of the training.
         votes: runs from different noises, of which one gives the answer.
-        by: which one, see `choose`.
+        by: which one, see `oscnets.ops.vote`.
         params, batch, keys: as for `engine.Task.evaluate`.
     """
     solve = partial(run, network, params, batch["puzzles"], num_steps=steps)
@@ -114,7 +112,9 @@ def scores(network: nn.Module, steps: int | None, votes: int, by: str, params, b
         logits = solve(keys).logits
     else:
         each = jax.vmap(lambda key: jax.random.split(key, votes))(keys)
-        logits = choose(jax.lax.map(solve, each.T), by)
+        answers = jax.lax.map(solve, each.T)
+        energies = None if by == "confidence" else jnp.moveaxis(answers.energies, 1, 2)
+        logits = ops.vote(answers.logits, energies, by=by).logits
     classes, blank = batch["solutions"].astype(jnp.int32) - 1, batch["puzzles"] == 0
     right = jnp.where(blank, logits.argmax(-1) == classes, False).sum((1, 2))
     number = blank.sum((1, 2))
@@ -124,18 +124,3 @@ def scores(network: nn.Module, steps: int | None, votes: int, by: str, params, b
         "cells": right / jnp.maximum(number, 1) + undefined,
         "loss": optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean((1, 2)),
     }
-
-
-def choose(answers: Answer, by: str) -> Array:
-    """Logits (B, 9, 9, 9) of the runs that win, of answers with a leading axis of K runs.
-
-    Args:
-        answers: logits (K, B, 9, 9, 9), energies (K, T, B).
-        by: `sum` takes the lowest energy summed over the steps, `last` the lowest after the last step, `confidence` the
-            highest mean over the cells of the largest probability.
-    """
-    if by == "confidence":
-        score = jax.nn.softmax(answers.logits).max(-1).mean((-2, -1))
-    else:
-        score = -(answers.energies.sum(1) if by == "sum" else answers.energies[:, -1])
-    return jnp.take_along_axis(answers.logits, score.argmax(0)[None, :, None, None, None], axis=0)[0]

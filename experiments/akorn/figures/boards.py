@@ -1,4 +1,4 @@
-"""The arrays that a run saves and the pictures."""
+"""Sudoku: boards under solution that a run saves, the film of them, and the scores over the steps of the test."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 from experiments import engine
 from experiments.akorn import sudoku
 from experiments.akorn.task import make_network
-from oscnets import models
+from oscnets import models, plotting
 
 Table = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -72,5 +72,37 @@ def _colours(states: jax.Array) -> jax.Array:
     return ((parts - low) / jnp.maximum(high - low, 1e-12)).reshape(*states.shape[:-1], 3)
 
 
-def draw(models: Mapping[str, Table], tests: Mapping[str, Table], workdir: Path) -> None:
-    """Nothing yet."""
+def draw_samples(figures: Path, model: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """boards_MODEL.gif: of every kind of test set a board that is solved, or else the one with most cells right."""
+    blank = arrays["puzzles"] == 0
+    right = (blank & (arrays["answers"][:, -1] == arrays["solutions"])).sum((1, 2)) / np.maximum(blank.sum((1, 2)), 1)
+    places = [np.flatnonzero(arrays["kinds"] == kind) for kind in dict.fromkeys(arrays["kinds"])]
+    chosen = np.array([place[right[place].argmax()] for place in places])
+    given = 81 - blank.sum((1, 2))
+    shown = {name: arrays[name][chosen] for name in ("puzzles", "solutions", "answers", "colours", "energies")}
+    names = [f"{arrays['kinds'][i]}: {given[i]} given" for i in chosen]
+    animation = plotting.board_animation(**shown, names=names, title=model)
+    plotting.save_animation(animation, figures / f"boards_{model}.gif")
+
+
+def draw_steps(
+    figures: Path, metrics: engine.Metrics, models: Mapping[str, engine.Model], tests: Mapping[str, Table]
+) -> None:
+    """steps_KIND.png: boards solved over the steps of the test, one line per model and way to vote."""
+    for kind in dict.fromkeys(test["kind"] for test in tests.values()):
+        found: dict[str, dict[int, np.ndarray]] = {}
+        for label, test in tests.items():
+            for name, model in models.items():
+                _, values = engine.last_values(metrics, name, label, "boards")
+                if test["kind"] == kind and values.size:
+                    steps = test["steps"] or model.config.model.num_steps
+                    found.setdefault(_line(name, test), {})[steps] = values[:, -1]
+        if found:
+            values = {line: np.stack([of[steps] for steps in sorted(of)], 1) for line, of in found.items()}
+            positions = {line: np.array(sorted(of)) for line, of in found.items()}
+            settings = {"xlabel": "steps at test", "ylabel": "share of boards solved", "title": kind, "across": False}
+            plotting.save(plotting.curves(values, positions=positions, **settings), figures / f"steps_{kind}.png")
+
+
+def _line(model: str, test: Table) -> str:
+    return model if test["votes"] == 1 else f"{model}, {test['votes']} votes by {test['by']}"
