@@ -7,11 +7,11 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.akorn import sudoku
+from experiments.akorn import autoencode, discovery, sudoku
 
 Table = Mapping[str, Any]
 
-TASKS = {"sudoku": sudoku}  # by config.data.set
+TASKS = {"sudoku": sudoku, "shapes": autoencode, "tetrominoes": discovery}  # by config.data.set
 
 
 def builders(config: ConfigDict) -> dict[str, Callable[[ConfigDict, Table], nn.Module]]:

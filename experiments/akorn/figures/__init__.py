@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from experiments import engine
-from experiments.akorn.figures import boards
+from experiments.akorn.figures import boards, objects
 
 __all__ = ["draw", "sample"]
 
 Table = Mapping[str, Any]
-_BY_SET = {"sudoku": boards}
+_BY_SET = {"sudoku": boards, "shapes": objects, "tetrominoes": objects}
 
 
 def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str, Table]) -> dict[str, np.ndarray]:
     """What a trained model does on some examples of its test sets; see `boards.sample`, `objects.sample`."""
-    return _BY_SET.get(trained.model.config.data.set, boards).sample(trained, data, tests)
+    return _BY_SET[trained.model.config.data.set].sample(trained, data, tests)
 
 
 def draw(models: Mapping[str, engine.Model], tests: Mapping[str, Table], workdir: Path) -> None:

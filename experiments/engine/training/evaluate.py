@@ -34,7 +34,10 @@ class Evaluator:
         function = self._function(split)
         if function not in self._compiled:
             self._compiled[function] = steps.make_evaluate(function, self.plan)
-        return means(evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, wait))
+        values = evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, wait)
+        if self.task.on_host is not None and split not in TRAINING:
+            values = self.task.on_host(split, data, values)
+        return means(values)
 
     def _function(self, split):
         special = self.task.evaluate_on is not None and split not in TRAINING

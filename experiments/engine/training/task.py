@@ -44,6 +44,9 @@ class Task(NamedTuple):
             higher is better, or lower where the name is given with a leading "-".
         evaluate_on: label of a test set -> a function like `evaluate`, where test sets are evaluated in different ways;
             the same function object for those evaluated alike. None: all by `evaluate`.
+        on_host: (label of a test set, its arrays, what was evaluated on it) -> the values that count, where these take
+            more than JAX, such as clusters of pixels. What was evaluated are numpy arrays (S, N, ...) by name, of any
+            further axes, seeds first; the values are (S, N) or (S, N, T). None: the values as they are.
     """
 
     init: Callable[[Array], PyTree]
@@ -52,3 +55,4 @@ class Task(NamedTuple):
     optimizer: optax.GradientTransformation
     score: str
     evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], Scores]] | None = None
+    on_host: Callable[[str, PyTree, dict[str, Any]], dict[str, Any]] | None = None
