@@ -4,12 +4,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oscnets import analysis, dynamics, interop, losses, metrics, models, ops, phase, plotting, stats, weights
+    from oscnets import (
+        analysis,
+        dynamics,
+        grouping,
+        interop,
+        losses,
+        metrics,
+        models,
+        ops,
+        phase,
+        plotting,
+        stats,
+        weights,
+    )
     from oscnets.weights import pretrained
 
 __all__ = [
     "analysis",
     "dynamics",
+    "grouping",
     "interop",
     "losses",
     "metrics",

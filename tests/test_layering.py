@@ -47,6 +47,11 @@ RULES = {
     "oscnets.models": Rule(BELOW_MODELS, (*PURE, "flax")),
     "oscnets.losses": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase"), PURE),
     "oscnets.metrics": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase"), PURE),
+    "oscnets.grouping": Rule(
+        ("oscnets._inputs", "oscnets._sharding", "oscnets.phase", "oscnets.dynamics"),
+        PURE,
+        deferred=("sklearn", "threadpoolctl"),
+    ),
     "oscnets.analysis": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
     "oscnets._state_dict": Rule((), ("numpy",)),
     "oscnets.interop": Rule((*BELOW_MODELS, "oscnets._state_dict", "oscnets.models"), (*PURE, "flax")),

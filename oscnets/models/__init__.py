@@ -12,7 +12,7 @@ from oscnets.models.kuramoto_layer import KuramotoLayer, NormReadout
 from oscnets.models.linoss import LinOSS
 from oscnets.models.pixel_head import Features, Segmentation
 from oscnets.models.recurrent import CoRNN, SequenceOutput, WaveRNN
-from oscnets.models.rotating_features import Rotated, RotatingFeatures, complex_autoencoder, grouping_features
+from oscnets.models.rotating_features import Rotated, RotatingFeatures, complex_autoencoder
 from oscnets.models.unet import UNet
 from oscnets.models.up_tiling import interleave, up_tiles
 from oscnets.models.wave_machine import NeuralWaveMachine
@@ -45,7 +45,6 @@ __all__ = [
     "discovery_akorn",
     "gaussian_kernel",
     "ground_truth_phases",
-    "grouping_features",
     "interleave",
     "laplace_kernel",
     "larger_real_net",

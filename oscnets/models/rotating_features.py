@@ -7,21 +7,18 @@ Welling, "Complex-valued autoencoders for object discovery" (2022), its case of 
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
-from oscnets._inputs import at_least_float32, broadcasting, floats, standard_promotion
 from oscnets._products.conv import conv_hwcb, conv_transpose_hwcb
-from oscnets._sharding import batch_sharded
 from oscnets.dynamics import sphere
 from oscnets.models._program import run
 from oscnets.models.batch_norm import BatchNorm
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops.norm import normalize
-from oscnets.phase import angle, modulus, sincos
+from oscnets.phase import sincos
 
 BIASES = ("rotation", "polar")
 
@@ -240,56 +237,3 @@ def complex_autoencoder(**options: Any) -> RotatingFeatures:
         **options: other attributes of `RotatingFeatures`.
     """
     return RotatingFeatures(**({"components": 2, "biases": "polar"} | options))
-
-
-@standard_promotion
-@batch_sharded("features", core=4)
-def grouping_features(
-    features: Array, threshold: Array | float = 0.1, *, convention: Literal["rotation", "polar"] = "rotation"
-) -> Array:
-    """What clusters of pixels are made of: orientations, where features are large enough to have one.
-
-    Args:
-        features: (..., H, W, C, n), of `Rotated`.
-        threshold: norm above which a feature has an orientation.
-        convention: of the published scores. `rotation`: the unit vectors of the features above the threshold, and 0 of
-            others, averaged over the channels that have one. `polar`, of the Complex AutoEncoder: the vector of length
-            w at the angle w phase with w = min(norm / threshold, 1), which turns small features as it shortens them.
-
-    Returns:
-        (..., H, W, n) for `rotation`; (..., H, W, C 2), channel by channel, for `polar`.
-
-    Raises:
-        ValueError: features of too few axes, an unknown convention, other than 2 components for `polar`.
-    """
-    (features,) = floats(features=features)
-    if features.ndim < 4 or not features.shape[-1]:
-        raise ValueError(f"features must be (..., H, W, C, n), got shape {features.shape}")
-    if convention not in BIASES:
-        raise ValueError(f"convention must be one of {', '.join(BIASES)}, got {convention!r}")
-    wide = features.astype(at_least_float32(features.dtype))
-    (threshold,) = broadcasting((), "a number", wide.dtype, threshold=threshold)
-    if convention == "rotation":
-        return _oriented(wide, threshold).astype(features.dtype)
-    if features.shape[-1] != 2:
-        raise ValueError(f"features must have 2 components for convention 'polar', got shape {features.shape}")
-    return _shortened(wide, threshold).astype(features.dtype)
-
-
-@jax.jit
-def _oriented(features: Array, threshold: Array) -> Array:
-    size = sphere.norm(features)[..., None]
-    # Written so that NaN counts as large and stays.
-    large = ~(size <= threshold)
-    units = jnp.where(large, sphere.normalize(features), 0)
-    return units.sum(-2) / (large.sum(-2) + 1e-8)
-
-
-@jax.jit
-def _shortened(features: Array, threshold: Array) -> Array:
-    real, imag = features[..., 0], features[..., 1]
-    weight = modulus(real, imag) / threshold
-    weight = jnp.where(weight > 1, 1, weight)
-    sine, cosine = sincos(weight * angle(real, imag))
-    out = weight[..., None] * jnp.stack([cosine, sine], axis=-1)
-    return out.reshape(*out.shape[:-2], out.shape[-2] * out.shape[-1])

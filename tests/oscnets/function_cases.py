@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from oscnets import metrics, models, ops
+from oscnets import grouping, metrics, models, ops
 from oscnets.dynamics import sphere
 
 
@@ -51,10 +51,16 @@ answers, energies = rng.uniform(-3, 3, (4, B, 5, 3)), rng.uniform(-3, 3, (4, B, 
 features = rng.uniform(-3, 3, (B, 3, 2, 2, 2))
 
 CASES = {
-    "models.grouping_features": Case(models.grouping_features, (features,), (0,)),
-    "models.grouping_features[polar]": Case(
-        lambda x: models.grouping_features(x, 5.0, convention="polar"), (features,), (0,)
-    ),
+    "grouping.phase_features": Case(grouping.phase_features, (vectors, rng.uniform(0.2, 1, (B, N, n))), (0, 0)),
+    "grouping.orientation_features": Case(grouping.orientation_features, (features,), (0,)),
+    **{
+        f"grouping.orientation_features[{convention}]": Case(
+            lambda x, convention=convention: grouping.orientation_features(x, 5.0, convention=convention),
+            (features,),
+            (0,),
+        )
+        for convention in ("shortened", "polar")
+    },
     "metrics.adjusted_rand_index": of_labels(metrics.adjusted_rand_index),
     "metrics.foreground_ari": of_labels(metrics.foreground_ari),
     "metrics.resized_labels": Case(

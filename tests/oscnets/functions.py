@@ -6,17 +6,18 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from oscnets import analysis, dynamics, losses, metrics, ops, phase
+from oscnets import analysis, dynamics, grouping, losses, metrics, ops, phase
 from oscnets.dynamics import agreement, coupling, kuramoto, sphere, waves
 from tests.oscnets import function_cases
 from tests.oscnets.function_cases import Case
 
-MODULES = (phase, losses, metrics, analysis, ops, ops.complex, ops.norm, dynamics)
+MODULES = (phase, losses, metrics, grouping, analysis, ops, ops.complex, ops.norm, dynamics)
 MODULES += (kuramoto, waves, coupling, agreement, sphere)
 # Types, constants of types, and functions of no array.
 NOT_OF_ARRAYS = {
     "ops": {"By", "How", "Vote", "num_bins", "complex", "norm", "streaming_readout"},
     "ops.complex": {"Polar"},
+    "grouping": {"clusters"},  # on the host
     "dynamics": {"Checkpoint", "Reduction", "Reverse", "Store"},
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},
     "dynamics.coupling": {"Method", "PreparedKernel", "choose_method"},

@@ -27,7 +27,7 @@ MODULES = {module.__name__: module for module in public_modules()}
 
 
 def test_the_public_modules():
-    names = "analysis dynamics interop losses metrics models ops phase plotting stats weights"
+    names = "analysis dynamics grouping interop losses metrics models ops phase plotting stats weights"
     assert oscnets.__all__ == sorted([*names.split(), "pretrained"])
     assert {"oscnets.dynamics.kuramoto", "oscnets.dynamics.waves", "oscnets.ops.complex"} <= MODULES.keys()
     assert oscnets.pretrained is oscnets.weights.pretrained

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets import interop, models
+from oscnets import grouping, interop, models
 from oscnets.models.rotating_features import RotatingLayer
 from tests.helpers import assert_finite, golden_case, golden_cases, random_like, random_variables
 from tests.oscnets.models.test_kuramoto_layer import assert_gradient, last, under
@@ -74,7 +74,7 @@ def test_golden_rf_autoencoder(file, case):
 
     module, variables = assert_autoencoder("rotating_features", arrays, 1e-3, check)
     assert (module.components, module.channels, module.latent) == (cfg["n"], cfg["h"], cfg["lin"])
-    grouped = models.grouping_features(np.moveaxis(arrays["eval/rotation_output"], (1, 2), (4, 3)))
+    grouped = grouping.orientation_features(np.moveaxis(arrays["eval/rotation_output"], (1, 2), (4, 3)))
     expected = np.moveaxis(arrays["eval/normed_output"][:, :, 0], 1, -1)
     np.testing.assert_allclose(grouped, expected, rtol=0, atol=1e-5)
     images = last(arrays["x"])
@@ -101,7 +101,7 @@ def test_golden_cae_autoencoder(file, case):
     assert (module.components, module.channels, module.latent) == (2, cfg["h"], cfg["lin"])
     phase, weight = (last(arrays[f"eval/{name}"]) for name in ("phase", "norm_magnitude"))
     features = 0.1 * weight[..., None] * np.stack([np.cos(phase), np.sin(phase)], -1)
-    found = models.grouping_features(features, convention="polar")
+    found = grouping.orientation_features(features, convention="polar")
     expected = np.moveaxis(arrays["eval/kmeans_input"], (1, 2), (4, 3)).reshape(found.shape)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -160,16 +160,6 @@ def test_gradients_are_finite_of_black_pictures(name):
     assert out.latent.shape == (2, 4, module.components)
 
 
-def test_grouping_features():
-    features = np.array([[0.3, 0.4], [0.0, 0.05], [-2.0, 0.0]]).reshape(1, 1, 3, 2)
-    expected = [(0.6 - 1) / 2, 0.8 / 2]
-    np.testing.assert_allclose(models.grouping_features(features)[0, 0], expected, atol=1e-6)
-    assert not np.any(models.grouping_features(0 * features))
-    half = 0.5 * np.array([np.cos(np.pi / 4), np.sin(np.pi / 4)])
-    found = models.grouping_features(features, convention="polar")[0, 0]
-    np.testing.assert_allclose(found, [0.6, 0.8, *half, -1, 0], atol=1e-6)
-
-
 def made(module, side=8):
     return module.init(jax.random.key(0), np.zeros((1, side, 8, 1)))
 
@@ -181,9 +171,6 @@ def made(module, side=8):
         (lambda: made(MODELS["rotating"].clone(components=0)), "components must be >= 1"),
         (lambda: made(MODELS["complex"].clone(components=3)), "components must be 2"),
         (lambda: made(MODELS["complex"].clone(biases="none")), "biases must be one of"),
-        (lambda: models.grouping_features(np.zeros((2, 2))), r"features must be \(..., H, W, C, n\)"),
-        (lambda: models.grouping_features(np.zeros((2, 2, 1, 3)), convention="polar"), "must have 2 components"),
-        (lambda: models.grouping_features(np.zeros((2, 2, 1, 3)), convention="angle"), "convention must be one of"),
     ],
 )
 def test_errors(call, message):
