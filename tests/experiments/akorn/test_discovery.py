@@ -71,7 +71,7 @@ def test_views_are_parts_of_the_picture():
 
 
 def test_colours_of_views():
-    """Within the range; grey stays grey; a turn of the hue keeps the grey axis and, by a third, permutes the colours."""
+    """Within the range; grey stays grey; a turn of the hue by a third permutes the colours."""
     image = RNG.uniform(size=(8, 8, 3)).astype(np.float32)
     keys = jax.random.split(jax.random.key(2), 200)
     found = np.asarray(jax.jit(jax.vmap(views.view, (0, None)))(keys, image))
@@ -150,7 +150,11 @@ def test_reconstruction_is_trained_and_scored():
     @jax.jit
     def both(variables):
         out, moved = network.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
-        return ((out.reconstruction - batch["images"]) ** 2).mean(), moved, jax.grad(lambda v: task.loss(v, batch, None)[0])(variables)
+        return (
+            ((out.reconstruction - batch["images"]) ** 2).mean(),
+            moved,
+            jax.grad(lambda v: task.loss(v, batch, None)[0])(variables),
+        )
 
     value, moved, gradients = both(variables)
     np.testing.assert_allclose(jax.jit(task.loss)(variables, batch, None)[0], value, rtol=1e-5)
