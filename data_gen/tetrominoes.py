@@ -26,6 +26,7 @@ def generate(
     num_pieces: tuple[int, int] = (1, 5),
     size: int = 64,
     square: int = 7,
+    instances: bool = False,
     start: int = 0,
 ) -> LabelMaps:
     """Make pictures number start ... start + num_examples - 1 of the endless set that (seed, the rest) names.
@@ -36,9 +37,10 @@ def generate(
       num_pieces: fewest and most pieces per picture, 1 <= fewest <= most <= 64; their bounding boxes are apart.
       size: side of the pictures, in [4 square, 1024].
       square: side of the squares that make a piece, in [3, 16] pixels, rim included.
+      instances: whether labels tell pieces apart, 1, 2, ... in the order of placing, instead of their kinds.
       start: number of the first picture, >= 0.
     Returns: LabelMaps with images (N, size, size, 3); class k + 1 is `NAMES[k]`. The same bytes on every machine;
-      picture i does not depend on num_examples or start.
+      picture i does not depend on num_examples or start, nor the images on instances.
     Raises: ValueError with the value and what was expected; RuntimeError where pieces do not fit.
     """
     checks.samples(seed, num_examples, start)
@@ -48,7 +50,7 @@ def generate(
     pieces = _Pieces(square)
     maps = LabelMaps.empty(num_examples, size, 3)
     for part, samples in counter_rng.chunks(num_examples, start, _CHUNK):
-        maps.images[part], maps.labels[part] = pieces.pictures(seed, samples, num_pieces, size)
+        maps.images[part], maps.labels[part] = pieces.pictures(seed, samples, num_pieces, size, instances)
     return maps
 
 
@@ -77,7 +79,7 @@ class _Pieces:
         self.words = pixels.row_words(boxes)
 
     def pictures(
-        self, seed: int, samples: np.ndarray, num_pieces: tuple[int, int], size: int
+        self, seed: int, samples: np.ndarray, num_pieces: tuple[int, int], size: int, instances: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Images (P, size, size, 3) and labels (P, size, size) of the pictures with these numbers."""
         low, high = num_pieces
@@ -95,7 +97,8 @@ class _Pieces:
         for k in range(high):
             pixels.paste(index, parts[:, k] + np.uint8(2 * k) * (parts[:, k] > 0), *corners[:, k].T)
         index = index[:, :size, :size]
-        colours, classes = _palette(kinds, draws[..., 3:])
+        names = np.broadcast_to(np.arange(high), kinds.shape) if instances else kinds
+        colours, classes = _palette(names, draws[..., 3:])
         rows = np.arange(len(samples))[:, None, None]
         return colours[rows, index], classes[rows, index]
 

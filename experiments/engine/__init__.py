@@ -70,6 +70,7 @@ from experiments.engine.training.program import experiment_of, main
 from experiments.engine.training.runner import load_trained, report, run
 from experiments.engine.training.splits import Splits, num_examples
 from experiments.engine.training.task import Measured, PyTree, Task
+from experiments.engine.training.wrapped import averaged, averaged_params, statistics_term, with_statistics
 
 __all__ = [
     "ENTRIES",
@@ -109,6 +110,8 @@ __all__ = [
     "Trained",
     "UsageError",
     "at_least",
+    "averaged",
+    "averaged_params",
     "base_config",
     "best_seed",
     "between",
@@ -152,6 +155,7 @@ __all__ = [
     "skip",
     "span",
     "split_config",
+    "statistics_term",
     "steps",
     "summarize",
     "summary_text",
@@ -159,5 +163,6 @@ __all__ = [
     "to_json",
     "user_path",
     "variant",
+    "with_statistics",
     "write_atomically",
 ]

@@ -28,7 +28,7 @@ class Oscillations(NamedTuple):
     """Output of AKOrN; the tuples have one entry for each layer."""
 
     logits: Array  # sudoku (B, 9, 9, 9), class k is digit k + 1; discovery (B, C), the embedding; else (B, K)
-    features: Array  # (B, H, W, C) after the last readout
+    features: Array  # (B, H, W, C) after the last readout; these and the logits (T, B, ...) where asked for
     states: tuple[Array, ...]  # (B, H, W, C) after the last step: unit vectors of consecutive channels
     energies: tuple[Array, ...]  # (T, B), see `KuramotoLayer`
     trajectories: tuple[Array | None, ...]  # (T, B, H, W, C) where asked for
@@ -85,6 +85,7 @@ class AKOrN(nn.Module):
         noise: Array | None = None,
         num_steps: int | None = None,
         keep_states: bool = False,
+        every_step: bool = False,
         train: bool = False,
     ) -> Oscillations:
         """Synchronize, and read out.
@@ -95,6 +96,7 @@ class AKOrN(nn.Module):
                 start as they are embedded. None draws it from a normal distribution, with the PRNG stream `noise`.
             num_steps: T; None takes the attribute.
             keep_states: whether the states of every step are returned.
+            every_step: whether the last layer is read out after every step: features and logits (T, B, ...).
             train: for classification, normalize by the batch and move the running statistics
                 (`mutable=["batch_stats"]`).
 
@@ -107,8 +109,9 @@ class AKOrN(nn.Module):
         num_steps = whole_number("num_steps", self.num_steps if num_steps is None else num_steps, 1)
         if self.head == "sudoku":
             check_boards(images)
-        options = {"num_steps": num_steps, "keep_states": keep_states, "train": train}
-        out = Oscillations(0, 0, (0,) * self.num_layers, (1,) * self.num_layers, (1,) * self.num_layers)
+        options = {"num_steps": num_steps, "keep_states": keep_states, "every_step": every_step, "train": train}
+        first = int(every_step)
+        out = Oscillations(first, first, (0,) * self.num_layers, (1,) * self.num_layers, (1,) * self.num_layers)
         arrays, rng = {"images": images, "noise": noise}, "noise" if noise is None else None
         return run(self, "_forward", arrays, core=2 if self.head == "sudoku" else 3, out=out, rng=rng, **options)
 
@@ -119,6 +122,7 @@ class AKOrN(nn.Module):
         noise: Array | None,
         num_steps: int,
         keep_states: bool,
+        every_step: bool,
         train: bool,
         key: Array | None = None,
     ) -> Oscillations:
@@ -137,11 +141,15 @@ class AKOrN(nn.Module):
         for index in range(self.num_layers):
             if index and self.head == "classification":
                 x, stimulus = self._halved(f"halve_{index}", x, stimulus)
-            layer = self._layer(index)
-            runs.append(layer._synchronize(x, stimulus, rate, num_steps, keep_states))
-            x = runs[-1].states
-            stimulus = self._read(index, x, train)
-        return Oscillations(self._logits(stimulus), stimulus, *_by_layer(runs))
+            every = every_step and index + 1 == self.num_layers
+            made = self._layer(index)._synchronize(x, stimulus, rate, num_steps, keep_states or every)
+            runs.append(made if keep_states else made._replace(trajectory=None))
+            x = made.states
+            stimulus = self._read(index, made.trajectory.reshape(-1, *x.shape[1:]) if every else x, train)
+        read = self._logits(stimulus), stimulus
+        if every_step:
+            read = [y.reshape(num_steps, -1, *y.shape[1:]) for y in read]
+        return Oscillations(*read, *_by_layer(runs))
 
     def _layer(self, index: int) -> KuramotoLayer:
         sizes = self.kernel_size if isinstance(self.kernel_size, Sequence) else (self.kernel_size,) * self.num_layers

@@ -5,6 +5,7 @@ write them. Phases are in radians.
 """
 
 from oscnets.plotting.animation import phase_animation
+from oscnets.plotting.boards import board_animation
 from oscnets.plotting.canvas import Animation, save, save_animation
 from oscnets.plotting.colours import (
     GROUP_COLOURS,
@@ -28,6 +29,7 @@ __all__ = [
     "GROUP_COLOURS",
     "MODEL_COLOURS",
     "Animation",
+    "board_animation",
     "colour_strip",
     "colour_wheel",
     "curve_grid",

@@ -144,3 +144,18 @@ def test_the_bytes_are_those_of_every_machine():
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         tetrominoes.generate(**{"seed": 1, "num_examples": 2, **settings})
+
+
+def test_instances_are_told_apart_in_the_same_pictures():
+    settings = {"seed": 5, "num_examples": 40, "num_pieces": (2, 3), "size": 32, "square": 4}
+    kinds, pieces_apart = (tetrominoes.generate(instances=instances, **settings) for instances in (False, True))
+    np.testing.assert_array_equal(kinds.images, pieces_apart.images)
+    np.testing.assert_array_equal(kinds.labels > 0, pieces_apart.labels > 0)
+    alike = 0
+    for classes, labels in zip(kinds.labels, pieces_apart.labels, strict=True):
+        numbers = np.unique(labels[labels > 0])
+        assert numbers.tolist() == list(range(1, len(numbers) + 1)) and len(numbers) in (2, 3)
+        names = [np.unique(classes[labels == number]) for number in numbers]
+        assert all((labels == number).sum() == 64 for number in numbers) and all(len(name) == 1 for name in names)
+        alike += len({int(name[0]) for name in names}) < len(names)
+    assert alike > 3

@@ -1,6 +1,8 @@
 """What the tests of the families share: their completed configs and tables."""
 
 from experiments import engine
+from experiments.akorn.specs import FAMILY as AKORN
+from experiments.configs import akorn as akorn_configs
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
 from experiments.configs import waves as waves_configs
@@ -9,8 +11,8 @@ from experiments.gaspnet.specs import FAMILY as GASPNET
 from experiments.komplexnet.specs import FAMILY as KOMPLEXNET
 from experiments.waves.specs import FAMILY as WAVES
 
-FAMILIES = {family.name: family for family in (GASPNET, KOMPLEXNET, WAVES)}
-CONFIGS = {"gaspnet": gaspnet_configs, "komplexnet": komplexnet_configs, "waves": waves_configs}
+FAMILIES = {family.name: family for family in (AKORN, GASPNET, KOMPLEXNET, WAVES)}
+CONFIGS = {"akorn": akorn_configs, "gaspnet": gaspnet_configs, "komplexnet": komplexnet_configs, "waves": waves_configs}
 
 
 def config_of(family, variant, models=(), tests=(), **changes):

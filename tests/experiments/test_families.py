@@ -12,6 +12,7 @@ from tests.experiments.families import FAMILIES
 
 FILES = {name: f"experiments/configs/{name}.py:smoke" for name in FAMILIES}
 KEYS = {
+    "akorn": ("data.givens", "data.sparse_givens", "data.num_pieces"),
     "gaspnet": ("model.channels",),
     "komplexnet": ("feedback.all.feedback_rates", "feedback.l2.feedback_rates"),
     "waves": ("model.hidden", "data.num_objects", "data.radius"),

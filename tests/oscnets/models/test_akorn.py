@@ -201,6 +201,19 @@ def test_noise_is_drawn_from_its_stream():
     assert_close(with_noise(np.ones((2, 9, 9, 16))), with_noise(np.zeros((2, 9, 9, 16))), 0)
 
 
+@pytest.mark.parametrize("name", ["sudoku", "discovery"])
+def test_every_step_is_read_out_as_the_last_one_is(name):
+    module, images = MODELS[name], BOARDS if name == "sudoku" else IMAGES
+    variables = random_variables(lambda: module.init(jax.random.key(0), images))
+    run = lambda **options: module.apply(variables, images, rngs={"noise": jax.random.key(1)}, **options)  # noqa: E731
+    every = run(num_steps=3, every_step=True)
+    assert every.trajectories == (None,) * module.num_layers
+    for steps in (2, 3) if module.num_layers == 1 else (3,):
+        alone = run(num_steps=steps)
+        assert_close((every.logits[steps - 1], every.features[steps - 1]), (alone.logits, alone.features), 1e-5)
+    assert_close((every.states, every.energies), (alone.states, alone.energies), 1e-6)
+
+
 def test_another_size_takes_interpolated_positions():
     module = MODELS["discovery"].clone(grid=(4, 4))
     variables = random_variables(lambda: module.init(jax.random.key(0), IMAGES))

@@ -1,0 +1,65 @@
+"""Pictures of objects: the groups of pixels that a run saves, and the sheet of them."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import engine
+from experiments.akorn import autoencode, discovery
+from experiments.akorn.objects import num_groups
+from experiments.akorn.task import make_network
+from oscnets import plotting
+
+Table = Mapping[str, Any]
+Arrays = dict[str, np.ndarray]
+
+PICTURES = 8  # saved of a test set
+
+
+def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str, Table]) -> Arrays:
+    """Pictures of the last test set, that of most tiles, with the groups that the first seed's model finds.
+
+    Returns:
+        images (N, H, W, C), labels (N, H, W), groups (N, H, W), each group by the number of the object that it
+        overlaps most, or another number.
+    """
+    *_, (label, test) = sorted(tests.items(), key=lambda item: item[1]["tiles"])
+    config = trained.model.config
+    network, number = make_network(config, trained.model.table), num_groups(config)
+    params = jax.tree.map(lambda x: x[0], trained.params)
+    pictures = {key: array[:PICTURES] for key, array in data[label].items()}
+    if config.data.set == "shapes":
+        features = jax.jit(partial(autoencode.oriented, network))(params, pictures, None)["features"]
+        groups = autoencode.group(number, np.asarray(features), pictures["labels"])
+    else:
+        keys = jax.random.split(jax.random.key(config.seed), len(pictures["images"]))
+        run = jax.jit(partial(discovery.evaluated, network, test["tiles"]))
+        features = run(engine.averaged_params(params), pictures, keys)["features"]
+        groups = discovery.group(number, np.asarray(features), pictures["labels"].shape[1])
+    return pictures | {"groups": np.stack([matched(*pair) for pair in zip(pictures["labels"], groups, strict=True)])}
+
+
+def matched(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Groups (H, W) under the numbers of the labels (H, W) that each overlaps most, for colours that agree.
+
+    The largest overlaps first; groups that are left have numbers above those of the labels.
+    """
+    shares = {(g, k): ((groups == g) & (labels == k)).sum() for g in np.unique(groups) for k in np.unique(labels)}
+    names: dict[int, int] = {}
+    for group, label in sorted(shares, key=shares.get, reverse=True):
+        if group not in names and label >= 0 and label not in names.values() and shares[group, label]:
+            names[group] = label
+    free = iter(range(int(labels.max()) + 1, int(labels.max()) + 1 + len(np.unique(groups))))
+    return np.vectorize(lambda group: names[group] if group in names else names.setdefault(group, next(free)))(groups)
+
+
+def draw_samples(figures: Path, model: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """groups_MODEL.png: pictures, objects and groups; pixels of several objects are in the colour of none."""
+    images, labels = arrays["images"][..., :3], arrays["labels"].astype(int)
+    labels = np.where(labels < 0, labels.max() + 1, labels)
+    sheet = plotting.label_sheet(images, labels, {"groups": arrays["groups"]}, title=model)
+    plotting.save(sheet, figures / f"groups_{model}.png")

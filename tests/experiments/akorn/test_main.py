@@ -1,0 +1,57 @@
+"""The experiments from command line to pictures, at their smoke size."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import engine
+from experiments.akorn.specs import FAMILY
+from tests.experiments.families import CONFIGS
+
+SMALL = ("--config.seeds=1", "--config.cpu_devices=1")
+
+
+def run(name, models, workdir, *flags):
+    config = f"--config=experiments/configs/akorn.py:{name},smoke"
+    assert engine.main(FAMILY, [config, f"--models={models}", f"--workdir={workdir}", *SMALL, *flags]) == 0
+    return json.loads((workdir / "summary.json").read_text())
+
+
+def test_a_sudoku_is_solved_from_command_line_to_film(tmp_path):
+    summary = run("sudoku", "akorn", tmp_path)
+    assert summary["models"] == ["akorn"] and not summary["missing"]
+    for split in ("test", "sparse+votes2+last@3"):
+        results = summary["results"][split]
+        assert set(results) == {"boards", "cells", "loss"}
+        assert 0 <= results["cells"]["akorn"]["mean"][0] <= 1
+    assert summary["chance"]["test"] == {"cells": 1 / 9}
+    with np.load(tmp_path / "samples" / "akorn.npz") as stored:
+        arrays = dict(stored)
+    assert arrays["answers"].shape == (6, 2, 9, 9) and arrays["energies"].shape == (6, 2)
+    assert arrays["colours"].shape == (6, 2, 9, 9, 3) and 0 <= arrays["colours"].min() <= arrays["colours"].max() <= 1
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert drawn >= {"boards_akorn.gif", "steps_test.png", "steps_sparse.png"}
+    texts = {name: (tmp_path / name).read_text() for name in ("summary.json", "summary.md")}
+    assert engine.main(FAMILY, [f"--workdir={tmp_path}", "--report_only"]) == 0
+    assert {name: (tmp_path / name).read_text() for name in texts} == texts
+
+
+CHOSEN = {"shapes": "complex_autoencoder", "discovery": "akorn+conv"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHOSEN)
+def test_objects_are_found_from_command_line_to_pictures(name, tmp_path):
+    summary = run(name, CHOSEN[name], tmp_path, "--config.train.epochs=1")
+    assert summary["models"] == [CHOSEN[name]] and not summary["missing"]
+    for results in summary["results"].values():
+        assert set(results) == {"loss", "fg_ari", "ari", "mbo"}
+        assert -0.5 <= results["fg_ari"][CHOSEN[name]]["mean"][0] <= 1
+    assert (tmp_path / "figures" / f"groups_{CHOSEN[name]}.png").is_file()
+    with np.load(tmp_path / "samples" / f"{CHOSEN[name]}.npz") as stored:
+        assert stored["groups"].shape == stored["labels"].shape == (6, 32, 32)
+
+
+def test_every_experiment_is_run():
+    assert set(CHOSEN) | {"sudoku"} == set(CONFIGS["akorn"].EXPERIMENTS)

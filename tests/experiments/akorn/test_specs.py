@@ -1,0 +1,107 @@
+"""Configs, tables and shorthand of the oscillators on spheres."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import engine
+from experiments.akorn import specs, task
+from experiments.akorn.data import Data
+from experiments.akorn.specs import FAMILY
+from tests.experiments.families import CONFIGS, config_of, experiment_of, tables
+
+
+def test_the_paper():
+    """Published settings of the three experiments."""
+    boards, shapes, pieces = (config_of(FAMILY, f"{name},paper") for name in ("sudoku", "shapes", "discovery"))
+    for config, sizes in {boards: (100, 9000, 100), shapes: (128, 50_000, 64), pieces: (50, 60_000, 256)}.items():
+        train = config.train
+        assert (train.epochs, train.num_examples, train.batch_size, train.learning_rate) == (*sizes, 1e-3)
+    assert (boards.train.clip, shapes.train.clip, pieces.train.clip) == (1, 0.1, 0)
+    averages = [
+        (config.train.average_decay, config.train.average_every, config.train.average_start)
+        for config in (boards, pieces)
+    ]
+    assert averages == [(0.995, 10, 100), (0.998, 10, 200)]
+    assert engine.of_model(boards, "itrsa").train.learning_rate == 5e-4
+    assert engine.of_model(shapes, "complex_autoencoder").train.clip == 0
+    assert boards.data.givens == (31, 42) and boards.data.sparse_givens == (17, 34)
+
+
+@pytest.mark.parametrize(
+    ("variant", "name", "number"),
+    [
+        ("sudoku", "akorn", 2_982_412),
+        ("discovery", "akorn", None),
+        ("shapes", "complex_autoencoder", None),
+    ],
+)
+def test_numbers_of_parameters(variant, name, number):
+    """That of Sudoku is published; 41,472 of it are not used there, and not here."""
+    experiment = experiment_of(FAMILY, f"{variant},paper")
+    params = jax.eval_shape(experiment.models[name].task().init, jax.random.key(0))
+    params = params.get("average", params)["params"]
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert count == number - 41_472 if number else count > 10_000
+
+
+@pytest.mark.parametrize(
+    ("variant", "entry", "value"),
+    [
+        ("sudoku", "models.akorn.network", "rotating_features"),
+        ("shapes", "models.rotating_features.network", "akorn"),
+        ("sudoku", "model.channels", 9),
+        ("sudoku", "model.heads", 3),
+        ("sudoku", "data.givens", (20, 30)),
+        ("sudoku", "train.average_decay", 1.0),
+        ("sudoku", "tests.test.tiles", 2),
+        ("discovery", "tests.test.votes", 2),
+        ("discovery", "tests.test.steps", 4),
+        ("discovery", "tests.test.tiles", 8),
+        ("discovery", "data.square", 9),
+        ("shapes", "tests.test.kind", "sparse"),
+        ("shapes", "data.num_shapes", 11),
+    ],
+)
+def test_values_that_do_not_suit_are_named(variant, entry, value):
+    named = "model.channels" if entry == "model.heads" else entry
+    shown = "8" if entry == "model.heads" else re.escape(repr(value))
+    with pytest.raises(engine.UsageError, match=rf"config\.{re.escape(named)}={shown}: expected "):
+        config_of(FAMILY, f"{variant},smoke", **{entry: value})
+
+
+def test_shorthand():
+    expected = {
+        "sparse+votes100+last@128": {"kind": "sparse", "votes": 100, "by": "last", "steps": 128},
+        "test+tiles4": {"kind": "test", "tiles": 4},
+    }
+    for label, table in tables(FAMILY, "tests", *expected).items():
+        assert {key: table[key] for key in expected[label]} == expected[label]
+    (model,) = tables(FAMILY, "models", "akorn+conv").values()
+    assert (model["network"], model["coupling"]) == ("akorn", "conv")
+
+
+def test_models_without_noise_do_not_vote():
+    experiment = experiment_of(FAMILY, "sudoku,smoke")
+    voted = "sparse+votes2+last@3"
+    assert voted in experiment.tests
+    assert {name: voted in model.data for name, model in experiment.models.items()} == {
+        "akorn": True, "itrsa": False, "transformer": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS["akorn"].EXPERIMENTS)
+def test_every_network_is_of_one_kind_of_data(name):
+    experiment = experiment_of(FAMILY, f"{name},smoke")
+    known = task.builders(experiment.config)
+    assert {model.table["network"] for model in experiment.models.values()} <= set(known) <= set(specs.NETWORKS)
+    splits = Data(experiment.config).of_model(next(iter(experiment.models.values())).table, {})
+    train, validation = splits["train"](), splits["validation"]()
+    assert engine.num_examples(train) == 8 and engine.num_examples(validation) == 4
+    first = next(iter(train))
+    assert not any(np.array_equal(a, b) for a in train[first] for b in validation[first])
+    if name != "sudoku":
+        assert train["images"].shape == (8, 32, 32, 1 if name == "shapes" else 3)
+        assert len(np.unique(train["labels"][0])) >= 3
