@@ -12,7 +12,14 @@ DEVICES = 4
 # Most of the suite's time is XLA's compilation. These make it three times faster and change no number but by rounding.
 QUICK_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 # With several workers the longest files start first; the many short ones then fill what is left.
-LONGEST_FIRST = ("tests/experiments/komplexnet", "tests/experiments", "README.md", "tests/oscnets")
+LONGEST_FIRST = (
+    "tests/oscnets/test_functions",
+    "tests/oscnets/test_derivatives",
+    "tests/experiments/komplexnet",
+    "tests/experiments",
+    "README.md",
+    "tests/oscnets",
+)
 
 # The same examples in every run; --hypothesis-profile=default looks for others.
 settings.register_profile("suite", derandomize=True)

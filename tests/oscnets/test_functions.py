@@ -1,4 +1,4 @@
-"""What holds for every public function: derivatives, types, NaN, batches, promotion, and what eager calls cost."""
+"""What holds for every public function: types, NaN, batches, promotion, and what eager calls cost."""
 
 from contextlib import contextmanager
 from types import ModuleType
@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.sharding import NamedSharding
 
-from tests.helpers import assert_finite, float64
 from tests.oscnets import functions, sequence_functions
 
 CASES = functions.CASES | sequence_functions.CASES
@@ -22,7 +20,6 @@ SMOOTH = [name for name, case in CASES.items() if case.smooth]
 TYPED = [name for name, case in CASES.items() if case.typed]
 BATCHED = [name for name, case in CASES.items() if any(axis is not None for axis in case.batched)]
 TYPES = ("bool", "uint8", "int32", "float16", "bfloat16", "float32", "float64", "list")
-DIRECTIONS = np.random.default_rng(1)
 
 
 def leaves(out):
@@ -54,32 +51,6 @@ def test_every_public_function_is_in_the_table():
         and (full := f"{short}.{name}") not in covered
     ]
     assert missing == []
-
-
-@pytest.mark.parametrize("name", SMOOTH)
-def test_derivatives_of_both_modes_and_of_second_order(name):
-    case = CASES[name]
-    with float64():
-        fn, arrays = jax.jit(scalar(case)), tuple(map(jnp.asarray, case.arrays))
-        along = tuple(jnp.asarray(DIRECTIONS.normal(size=x.shape)) for x in arrays)
-        gradient = jax.jit(jax.grad(scalar(case), range(len(arrays))))
-        shift = lambda size: tuple(x + size * d for x, d in zip(arrays, along, strict=True))  # noqa: E731
-        dot = lambda a: sum(jnp.vdot(x, d) for x, d in zip(a, along, strict=True))  # noqa: E731
-        _, forward = jax.jvp(fn, arrays, along)
-        size = 1e-6
-        difference = (fn(*shift(size)) - fn(*shift(-size))) / (2 * size)
-        scale = max(1.0, float(jnp.abs(difference)))
-        np.testing.assert_allclose(forward, difference, atol=1e-6 * scale)
-        np.testing.assert_allclose(dot(gradient(*arrays)), forward, atol=1e-10 * scale)
-        over = jax.jvp(gradient, arrays, along)[1]
-        twice = jax.grad(lambda *x: dot(gradient(*x)), range(len(arrays)))(*arrays)
-        differences = [
-            (a - b) / (2 * size) for a, b in zip(gradient(*shift(size)), gradient(*shift(-size)), strict=True)
-        ]
-        for a, b, c in zip(over, twice, differences, strict=True):
-            scale = max(1.0, float(jnp.abs(c).max(initial=0)))
-            np.testing.assert_allclose(a, c, atol=2e-5 * scale)
-            np.testing.assert_allclose(b, a, atol=1e-9 * scale)
 
 
 def cast(x, kind):
@@ -152,18 +123,6 @@ def test_batches_are_of_any_number_of_images(name):
         assert gradient.size == 0
 
 
-@pytest.mark.parametrize("name", SMOOTH)
-def test_vmap_is_a_loop(name):
-    case = CASES[name]
-    arrays = [np.asarray(x, np.float32) for x in case.arrays]
-    both = [np.stack([x, x * 0.5]) for x in arrays]
-    mapped = leaves(jax.jit(jax.vmap(case.fn))(*both))
-    for i in range(2):
-        alone = leaves(case.fn(*(x[i] for x in both)))
-        for a, b in zip(mapped, alone, strict=True):
-            np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-4)
-
-
 @contextmanager
 def compilations():
     found = []
@@ -183,30 +142,3 @@ def test_eager_calls_compile_once(name):
     with compilations() as found:
         jax.block_until_ready(case.fn(*arrays))
     assert found == []
-
-
-@pytest.mark.parametrize("name", BATCHED)
-def test_a_batch_may_be_sharded_over_a_mesh_with_explicit_axes(name):
-    case, mesh = CASES[name], jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
-    arrays = [jnp.asarray(x, jnp.float32) for x in case.arrays]
-    pairs = zip(arrays, case.batched, strict=True)
-    split = [axis is not None and x.shape[axis] == 2 for x, axis in pairs]
-    places = [jax.P(*[None] * axis, "data") if s else jax.P() for s, axis in zip(split, case.batched, strict=True)]
-    expected, found = leaves(case.fn(*arrays)), []
-    with jax.set_mesh(mesh):
-        sharded = [jax.device_put(x, NamedSharding(mesh, place)) for x, place in zip(arrays, places, strict=True)]
-        found += [leaves(case.fn(*sharded)), leaves(jax.jit(case.fn)(*sharded))]
-        if case.smooth:
-            gradient = jax.jit(jax.grad(scalar(case)))(*sharded)
-            np.testing.assert_allclose(gradient, jax.grad(scalar(case))(*arrays), rtol=1e-4, atol=1e-4)
-    for each in found:
-        for a, b in zip(each, expected, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", SMOOTH)
-def test_gradients_are_finite_at_zero(name):
-    case = CASES[name]
-    kept = len(case.arrays) - case.positive
-    arrays = [np.asarray(x * (i >= kept), np.float32) for i, x in enumerate(case.arrays)]
-    assert_finite(jax.jit(jax.grad(scalar(case), range(len(arrays))))(*arrays))
