@@ -68,6 +68,9 @@ ENTRIES: engine.Entries = {
         "num_examples": Entry(60_000, "scenes; a fifth of them are for validation", at_least(5)),
         "clip_norm": Entry(2.0, "largest norm of the gradient", engine.POSITIVE),
         "synchrony_weight": Entry(1.0, "weight of the synchrony loss", engine.NON_NEGATIVE),
+        "loss_steps": Entry(
+            int, "last steps of the dynamics that the classification loss is averaged over; not set: all", at_least(1)
+        ),
     },
     # What some models change in every experiment.
     "train_of": {

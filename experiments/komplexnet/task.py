@@ -88,7 +88,8 @@ def make_task(
         phases = models.random_phases(jax.random.key(0), (*example.shape[:3], network.channels))
         init = lambda key: network.init(key, example, phases0=phases, num_steps=1)  # noqa: E731
         weight = config.train.synchrony_weight if has_dynamics(network) else 0.0
-        loss, scores_on = partial(complex_loss, network, weight), _complex_scores_on(network)
+        loss = partial(complex_loss, network, weight, last_steps=config.train.loss_steps)
+        scores_on = _complex_scores_on(network)
     else:
         init = lambda key: network.init(key, example)  # noqa: E731
         loss, scores_on = partial(real_loss, network), _real_scores_on(network)
@@ -157,14 +158,18 @@ def initial_phases(network: models.KomplexNet, batch, keys) -> Array:
     return jax.vmap(lambda key: models.random_phases(key, shape))(keys)
 
 
-def complex_loss(network, weight: float, params, batch, keys, *, phases=initial_phases) -> Scored:
+def complex_loss(
+    network, weight: float, params, batch, keys, *, phases=initial_phases, last_steps: int | None = None
+) -> Scored:
     """Equation 7: cross-entropy averaged over time plus the weighted synchrony loss at the last step.
 
-    `phases` gives the phases before the first step, as `initial_phases` does.
+    `phases` gives the phases before the first step, as `initial_phases` does. The average is over the last
+    `last_steps` steps of the dynamics; None: over all of them, as in the equation.
     """
     run = network.apply(params, batch["images"], phases0=phases(network, batch, keys), method="synchronize")
     shared = (params, run.context)
-    entropy = losses.mean_over_time(partial(step_entropy, network), shared, run.states, batch["targets"])
+    states = run.states if last_steps is None else run.states[-last_steps:]
+    entropy = losses.mean_over_time(partial(step_entropy, network), shared, states, batch["targets"])
     synchrony = losses.cluster_synchrony(run.phases, batch["masks"], run.amplitude).mean()
     return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
 
