@@ -335,6 +335,17 @@ def gaspnet_sentences():
     yield f"{test(6, 'gaspnet+no_synchrony')} on clean scenes against {test(6)} with it"
     yield f"without location far fewer, {plain('gaspnet+no_location')} against {test(6, 'gaspnet+no_location')}"
     yield f"{test(6, 'gaspnet+no_location')} on clean scenes against {test(6)}, below at every level"
+    steps = json.loads((RESULTS / "gaspnet/multi_mnist/steps.json").read_text())
+    ablated = [test for test in steps if test["against"] == "gaspnet"]
+    before, after = (min(test[p] for test in ablated) for p in ("p", "p_adjusted"))
+    yield f"(smallest p before the correction {before:.4f}, after it {after:.2f})"
+    certain = {}
+    for test in steps:
+        if test["model"] == "gaspnet" and test["p_adjusted"] < 0.05:
+            certain.setdefault(test["split"], []).append(test["step"])
+    every = [1, 2, 3, 4, 5, 6]
+    known = {"test": every, "salt_pepper0.01": every, "salt_pepper0.03": [1, 2], "salt_pepper0.06": [1]}
+    assert certain == known | {"gaussian0.15": [1]}
     synchrony = [g.values(model, "test", None, "synchrony").mean() for model in ("gaspnet+no_synchrony", "gaspnet")]
     yield f"synchrony loss on test scenes {synchrony[0]:.2f} against {synchrony[1]:.2f}"
 

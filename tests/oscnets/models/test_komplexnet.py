@@ -277,3 +277,23 @@ def test_ground_truth_phases_depend_on_the_image_and_its_key_alone():
     keys = jax.random.split(jax.random.key(0), 4)
     alone = np.asarray(ground_truth_phases(keys[2], masks[2], owner[2] == 2))
     np.testing.assert_array_equal(alone, phases[2])
+
+
+def test_gabor_filters():
+    """Without mean, all of one norm, and of one orientation each: along their stripes they do not change sign."""
+    filters = np.asarray(models.gabor_filters(5, 8))
+    assert filters.shape == (5, 5, 1, 8)
+    np.testing.assert_allclose(filters.sum((0, 1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose((filters**2).sum((0, 1, 2)), 1 / 3, rtol=1e-5)
+    even, odd = filters[..., 0, 0], filters[..., 0, 1]
+    np.testing.assert_allclose(even, even[::-1, ::-1], atol=1e-6)
+    np.testing.assert_allclose(odd, -odd[::-1, ::-1], atol=1e-6)
+    assert (np.sign(even) == np.sign(even[2])).all()  # stripes along the columns
+    flat = filters.reshape(25, 8)
+    assert np.abs(np.triu(flat.T @ flat, 1)).max() < 0.99 / 3
+
+
+def test_the_first_convolution_may_start_from_gabor_filters(inputs):
+    images, phases = jnp.concatenate([inputs[0]] * 3, -1), inputs[1]
+    found = init(MODEL.clone(encoder_start="gabor"), 0, images, phases)["params"]["encoder_kernel"]
+    np.testing.assert_array_equal(found, np.broadcast_to(models.gabor_filters(3, 2), (3, 3, 3, 2)))
