@@ -179,10 +179,12 @@ def clusters(
         max_dims = whole_number("max_dims", max_dims, 1)
     fit = partial(_fitted, method, whole_number("num_starts", num_starts, 1), whole_number("seed", seed))
     groups = np.full(shape, -1, np.int32)
-    for picture in np.ndindex(shape[:-2]):
-        inside = counted[picture]
-        points = _principal(features[picture][inside], max_dims)
-        groups[picture][inside] = fit(points, int(numbers[picture]))
+    # One thread: the points are few, and sums in another order would be other sums.
+    with _scikit_learn()[1](1):
+        for picture in np.ndindex(shape[:-2]):
+            inside = counted[picture]
+            points = _principal(features[picture][inside], max_dims)
+            groups[picture][inside] = fit(points, int(numbers[picture]))
     return groups if size is None else _nearest(groups, size)
 
 
@@ -215,12 +217,10 @@ def _fitted(method: str, num_starts: int, seed: int, points: np.ndarray, number:
     number = min(number, len(np.unique(points, axis=0)))
     if number < 2:
         return np.zeros(len(points), np.int32)
-    cluster, threadpool_limits = _scikit_learn()
+    cluster, _ = _scikit_learn()
     if method == "agglomerative":
         return cluster.AgglomerativeClustering(number, linkage="average").fit_predict(points)
-    # One thread: the points are few, and sums in another order would be other sums.
-    with threadpool_limits(1):
-        return cluster.KMeans(number, n_init=num_starts, random_state=seed).fit_predict(points)
+    return cluster.KMeans(number, n_init=num_starts, random_state=seed).fit_predict(points)
 
 
 def _scikit_learn() -> tuple[Any, Any]:

@@ -39,10 +39,11 @@ _THREE_DIGITS = models(*(f"{network}+digits3" for network in _FIVE))
 _BACKGROUND = models(*(f"{network}+background" for network in _FIVE))
 
 EXPERIMENTS = {
-    # Two digits; overlap and noise in the test alone.
-    "robustness": {"models": models("komplexnet", "feedback", "ideal", "random", "real", "real_large")},
-    # The same, and whether groups of phases are the digits.
-    "groups": {"models": models("komplexnet", "feedback", "ideal", "random"), "tests": _TESTS | _GROUPS},
+    # Two digits; overlap and noise in the test alone; whether groups of phases are the digits.
+    "robustness": {
+        "models": models("komplexnet", "feedback", "ideal", "random", "real", "real_large"),
+        "tests": _TESTS | _GROUPS,
+    },
     # Trained on two digits or on three, tested on two to nine.
     "generalization": {"models": models(*_FIVE) | _THREE_DIGITS, "tests": _DIGITS},
     # Four times the steps of the training.

@@ -29,7 +29,7 @@ def test_variants(name, experiment):
 def test_the_models_and_test_sets_are_in_the_order_of_the_config():
     config = engine.complete(CONFIGS["komplexnet"].get_config("robustness,smoke"), FAMILIES["komplexnet"])
     assert list(engine.tables(config, "models")) == ["komplexnet", "feedback", "ideal", "random", "real", "real_large"]
-    assert list(engine.tables(config, "tests")) == ["test", "overlap", "noise"]
+    assert list(engine.tables(config, "tests")) == ["test", "overlap", "noise", "groups", "groups_overlap"]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
