@@ -55,6 +55,7 @@ def test_numbers_of_parameters(variant, name, number):
         ("shapes", "models.rotating_features.network", "akorn"),
         ("sudoku", "model.channels", 9),
         ("sudoku", "model.heads", 3),
+        ("sudoku", "model.components", 1),
         ("sudoku", "data.givens", (20, 30)),
         ("sudoku", "train.average_decay", 1.0),
         ("sudoku", "tests.test.tiles", 2),
