@@ -41,7 +41,7 @@ def test_the_loss_is_that_of_simclr():
 def test_the_loss_on_several_devices_is_that_of_the_whole_batch():
     """Its mean over the devices and the mean of the gradients, as the engine takes them."""
     first, second = units(4, 6), units(4, 6)
-    mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
 
     def value(scale, first, second):
         return discovery.contrast(first * scale, second).mean()

@@ -16,9 +16,10 @@ from tests.experiments.families import CONFIGS, config_of, experiment_of, tables
 def test_the_paper():
     """Published settings of the three experiments."""
     boards, shapes, pieces = (config_of(FAMILY, f"{name},paper") for name in ("sudoku", "shapes", "discovery"))
-    for config, sizes in {boards: (100, 9000, 100), shapes: (128, 50_000, 64), pieces: (50, 60_000, 256)}.items():
+    sizes = [(100, 9000, 100), (128, 50_000, 64), (50, 60_000, 256)]
+    for config, expected in zip((boards, shapes, pieces), sizes, strict=True):
         train = config.train
-        assert (train.epochs, train.num_examples, train.batch_size, train.learning_rate) == (*sizes, 1e-3)
+        assert (train.epochs, train.num_examples, train.batch_size, train.learning_rate) == (*expected, 1e-3)
     assert (boards.train.clip, shapes.train.clip, pieces.train.clip) == (1, 0.1, 0)
     averages = [
         (config.train.average_decay, config.train.average_every, config.train.average_start)
@@ -54,6 +55,7 @@ def test_numbers_of_parameters(variant, name, number):
         ("shapes", "models.rotating_features.network", "akorn"),
         ("sudoku", "model.channels", 9),
         ("sudoku", "model.heads", 3),
+        ("sudoku", "model.components", 1),
         ("sudoku", "data.givens", (20, 30)),
         ("sudoku", "train.average_decay", 1.0),
         ("sudoku", "tests.test.tiles", 2),
