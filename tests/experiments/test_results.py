@@ -150,8 +150,7 @@ def reading_cells(row):
     return [row[1], *(spread("test", step) for step in (1, 3, 6)), *(spread("gaussian0.25", step) for step in (1, 6))]
 
 
-# A table's first cells, the cells that a row should have after its first, and the number of such tables by page.
-TABLES = [
+TABLES = [  # first cells of the head, the cells that a row should have after its first, number of such tables by page
     (("model", "in distribution"), komplexnet_cells, {"README.md": 1, "experiments/results/komplexnet/README.md": 1}),
     (("model", "accuracy"), segmenter_cells, {"README.md": 1}),
     (("model", "parameters"), segmenter_cells, {"experiments/results/waves/README.md": 1}),
