@@ -8,7 +8,7 @@ from jax import Array
 
 from oscnets._inputs import at_least_float32, concrete, dense_array, floats
 from oscnets._sharding import batch_sharded
-from oscnets.phase import sincos, unit
+from oscnets.phase import angle, sincos, unit
 
 
 @batch_sharded("phases", core=3)
@@ -53,6 +53,12 @@ def direction(real: Array, imag: Array) -> tuple[Array, Array]:
     """Unit vector of a group's mean phase; that of phase 0 where the mean is undefined."""
     cosine, sine = unit(real, imag)
     return jnp.where((cosine == 0) & (sine == 0), 1, cosine), sine
+
+
+def angle_between(cosine: Array, sine: Array, other_cosine: Array, other_sine: Array) -> Array:
+    """In [0, pi], of two unit vectors; exact near 0 and pi, where an arccosine is not."""
+    along = cosine * other_cosine + sine * other_sine
+    return angle(along, jnp.abs(cosine * other_sine - sine * other_cosine))
 
 
 def _check(phases: Array, masks: Array, amplitude: Array | None, silent: str) -> None:

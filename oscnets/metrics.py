@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._groups import direction, group_sums
+from oscnets._groups import angle_between, direction, group_sums
 from oscnets._inputs import (
     at_least_float32,
     class_indices,
@@ -22,7 +22,7 @@ from oscnets._inputs import (
     whole_number,
 )
 from oscnets._sharding import run_sharded
-from oscnets.phase import angle, modulus
+from oscnets.phase import modulus
 
 __all__ = [
     "adjusted_rand_index",
@@ -100,20 +100,18 @@ def multi_hot(labels: Array, num_classes: int) -> Array:
 def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None) -> dict[str, Array]:
     """Whether each group of pixels has one phase, and how far apart the phases of two groups are.
 
-    Groups that share one phase have order 1 and separation 0; groups of random phases have a low order, and at any
-    level of it a separation of pi / 2 on average.
+    Groups that share one phase have order 1 and separation 0; random mean phases are pi / 2 apart on average.
 
     Args:
         phases: (..., H, W, C) radians. Half precision is computed in float32.
-        masks: (..., H, W, G), bool or 0/1, at least two groups; leading axes broadcast against those of `phases`.
+        masks: (..., H, W, G), bool or 0/1, G >= 2; leading axes broadcast against those of `phases`.
         amplitude: (..., H, W, C) or None. Units of amplitude 0 are left out.
 
     Returns:
         Both (...,): `order`, the modulus of the order parameter of a group's units in a channel, in [0, 1], its mean
         over channels and groups; `separation`, the angle between the mean phases of two groups over their pixels and
         channels, radians in [0, pi], its mean over pairs of groups. A group without units has order 1 and mean phase 0.
-        NaN where the phase or amplitude of a unit that counts is. Gradients are finite, except that of `separation`
-        where two phases are equal or opposite: it is 0 there.
+        NaN where the phase or amplitude of a unit that counts is.
 
     Raises:
         ValueError: fewer than two groups; else as `oscnets.losses.cluster_synchrony`.
@@ -125,14 +123,8 @@ def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None
     order = jnp.where(size > 0, modulus(real, imag) / jnp.where(size > 0, size, 1), 1).mean((-2, -1))
     cosine, sine = direction(real.sum(-1), imag.sum(-1))
     pairs = [(i, j) for i in range(groups) for j in range(i + 1, groups)]
-    angles = sum(_angle_between(cosine[..., i], sine[..., i], cosine[..., j], sine[..., j]) for i, j in pairs)
+    angles = sum(angle_between(cosine[..., i], sine[..., i], cosine[..., j], sine[..., j]) for i, j in pairs)
     return {"order": order, "separation": angles / len(pairs)}
-
-
-def _angle_between(cosine: Array, sine: Array, other_cosine: Array, other_sine: Array) -> Array:
-    """In [0, pi], of two unit vectors; exact near 0 and pi, where an arccosine is not."""
-    along = cosine * other_cosine + sine * other_sine
-    return angle(along, jnp.abs(cosine * other_sine - sine * other_cosine))
 
 
 @standard_promotion

@@ -8,41 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import results_table
-from oscnets import stats
-
-RESULTS = Path("experiments/results")
-
-
-def read(page):
-    """A page's text on one line."""
-    return " ".join(Path(page).read_text(encoding="utf-8").split())
-
-
-class Numbers:
-    """A run's values, as pages write them."""
-
-    def __init__(self, folder):
-        self.run = results_table.Run(RESULTS / folder)
-
-    def values(self, model, split, step=None, metric="accuracy"):
-        return np.array(list(self.run.values(model, split, metric, step).values()))
-
-    def mean(self, model, split, step=None, metric="accuracy"):
-        return f"{self.values(model, split, step, metric).mean():z.3f}"
-
-    def spread(self, model, split, step=None, metric="accuracy"):
-        values = self.values(model, split, step, metric)
-        return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
-
-    def gap(self, first, second):
-        """Mean difference of two lists of arguments of `values`."""
-        return float((self.values(*first) - self.values(*second)).mean())
-
-    def points(self, first, second):
-        return f"{100 * self.gap(first, second):+.1f}"
-
-    def p(self, first, second, digits=3):
-        return f"{stats.paired_t_test(self.values(*first), self.values(*second)).p_value:.{digits}f}"
+from tests.experiments.quotes import RESULTS, Numbers
 
 
 def test_the_table_of_claims_is_that_of_the_summaries():
@@ -150,8 +116,7 @@ def reading_cells(row):
     return [row[1], *(spread("test", step) for step in (1, 3, 6)), *(spread("gaussian0.25", step) for step in (1, 6))]
 
 
-# A table's first cells, the cells that a row should have after its first, and the number of such tables by page.
-TABLES = [
+TABLES = [  # first cells of the head, the cells that a row should have after its first, number of such tables by page
     (("model", "in distribution"), komplexnet_cells, {"README.md": 1, "experiments/results/komplexnet/README.md": 1}),
     (("model", "accuracy"), segmenter_cells, {"README.md": 1}),
     (("model", "parameters"), segmenter_cells, {"experiments/results/waves/README.md": 1}),
@@ -192,175 +157,6 @@ def test_tables_are_those_of_the_summaries(start, cells, pages):
             assert row[1:] == cells(row), (page, row[0])
 
 
-def cost(numbers, model, digits):
-    """What each seed loses on so many digits by training on the other number of digits, 2 or 3."""
-    own, other = ("", "@3") if digits == 2 else ("@3", "")
-    return numbers.values(model + own, f"digits{digits}") - numbers.values(model + other, f"digits{digits}")
-
-
-def off_diagonal(numbers, model, digits):
-    """The mean of this, and both accuracies."""
-    own, other = ("", "@3") if digits == 2 else ("@3", "")
-    both = ", ".join(numbers.mean(model + trained, f"digits{digits}") for trained in (own, other))
-    return f"{cost(numbers, model, digits).mean():.3f} ({both})"
-
-
-def k1_and_k2():
-    k = Numbers("komplexnet")
-
-    def test(model, step=None):
-        return k.mean(model, "test", step)
-
-    def p(first, second, split="test", digits=3):
-        return f"(p {k.p((first, split), (second, split), digits)})"
-
-    def points(first, second, split="test"):
-        return k.points((first, split), (second, split))
-
-    exact = [
-        " / ".join(k.mean(m, split, None, "exact_match") for split in SPLITS)
-        for m in ("komplexnet", "feedback", "real")
-    ]
-    yield f"KomplexNet {exact[0]}, with feedback {exact[1]}, real {exact[2]}"
-    yield f"feedforward {test('komplexnet', 6)} at step 6 and {test('komplexnet', 7)} at step 7 against {test('real')}"
-    yield f"; feedback {test('feedback', 6)} and {test('feedback', 7)}, no earlier."
-    gaps = [k.gap((model, "test"), ("real", "test")) for model in ("komplexnet", "feedback")]
-    yield f"At step 15 {gaps[0]:+.3f} {p('komplexnet', 'real')} and {gaps[1]:+.3f} {p('feedback', 'real')}."
-    yield f"Ideal phases {k.spread('ideal', 'test')}; feedforward {test('komplexnet', 10)} at step 10, "
-    yield f", {test('komplexnet')} at step 15 {p('komplexnet', 'ideal', digits=2)}, feedback {test('feedback')}."
-    yield f"{points('komplexnet', 'real', 'overlap')} points under overlap {p('komplexnet', 'real', 'overlap')}, "
-    yield f"with feedback {points('feedback', 'real', 'overlap')}; {points('komplexnet', 'real', 'noise')} under noise "
-    yield f"under noise {p('komplexnet', 'real', 'noise')}, with feedback {points('feedback', 'real', 'noise')} "
-    yield f"{points('feedback', 'real', 'noise')} {p('feedback', 'real', 'noise')}. Feedback to feedforward "
-    pair = "feedback", "komplexnet"
-    yield f"Feedback to feedforward {points(*pair, 'noise')} points under noise {p(*pair, 'noise', 2)}, "
-    yield f", {points(*pair, 'overlap')} under overlap {p(*pair, 'overlap')}, {points(*pair)} in distribution "
-    yield f"in distribution {p(*pair, digits=2)}"
-
-
-def k3():
-    g = Numbers("komplexnet/generalization")
-    spread = g.spread("komplexnet@3", "digits2")
-    first = f"{cost(g, 'komplexnet', 2).mean():.3f} ({g.mean('komplexnet', 'digits2')}, {spread})"
-    yield f"training on 3 instead of 2 costs KomplexNet {first}, with feedback {off_diagonal(g, 'feedback', 2)}, real "
-    yield f", real {off_diagonal(g, 'real', 2)}, random phases {off_diagonal(g, 'random', 2)}, ideal phases "
-    yield f", ideal phases {off_diagonal(g, 'ideal', 2)}."
-    models = "komplexnet", "feedback", "real", "random", "ideal"
-    yield f"training on 2 instead of 3 costs {', '.join(off_diagonal(g, model, 3) for model in models)}."
-    less = {}
-    for digits in (2, 3):
-        for model in ("komplexnet", "feedback"):
-            costs = cost(g, "real", digits), cost(g, model, digits)
-            less[digits, model] = (costs[0] - costs[1]).mean(), stats.paired_t_test(*costs).p_value
-    on = {key: f"{mean:.3f}, p {p:.3f}" for key, (mean, p) in less.items()}
-    yield f"(on 2 digits by {on[2, 'komplexnet']}, and {on[2, 'feedback']}; on 3 by {on[3, 'komplexnet']}, and "
-    mean, p = less[3, "feedback"]
-    yield f", and {mean:.3f}, p {p:.2f})"
-
-
-def k4():
-    g = Numbers("komplexnet/generalization")
-
-    def lead(first, second, digits, sign="+"):
-        return g.points((first, f"digits{digits}"), (second, f"digits{digits}")).lstrip("" if sign else "+")
-
-    def over_real(model, counts, end=""):
-        return [lead(model + end, "real" + end, count, "") for count in counts]
-
-    yield f"({', '.join(lead('feedback@3', 'komplexnet@3', count) for count in range(2, 7))} points, p "
-    *most, last = over_real("feedback", range(2, 9), "@3")
-    yield f"{', '.join(most)} and {last} points above real from 2 to 8 "
-    yield f"from 2 to 8 (feedforward {', '.join(over_real('komplexnet', range(2, 9), '@3'))})"
-    yield f"({lead('komplexnet', 'real', 3)} points feedforward, {lead('feedback', 'real', 3)} feedback; "
-    pairs = [" and ".join(over_real(model, [count])[0] for model in ("komplexnet", "feedback")) for count in (2, 4, 5)]
-    yield f"; {pairs[0]} at 2, {pairs[1]} at 4, {pairs[2]} at 5, below 1 at 8)"
-
-
-def k5_to_k11():
-    k = Numbers("komplexnet")
-
-    def later(model, split, metric="accuracy"):
-        return " to ".join(k.mean(model, f"{split}@60", step, metric) for step in (15, 60))
-
-    yield f"from step 15 to 60, {later('komplexnet', 'test')} (feedback {later('feedback', 'test')}), under overlap "
-    yield f"under overlap {later('komplexnet', 'overlap')} ({later('feedback', 'overlap')}), synchrony loss "
-    yield f"synchrony loss {later('komplexnet', 'test', 'synchrony')} ({later('feedback', 'test', 'synchrony')}). "
-    yield f"Under noise {later('komplexnet', 'noise')} ({later('feedback', 'noise')})"
-    test, overlap, noise = ({model: k.mean(model, split) for model in K6} for split in SPLITS)
-    p = [k.p(*((model, "test") for model in pair), digits) for pair, digits in ((K6[:2], 3), ((K6[2], K6[0]), 2))]
-    yield f"{test[K6[0]]} against {test[K6[1]]} (p {p[0]}) and {test[K6[2]]} (p {p[1]}); under overlap "
-    yield f"under overlap {overlap[K6[0]]} against {overlap[K6[1]]} and {overlap[K6[2]]}; under noise "
-    yield f"the fixed kernel is best of all, {noise[K6[0]]} against {noise[K6[2]]}"
-    for split, text in zip(
-        SPLITS, ("(feedback against feedforward p {}), 0;", "under overlap (p {})", "under noise (p {})"), strict=True
-    ):
-        values = [k.mean(model, split, None, "synchrony") for model in ("random", "komplexnet", "feedback")]
-        far = k.p(*((model, split, None, "synchrony") for model in ("feedback", "komplexnet")))
-        yield f"{', '.join(values)} {text.format(far)}"
-    larger = [k.points(("real_large", split), ("komplexnet", split)) for split in SPLITS]
-    yield f"larger real {', '.join(larger)} points"
-
-
-def k7_and_k8():
-    layers, back = Numbers("komplexnet/feedback_layers"), Numbers("komplexnet/background")
-    models = "komplexnet", "feedback_l2", "feedback_l3", "feedback_l4", "feedback"
-    names = "without feedback", "from l2", "from l3", "from l4", "from all"
-    yield ", ".join(f"{layers.spread(model, 'test')} {name}" for model, name in zip(models, names, strict=True))
-    yield f"under overlap {', '.join(layers.mean(model, 'overlap') for model in models)}; under noise "
-    yield f"under noise {', '.join(layers.mean(model, 'noise') for model in models)}."
-    on = {model: back.spread(f"{model}@background", "test_of_@background") for model in K8}
-    yield f"KomplexNet {on['komplexnet']}, with feedback {on['feedback']}, both hardly above chance (0.200), real "
-    yield f", real {on['real']}, random phases {on['random']}, ideal phases {on['ideal']}."
-
-
-SPLITS = "test", "overlap", "noise"
-K6 = "fixed_kernel", "random", "komplexnet"
-K8 = "komplexnet", "feedback", "real", "random", "ideal"
-
-
-def readme_sentences():
-    g = Numbers("komplexnet/generalization")
-    of = lambda model: g.mean(model, "digits2")  # noqa: E731
-    yield f"KomplexNet finds {of('komplexnet@3')} of the digits after training on three ({of('komplexnet')} after "
-    yield f"; with feedback {of('feedback@3')} ({of('feedback')}); the real-valued model {of('real@3')} ({of('real')})"
-
-
-def gaspnet_sentences():
-    g = Numbers("gaspnet/multi_mnist")
-    test = lambda step, model="gaspnet": g.mean(model, "test", step)  # noqa: E731
-    plain = lambda model: g.mean(model, "test", None, "plain_accuracy")  # noqa: E731
-    yield f"{plain('gaspnet')} without modulation, {test(1)} after the first step, {test(3)} after the third, "
-    yield f" after the third, {test(6)} after the sixth"
-    yield f"{test(6)} against {test(None, 'baseline')}. GASPnet learns behind"
-    yield f"{test(6, 'gaspnet+no_synchrony')} on clean scenes against {test(6)} with it"
-    yield f"without location far fewer, {plain('gaspnet+no_location')} against {test(6, 'gaspnet+no_location')}"
-    yield f"{test(6, 'gaspnet+no_location')} on clean scenes against {test(6)}, below at every level"
-    steps = json.loads((RESULTS / "gaspnet/multi_mnist/steps.json").read_text())
-    ablated = [test for test in steps if test["against"] == "gaspnet"]
-    before, after = (min(test[p] for test in ablated) for p in ("p", "p_adjusted"))
-    yield f"(smallest p before the correction {before:.4f}, after it {after:.2f})"
-    certain = {}
-    for test in steps:
-        if test["model"] == "gaspnet" and test["p_adjusted"] < 0.05:
-            certain.setdefault(test["split"], []).append(test["step"])
-    every = [1, 2, 3, 4, 5, 6]
-    known = {"test": every, "salt_pepper0.01": every, "salt_pepper0.03": [1, 2], "salt_pepper0.06": [1]}
-    assert certain == known | {"gaussian0.15": [1]}
-    synchrony = [g.values(model, "test", None, "synchrony").mean() for model in ("gaspnet+no_synchrony", "gaspnet")]
-    yield f"synchrony loss on test scenes {synchrony[0]:.2f} against {synchrony[1]:.2f}"
-
-
-def waves_sentences():
-    w, drum = Numbers("waves/tetrominoes"), json.loads((RESULTS / "waves/drum/drum.json").read_text())
-    of = lambda model: w.mean(model, "test", None, "foreground_accuracy")  # noqa: E731
-    yield f"at most {100 * drum['error_to_theory']:.2f} % below theory (side 13)"
-    largest = drum["drums"][-1]
-    yield f"{100 * abs(1 - largest['simulated'] / largest['theory']):.2f} % at side {largest['side']}"
-    yield f"**reproduced in order**: {of('nwm_linear')}, {of('nwm_fft')}, {of('nwm_last')}."
-    seeds = sorted(w.values("lstm_linear", "test", None, "foreground_accuracy"), reverse=True)
-    yield f"{of('nwm_linear')} against {seeds[0]:.3f} and {seeds[1]:.3f} in its two seeds"
-
-
 SPEED = {  # rows of README.md's table: the file and the measurement on one device
     "KomplexNet": ("komplexnet", "komplexnet"),
     "KomplexNet with feedback": ("komplexnet", "komplexnet_feedback"),
@@ -386,17 +182,3 @@ def _ratios(both):
     if "plain" in both[0]:
         return [each["plain"]["ratio"] for each in both], [each["ratio"] for each in both]
     return [each["ratio"] for each in both], []
-
-
-SENTENCES = [
-    *(("experiments/results/komplexnet/README.md", of) for of in (k1_and_k2, k3, k4, k5_to_k11, k7_and_k8)),
-    ("README.md", readme_sentences),
-    ("experiments/results/gaspnet/README.md", gaspnet_sentences),
-    ("experiments/results/waves/README.md", waves_sentences),
-]
-
-
-@pytest.mark.parametrize(("page", "sentences"), SENTENCES, ids=lambda value: value if isinstance(value, str) else "")
-def test_sentences_are_those_of_the_summaries(page, sentences):
-    text = read(page)
-    assert [sentence for sentence in sentences() if sentence not in text] == []

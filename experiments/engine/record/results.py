@@ -47,7 +47,8 @@ def load_metrics(workdir: str | Path) -> Metrics:
     metrics: Metrics = {}
     wanted = seeds_by_model(load_config(workdir).get("config"))
     for entry in metrics_log.read(path):
-        if entry["seed"] not in wanted(entry["model"]):
+        seeds = wanted(entry["model"])
+        if seeds is not None and entry["seed"] not in seeds:
             continue
         model, split, seed, step = (entry[key] for key in ("model", "split", "seed", "step"))
         match = _TIMED.fullmatch(entry["name"])
@@ -97,17 +98,17 @@ def in_order(names: Iterable[str], first: Sequence[str] = ()) -> list[str]:
     return [name for name in first if name in names] + [name for name in names if name not in first]
 
 
-def seeds_by_model(settings: Any) -> Callable[[str], range]:
-    """Label of a model -> the seeds that a config names for it; all, where it names none."""
+def seeds_by_model(settings: Any) -> Callable[[str], range | None]:
+    """Label of a model -> the seeds that a config names for it; None where it names none."""
     settings = settings if isinstance(settings, dict) else {}
     tables = settings.get("models")
     tables = tables if isinstance(tables, dict) else {}
     own = {label(name, table): table.get("seeds") for name, table in tables.items()}
 
-    def seeds(model: str) -> range:
+    def seeds(model: str) -> range | None:
         first, count = settings.get("seed"), own.get(model) or settings.get("seeds")
         named = isinstance(first, int) and isinstance(count, int)
-        return range(first, first + count) if named else range(2**31)
+        return range(first, first + count) if named else None
 
     return seeds
 

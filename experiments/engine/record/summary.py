@@ -324,14 +324,14 @@ def _missing(metrics: Metrics, models: Sequence[str], config: Mapping[str, Any])
         return [*sentences, "No test split has been measured; the run is not finished."]
     wanted = seeds_by_model(_settings(config))
     for model in models:
-        number = len(wanted(model)) if isinstance(_settings(config).get("seeds"), int) else None
+        own = wanted(model)
         absent = []
         for split in splits:
             seeds = {seed for by_seed in metrics[model].get(split, {}).values() for seed in by_seed}
             if not seeds:
                 absent.append(split)
-            elif isinstance(number, int) and len(seeds) < number:
-                sentences.append(f"Model {model} has {len(seeds)} of {number} seeds on {split}.")
+            elif own is not None and len(seeds) < len(own):
+                sentences.append(f"Model {model} has {len(seeds)} of {len(own)} seeds on {split}.")
             sentences += _not_finite(metrics, model, split)
         if absent:
             sentences.append(f"Model {model} has not been measured on {', '.join(absent)}.")
