@@ -25,7 +25,7 @@ def test_the_paper():
     assert [overlay.model[name] for name in constants] == [0.8, 16, 4, -0.7, 1, "learned"]
     assert (digits.train.synchrony_weight, overlay.train.synchrony_weight) == (0.5, 10)
     assert len(digits.tests) == 1 + 10 + 1 and digits.tests.groups.grouped == 100
-    assert list(engine.tables(overlay, "tests")) == ["test", "item24", "item20", "item17", "item14"]
+    assert list(engine.tables(overlay, "tests")) == ["test", "groups", "item24", "item20", "item17", "item14"]
 
 
 @pytest.mark.parametrize(
