@@ -107,7 +107,8 @@ def check(config: ConfigDict) -> None:
                 )
         if model.network == "akorn" and config.data.set == "sudoku" and own.components % 2:
             raise ValueError(
-                f"config.model.components={own.components}: expected an even number, whose pairs turn, for models.{name}"
+                f"config.model.components={own.components}: expected an even number, whose pairs turn, "
+                f"for models.{name}"
             )
     data = config.data
     if data.set == "tetrominoes" and 4 * data.square > SIZE:
