@@ -33,7 +33,7 @@ def test_completing_twice_changes_nothing_and_keeps_the_order():
     once = engine.to_json(engine.complete(config, toy.FAMILY))
     assert config.is_locked and list(once["models"]) == ["z", "a"]
     assert once["models"]["z"] == {
-        "label": None, "network": "deep",
+        "label": None, "seeds": None, "network": "deep",
         "train": {"epochs": 9, "num_examples": None, "batch_size": None, "learning_rate": None},
     }  # fmt: skip
     assert engine.to_json(engine.complete(config, toy.FAMILY)) == once
