@@ -145,5 +145,5 @@ print("energy at four times:", np.round(energy, 3))
 # **Exercises.**
 #
 # 1. Replace Tsit5 by an implicit solver, or the adjoint by `diffrax.BacksolveAdjoint()`. What does a gradient cost?
-# 2. Drive the population: `args | {"drive": graphs.Drive(1.0, 0.5)}`. At which strength does it follow the drive?
+# 2. Force the population: `args | {"forcing": graphs.Forcing(1.0, 0.5)}`. At which strength does it follow the forcing?
 # 3. Solve `kuramoto.conv_vector_field` on an image, and compare it with `kuramoto.conv_trajectory` at a small rate.

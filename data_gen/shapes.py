@@ -85,7 +85,7 @@ def generate(
 def with_digits(
     base, *, seed: int, num_examples: int, size: int = 32, threshold: float = 0.2, start: int = 0
 ) -> LabelMaps:
-    """MNIST&Shapes: a digit of the base and one of the first three shapes, at random places; arguments as above.
+    """MNIST&Shapes: a digit of the base and one of the first three shapes, at random places.
 
     Args:
       base: images uint8 (M, H, W), at most 64 pixels per side, and labels (M,) integers >= 0.

@@ -101,6 +101,13 @@ def concrete(x: Any) -> np.ndarray | None:
     return np.asarray(x)
 
 
+def check_dt(dt: Array | float) -> None:
+    """Raise ValueError unless the time step is finite and > 0, or traced."""
+    values = concrete(dt)
+    if values is not None and not ((values > 0) & (values < np.inf)).all():
+        raise ValueError(f"dt must be finite and > 0, got {dt}")
+
+
 def whole_number(name: str, value: Any, least: int = 0) -> int:
     """A number of steps, classes or the like, as an int. 3.0 is 3; 0.3 / 0.1, which is not quite 3, is refused.
 

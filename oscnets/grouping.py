@@ -30,7 +30,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-CONVENTIONS = ("rotation", "shortened", "polar")
+CONVENTIONS = ("rotation", "polar")
 METHODS = ("kmeans", "agglomerative")
 
 
@@ -74,7 +74,7 @@ def orientation_features(
     features: Array,
     threshold: Array | float = 0.1,
     *,
-    convention: Literal["rotation", "shortened", "polar"] = "rotation",
+    convention: Literal["rotation", "polar"] = "rotation",
 ) -> Array:
     """What clusters of rotating features are made of: orientations, where features are large enough to have one.
 
@@ -82,10 +82,9 @@ def orientation_features(
         features: (..., H, W, C, n), of `models.Rotated`.
         threshold: norm above which a feature has an orientation, > 0.
         convention: `rotation`, of the published scores of Rotating Features: the unit vectors of the features above the
-            threshold, and 0 of others, averaged over the channels that have one. `shortened`: the features divided by
-            the larger of their norm and the threshold. `polar`, of the published scores of the Complex AutoEncoder: the
-            vector of length w at the angle w phase with w = min(norm / threshold, 1), which turns small features as it
-            shortens them; the same as `shortened` for large ones.
+            threshold, and 0 of others, averaged over the channels that have one. `polar`, of the published scores of
+            the Complex AutoEncoder: the vector of length w at the angle w phase with w = min(norm / threshold, 1),
+            which turns small features as it shortens them.
 
     Returns:
         (..., H, W, n) for `rotation`, else (..., H, W, C n), channel by channel.
@@ -102,8 +101,7 @@ def orientation_features(
         raise ValueError(f"features must have 2 components for convention 'polar', got shape {features.shape}")
     wide = features.astype(at_least_float32(features.dtype))
     (threshold,) = broadcasting((), "a number", wide.dtype, threshold=threshold)
-    make = {"rotation": _oriented, "shortened": _shortened, "polar": _turned}[convention]
-    return make(wide, threshold).astype(features.dtype)
+    return (_turned if convention == "polar" else _oriented)(wide, threshold).astype(features.dtype)
 
 
 @jax.jit
@@ -113,13 +111,6 @@ def _oriented(features: Array, threshold: Array) -> Array:
     large = ~(size <= threshold)
     units = jnp.where(large, sphere.normalize(features), 0)
     return units.sum(-2) / (large.sum(-2) + 1e-8)
-
-
-@jax.jit
-def _shortened(features: Array, threshold: Array) -> Array:
-    size = sphere.norm(features)[..., None]
-    out = features / jnp.where(size <= threshold, threshold, size)
-    return out.reshape(*out.shape[:-2], out.shape[-2] * out.shape[-1])
 
 
 @jax.jit
@@ -160,8 +151,8 @@ def clusters(
 
     Raises:
         ImportError: scikit-learn is missing.
-        ValueError: features of fewer than three axes or not finite, shapes that do not fit, a number below 1, an
-            unknown method.
+        ValueError: features of fewer than three axes, or not finite where they are grouped, shapes that do not fit, a
+            number below 1, an unknown method.
         TypeError: complex features, or numbers of groups that are not integers.
     """
     (features,) = floats(features=features)
@@ -170,10 +161,10 @@ def clusters(
         raise ValueError(f"features must be (..., H, W, D), got shape {features.shape}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if not np.isfinite(features).all():
-        raise ValueError("features must be finite")
     shape = features.shape[:-1]
     counted = _broadcast("mask", True if mask is None else np.asarray(mask) != 0, shape)
+    if not np.isfinite(features[counted]).all():
+        raise ValueError("features that are grouped must be finite")
     numbers = _broadcast("num_clusters", _whole_numbers(num_clusters), shape[:-2])
     if max_dims is not None:
         max_dims = whole_number("max_dims", max_dims, 1)

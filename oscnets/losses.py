@@ -21,7 +21,7 @@ from oscnets._inputs import (
     whole_number,
 )
 from oscnets._sharding import WHOLE, batch_sharded
-from oscnets.phase import modulus
+from oscnets.phase import modulus, powers
 
 __all__ = ["binary_cross_entropy", "cluster_synchrony", "mean_over_pixels", "mean_over_time", "streaming_sum"]
 
@@ -71,19 +71,10 @@ def cluster_synchrony(
     size, real, imag = group_sums(phases, masks, amplitude, silent)
     variance = jnp.where(size > 0, 1 - modulus(real, imag) / jnp.where(size > 0, size, 1), 0)
     value, groups = variance.mean((-2, -1)), size.shape[-2]
-    for m, (cosines, sines) in enumerate(_powers(*direction(real.sum(-1), imag.sum(-1)), groups // 2), start=1):
+    for m, (cosines, sines) in enumerate(powers(*direction(real.sum(-1), imag.sum(-1)), groups // 2), start=1):
         value += (cosines.sum(-1) ** 2 + sines.sum(-1) ** 2) / (2 * groups * m**2)
     whole = 1 + groups / 2 * sum(1 / m**2 for m in range(1, groups // 2 + 1))
     return value / (whole if normalization == "bounded" else 2)
-
-
-def _powers(real: Array, imag: Array, count: int) -> list[tuple[Array, Array]]:
-    """e^{i m angle} for m = 1 ... count, by multiplication."""
-    powers = [(real, imag)] if count else []
-    for _ in range(count - 1):
-        last_real, last_imag = powers[-1]
-        powers.append((last_real * real - last_imag * imag, last_real * imag + last_imag * real))
-    return powers
 
 
 @standard_promotion

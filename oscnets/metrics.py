@@ -110,8 +110,10 @@ def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None
     Returns:
         Both (...,): `order`, the modulus of the order parameter of a group's units in a channel, in [0, 1], its mean
         over channels and groups; `separation`, the angle between the mean phases of two groups over their pixels and
-        channels, radians in [0, pi], its mean over pairs of groups. A group without units has order 1 and mean phase 0.
-        NaN where the phase or amplitude of a unit that counts is.
+        channels, radians in [0, pi], its mean over pairs of groups. Left out are channels of a group, groups and pairs
+        of groups without units; without any the order is 1 and the separation 0. NaN where the phase or amplitude of a
+        unit that counts is. Gradients are finite; that of `separation` is 0 where two phases are equal or opposite,
+        where it has none.
 
     Raises:
         ValueError: fewer than two groups; else as `oscnets.losses.cluster_synchrony`.
@@ -120,11 +122,18 @@ def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None
     groups = size.shape[-2]
     if groups < 2:
         raise ValueError(f"masks must be (..., H, W, G) of at least two groups, got {groups}")
-    order = jnp.where(size > 0, modulus(real, imag) / jnp.where(size > 0, size, 1), 1).mean((-2, -1))
+    present = size != 0
+    number = present.sum((-2, -1))
+    orders = modulus(real, imag) / jnp.where(present, size, 1)
+    order = jnp.where(number == 0, 1, orders.sum((-2, -1)) / jnp.maximum(number, 1))
     cosine, sine = direction(real.sum(-1), imag.sum(-1))
     pairs = [(i, j) for i in range(groups) for j in range(i + 1, groups)]
-    angles = sum(angle_between(cosine[..., i], sine[..., i], cosine[..., j], sine[..., j]) for i, j in pairs)
-    return {"order": order, "separation": angles / len(pairs)}
+    there, both, angles = present.any(-1), 0, 0
+    for i, j in pairs:
+        pair = there[..., i] & there[..., j]
+        both += pair
+        angles += jnp.where(pair, angle_between(cosine[..., i], sine[..., i], cosine[..., j], sine[..., j]), 0)
+    return {"order": order, "separation": angles / jnp.maximum(both, 1)}
 
 
 @standard_promotion

@@ -149,6 +149,15 @@ def unit(real: Array, imag: Array) -> tuple[Array, Array]:
     return jnp.where(zero, 0, real / safe).astype(dtype), jnp.where(zero, 0, imag / safe).astype(dtype)
 
 
+def powers(real: Array, imag: Array, count: int) -> list[tuple[Array, Array]]:
+    """(cos, sin) of m times an angle for m = 1 ... count, from those of the angle, by multiplication."""
+    out = [(real, imag)] if count else []
+    for _ in range(count - 1):
+        last_real, last_imag = out[-1]
+        out.append((last_real * real - last_imag * imag, last_real * imag + last_imag * real))
+    return out
+
+
 @standard_promotion
 def angle(real: Array, imag: Array) -> Array:
     """Angle of real + i imag in radians in [-pi, pi]; 0 with zero gradient at the origin. NaN stays NaN."""

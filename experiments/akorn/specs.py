@@ -13,11 +13,11 @@ from experiments.akorn import figures
 from experiments.akorn.data import KINDS, SETS, SIZE, Data
 from experiments.akorn.task import TASKS, builders, make_task
 from experiments.engine import NON_NEGATIVE, ODD, Entry, at_least, between, one_of, span
-from oscnets.ops import By
+from oscnets.ops import Criterion
 
 Table = Mapping[str, Any]
 
-VOTES = get_args(By)
+VOTES = get_args(Criterion)
 
 NETWORKS = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.BUILDERS))
 

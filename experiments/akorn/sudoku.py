@@ -113,8 +113,7 @@ def scores(network: nn.Module, steps: int | None, votes: int, by: str, params, b
     else:
         each = jax.vmap(lambda key: jax.random.split(key, votes))(keys)
         answers = jax.lax.map(solve, each.T)
-        energies = None if by == "confidence" else jnp.moveaxis(answers.energies, 1, 2)
-        logits = ops.vote(answers.logits, energies, by=by).logits
+        logits = ops.vote(answers.logits, None if by == "confidence" else answers.energies, by=by).logits
     classes, blank = batch["solutions"].astype(jnp.int32) - 1, batch["puzzles"] == 0
     right = jnp.where(blank, logits.argmax(-1) == classes, False).sum((1, 2))
     number = blank.sum((1, 2))

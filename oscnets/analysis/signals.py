@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from oscnets._inputs import at_least_float32, broadcasting, dense_array, floats, standard_promotion, whole_number
+from oscnets._inputs import (
+    at_least_float32,
+    broadcasting,
+    check_dt,
+    dense_array,
+    floats,
+    standard_promotion,
+    whole_number,
+)
 from oscnets.phase import angle, wrap
 
 _STILL = 4  # rounding errors of its largest value by which a signal that stands still may vary
@@ -26,10 +34,10 @@ def analytic_signal(signal: Array, axis: int = 0) -> Array:
         axis: of time.
 
     Returns:
-        Complex array of the same shape.
+        Complex array of the same shape, at least complex64.
 
     Raises:
-        ValueError: a complex signal.
+        ValueError: a complex signal, an axis that it lacks.
     """
     signal, axis = _signal(signal, axis)
     signal = signal.astype(at_least_float32(signal.dtype))
@@ -68,7 +76,7 @@ def instantaneous_phase(signal: Array, axis: int = 0) -> Array:
         axis: of time.
 
     Raises:
-        ValueError: a complex signal.
+        ValueError: a complex signal, an axis that it lacks.
     """
     signal, axis = _signal(signal, axis)
     if not signal.size:
@@ -94,15 +102,15 @@ def generalized_phase(
 ) -> Array:
     """Generalized phase of a wideband signal, whose analytic signal may turn backwards (Davis et al., 2020).
 
-    Epochs in which the instantaneous frequency lies below `low_frequency`, and as much after each that it is `extent`
-    times as long, are replaced by shape-preserving cubic interpolation of the unwrapped phase. Of a signal that turns
-    backwards on average the direction is reversed first. After the last phase that stands, a replaced one goes on at
-    the last frequency.
+    Each epoch whose instantaneous frequency lies below `low_frequency`, prolonged forwards to `extent` times its
+    length, is replaced by shape-preserving cubic interpolation of the unwrapped phase. Of a signal that turns backwards
+    on average the direction is reversed first. After the last sample that is kept, the phase goes on at the last
+    frequency.
 
     Args:
         signal: real, any shape, filtered to a wide band such as 5 to 40 Hz; its mean is subtracted.
         axis: of time.
-        dt: time between samples, a scalar; with seconds, frequencies are in Hz.
+        dt: time between samples, a scalar > 0; with seconds, frequencies are in Hz.
         low_frequency: turns per unit of time, a scalar; the lower end of the band, or 0.
         extent: >= 1.
 
@@ -111,13 +119,15 @@ def generalized_phase(
         gradient.
 
     Raises:
-        ValueError: a complex signal, an extent below 1, a dt or low frequency that is no scalar.
+        ValueError: a complex signal, an axis that it lacks, an extent below 1, a dt or low frequency that is no scalar,
+            a dt that is not finite and > 0, unless it is traced.
     """
     signal, axis = _signal(signal, axis)
     extent = whole_number("extent", extent, 1)
     wide = at_least_float32(signal.dtype)
     if not signal.size:
         return signal.astype(wide)
+    check_dt(dt)
     dt, low = broadcasting((), "", wide, dt=dt, low_frequency=low_frequency)
     phases, still = (jnp.moveaxis(x, axis, 0) for x in _moving_phase(signal, axis))
     return jnp.moveaxis(_generalized(phases, still, low * dt, extent=extent), 0, axis)
@@ -156,7 +166,6 @@ def _stitched(phases: Array, known: Array) -> Array:
     after = jnp.concatenate([next_[1:], jnp.full_like(next_[:1], length)])
     # From here on numbers at samples that are not known mean nothing.
     rise = jnp.where(known & (before >= 0), wrap(phases - take(phases, before)), 0)
-    whole = phases[0] + jnp.cumsum(rise, 0)
     width = jnp.maximum(time - before, 1).astype(phases.dtype)
     pieces = _Piece(width, rise / width, before >= 0)
     at = lambda i, exists: _Piece(*(take(x, i) for x in pieces[:2]), exists)  # noqa: E731
@@ -170,7 +179,9 @@ def _stitched(phases: Array, known: Array) -> Array:
     left, right = last, next_
     size = jnp.maximum(right - left, 1).astype(phases.dtype)
     part = (time - left) / size
-    ends, slopes = [take(whole, i) for i in (left, right)], [size * take(slope, i) for i in (left, right)]
+    # Of the unwrapped phase the two ends of a gap alone: a sum over all samples would grow and be rounded.
+    start = take(phases, left)
+    ends, slopes = [start, start + take(rise, right)], [size * take(slope, i) for i in (left, right)]
     inside = (1 + 2 * part) * (1 - part) ** 2 * ends[0] + part * (1 - part) ** 2 * slopes[0]
     inside += part**2 * (3 - 2 * part) * ends[1] + part**2 * (part - 1) * slopes[1]
     onwards = ends[0] + (time - left) * take(pieces.secant, left)

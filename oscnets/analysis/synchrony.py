@@ -40,7 +40,7 @@ def local_order_parameter(phases: Array, weights: Array) -> Array:
     """Modulus of the weighted mean of e^{i phase_j} around each oscillator i.
 
     Args:
-        phases: (..., N) radians.
+        phases: (..., N) radians. Half precision is computed in float32.
         weights: (N, N) >= 0, row i holds the neighbours of oscillator i, for example a matrix of couplings.
 
     Returns:
@@ -52,11 +52,10 @@ def local_order_parameter(phases: Array, weights: Array) -> Array:
     phases, weights = floats(phases=phases, weights=weights)
     if not phases.ndim or weights.shape != 2 * phases.shape[-1:]:
         raise ValueError(f"weights must be (N, N) for phases (..., N), got {weights.shape} and {phases.shape}")
-    dtype = phases.dtype
-    phases, weights = (x.astype(at_least_float32(dtype)) for x in (phases, weights))
+    phases, weights = (x.astype(at_least_float32(x.dtype)) for x in (phases, weights))
     total = weights.sum(-1)
     parts = [jnp.einsum("ij,...j->...i", weights, x, precision="highest") for x in sincos(phases)]
-    return (modulus(*parts) / jnp.where(total == 0, 1, total)).astype(dtype)
+    return modulus(*parts) / jnp.where(total == 0, 1, total)
 
 
 @standard_promotion
@@ -64,7 +63,7 @@ def metastability(phases: Array) -> Array:
     """Variance over time of the modulus of the order parameter (Shanahan, 2010, equation 3).
 
     Args:
-        phases: (T, ..., N) radians, T >= 2.
+        phases: (T, ..., N) radians, T >= 2. Half precision is computed in float32.
 
     Returns:
         (...,) >= 0, of T - 1 degrees of freedom: 0 where synchrony is constant, at any level.
@@ -76,7 +75,7 @@ def metastability(phases: Array) -> Array:
     if phases.ndim < 2 or len(phases) < 2:
         raise ValueError(f"phases must be (T, ..., N) with T >= 2, got shape {phases.shape}")
     order = order_parameter(phases)
-    return modulus(order.real, order.imag).var(0, ddof=1).astype(phases.dtype)
+    return modulus(order.real, order.imag).var(0, ddof=1)
 
 
 @standard_promotion

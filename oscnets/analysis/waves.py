@@ -91,7 +91,7 @@ def long_wave_share(
     states: Array,
     threshold: float = 1.5,
     axis: int | tuple[int, ...] | None = None,
-    differences: Differences = "wrapped",
+    differences: Differences = "raw",
 ) -> Array:
     """Share of wavelengths above a threshold.
 
@@ -99,8 +99,8 @@ def long_wave_share(
         states: (T, ..., H, W, C).
         threshold: pixels.
         axis: to average over; None: all.
-        differences: of phases, see `wavelength`. The paper's threshold of 1.5 pixels separates waves from jumps of the
-            "raw" phase; of "wrapped" differences nearly all wavelengths are above it.
+        differences: of phases, see `wavelength`. The threshold of 1.5 pixels separates waves from jumps of the "raw"
+            phase (Jacobs et al., 2025, figure 10); of "wrapped" differences nearly all wavelengths are above it.
 
     Returns:
         In [0, 1], NaN where a wavelength is NaN. 1 for every threshold below the shortest possible wavelength, which is

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jax.experimental import sparse
 
-from oscnets._inputs import broadcasting, floats
+from oscnets._inputs import at_least_float32, broadcasting, floats
 from oscnets.phase import bounded_wrap, sincos, wrap
 
 
@@ -99,7 +99,7 @@ def from_networkx(graph: Any, *, weight: str = "weight", strength: float = 1.0) 
         strength: factor of all couplings.
 
     Returns:
-        BCOO (N, N), row i receives, in JAX's default floating type.
+        BCOO (N, N), row i receives, in JAX's default floating type: one entry for each pair, in the order of rows.
 
     Raises:
         TypeError: no graph of networkx.
@@ -113,9 +113,11 @@ def from_networkx(graph: Any, *, weight: str = "weight", strength: float = 1.0) 
     edges = [(places[to], places[sender], value) for sender, to, value in graph.edges(data=weight, default=1)]
     if not graph.is_directed():
         edges += [(j, i, value) for i, j, value in edges if i != j]
-    rows, columns, values = np.array(edges, float).reshape(-1, 3).T
-    indices = jnp.asarray(np.stack([rows, columns], axis=1), jnp.int32)
-    return sparse.BCOO((jnp.asarray(strength * values), indices), shape=(len(places),) * 2)
+    entries = np.array(edges, float).reshape(-1, 3)
+    indices, places_of = np.unique(entries[:, :2].astype(np.int32), axis=0, return_inverse=True)
+    values = jnp.asarray(strength * np.bincount(places_of.ravel(), entries[:, 2], len(indices)))
+    options = {"indices_sorted": True, "unique_indices": True}
+    return sparse.BCOO((values, jnp.asarray(indices)), shape=(len(places),) * 2, **options)
 
 
 class Harmonics(NamedTuple):
@@ -129,10 +131,10 @@ class Harmonics(NamedTuple):
     shifts: Array | float = 0.0  # radians, (M,) or one for all
 
 
-class Drive(NamedTuple):
-    """Periodic drive of every oscillator: strength sin(phase + frequency time - phase_i) (Sakaguchi, 1988).
+class Forcing(NamedTuple):
+    """Periodic forcing of every oscillator: strength sin(phase + frequency time - phase_i) (Sakaguchi, 1988).
 
-    Each value is a scalar or broadcasts to the phases. The time is 0 at the first step of a run.
+    Each value is a scalar or broadcasts to the phases.
     """
 
     strength: Array | float  # radians per unit of time
@@ -140,40 +142,52 @@ class Drive(NamedTuple):
     phase: Array | float = 0.0  # radians, at time 0
 
 
-class Units(NamedTuple):
-    """What oscillators are besides their coupling."""
+class Oscillators(NamedTuple):
+    """Parameters of the oscillators, without their coupling."""
 
     frequency: Array
     lag: Array
     harmonics: Harmonics | None
-    drive: Drive | None
+    forcing: Forcing | None  # its phase is that at the start, wrapped
 
-    def clock(self, time: Array | None = None) -> Array | None:
-        """The drive's phase at a time, by default 0; None without a drive."""
-        if self.drive is None:
-            return None
-        return wrap(self.drive.phase if time is None else self.drive.phase + time * self.drive.frequency)
+    def num_harmonics(self) -> int:
+        """M; 1 for the sine."""
+        return 1 if self.harmonics is None else len(self.harmonics.amplitudes)
 
-    def tick(self, clock: Array | None, dt: Array) -> Array | None:
-        """The drive's phase a time `dt` later. It is wrapped: the drive keeps its frequency over a long run."""
-        return None if self.drive is None else bounded_wrap(clock + dt * self.drive.frequency)[0]
+    def forcing_phase(self) -> Array | None:
+        """The phase of the forcing at the start; None without one."""
+        return None if self.forcing is None else self.forcing.phase
+
+    def advance(self, forcing_phase: Array | None, dt: Array) -> Array | None:
+        """The phase of the forcing a time `dt` later, wrapped: the forcing keeps its frequency over a long run."""
+        return None if self.forcing is None else bounded_wrap(forcing_phase + dt * self.forcing.frequency)[0]
 
 
-def units(shape: tuple[int, ...], dtype: Any, natural_frequency, phase_lag, harmonics, drive, *, dt=None) -> Units:
-    """The values of oscillators, checked, in one floating type; with `dt`, a drive's phase has the shape of a clock.
+def make_oscillators(
+    shape: tuple[int, ...], dtype: Any, natural_frequency, phase_lag, harmonics, forcing, time, *, dt=None
+) -> Oscillators:
+    """The values of oscillators, checked, in one floating type; with `dt`, the forcing's phase broadcasts to it.
 
     Raises:
-        ValueError: one that does not broadcast to the phases; harmonics that are not (M,).
+        ValueError: one that does not broadcast to the phases; harmonics that are not (M,); a time that is no scalar.
     """
     values = {"natural_frequency": natural_frequency, "phase_lag": phase_lag}
     frequency, lag = broadcasting(shape, "phases", dtype, **values)
-    if drive is not None:
-        named = {f"drive.{name}": x for name, x in Drive(*drive)._asdict().items()}
-        drive = Drive(*broadcasting(shape, "phases", dtype, **named))
-        if dt is not None:
-            clock = np.broadcast_shapes(drive.phase.shape, drive.frequency.shape, dt.shape)
-            drive = drive._replace(phase=jnp.broadcast_to(drive.phase, clock))
-    return Units(frequency, lag, None if harmonics is None else _harmonics(dtype, *harmonics), drive)
+    harmonics = None if harmonics is None else _harmonics(dtype, *harmonics)
+    return Oscillators(frequency, lag, harmonics, _forcing(shape, dtype, forcing, time, () if dt is None else dt.shape))
+
+
+def _forcing(shape, dtype, forcing, time, dt_shape) -> Forcing | None:
+    """The forcing with its phase at a time, which half precision would round."""
+    wide = at_least_float32(dtype)
+    (time,) = broadcasting((), "", wide, time=time)
+    if forcing is None:
+        return None
+    named = {f"forcing.{name}": x for name, x in Forcing(*forcing)._asdict().items()}
+    strength, frequency, phase = broadcasting(shape, "phases", wide, **named)
+    phase = wrap(phase + time * frequency)
+    phase = jnp.broadcast_to(phase, np.broadcast_shapes(phase.shape, dt_shape))
+    return Forcing(*(x.astype(dtype) for x in (strength, frequency, phase)))
 
 
 def _harmonics(dtype: Any, amplitudes: Any, shifts: Any = 0.0) -> Harmonics:
@@ -185,14 +199,19 @@ def _harmonics(dtype: Any, amplitudes: Any, shifts: Any = 0.0) -> Harmonics:
     return Harmonics(amplitudes, jnp.broadcast_to(shifts, amplitudes.shape))
 
 
-def graph_velocity(phases: Array, coupling: Dense | Sparse, of: Units, clock: Array | None) -> Array:
-    """Right-hand side of Kuramoto's model, radians per unit of time; the clock is the present phase of the drive."""
+def graph_velocity(
+    phases: Array, coupling: Dense | Sparse, oscillators: Oscillators, forcing_phase: Array | None
+) -> Array:
+    """Right-hand side of Kuramoto's model, radians per unit of time."""
     received = lambda _, sine, cosine: (coupling.received(cosine), coupling.received(sine))  # noqa: E731
-    return velocity(phases, received, of, clock)
+    return velocity(phases, received, oscillators, forcing_phase)
 
 
 def velocity(
-    phases: Array, received: Callable[[int, Array, Array], tuple[Array, Array]], of: Units, clock: Array | None
+    phases: Array,
+    received: Callable[[int, Array, Array], tuple[Array, Array]],
+    oscillators: Oscillators,
+    forcing_phase: Array | None,
 ) -> Array:
     """`graph_velocity` from what oscillators receive.
 
@@ -200,25 +219,25 @@ def velocity(
         phases: (..., N).
         received: from m and the sines and cosines of m times the phases to the sums over j of coupling_ij times the
             cosine and sine of m times phase_j.
-        of: the oscillators.
-        clock: present phase of the drive.
+        oscillators: their parameters.
+        forcing_phase: the present one.
     """
     force = 0
-    for m, amplitude, lag in _terms(of):
+    for m, amplitude, lag in _terms(oscillators):
         sine, cosine = sincos(phases if m == 1 else m * phases)
         term = _force(sine, cosine, *received(m, sine, cosine), lag)
         force += term if amplitude is None else amplitude * term
-    if of.drive is not None:
-        force += of.drive.strength * sincos(clock - phases)[0]
-    return of.frequency + force
+    if oscillators.forcing is not None:
+        force += oscillators.forcing.strength * sincos(forcing_phase - phases)[0]
+    return oscillators.frequency + force
 
 
-def _terms(of: Units) -> list[tuple[int, Array | None, Array]]:
+def _terms(oscillators: Oscillators) -> list[tuple[int, Array | None, Array]]:
     """Number, amplitude and phase lag of every harmonic."""
-    if of.harmonics is None:
-        return [(1, None, of.lag)]
-    pairs = zip(*of.harmonics, strict=True)
-    return [(m, amplitude, m * of.lag - shift) for m, (amplitude, shift) in enumerate(pairs, 1)]
+    if oscillators.harmonics is None:
+        return [(1, None, oscillators.lag)]
+    pairs = zip(*oscillators.harmonics, strict=True)
+    return [(m, amplitude, m * oscillators.lag - shift) for m, (amplitude, shift) in enumerate(pairs, 1)]
 
 
 def graph_force(phases: Array, coupling: Dense | Sparse) -> Array:

@@ -1,4 +1,4 @@
-"""Kuramoto oscillators on graphs beyond the plain step: noise, inertia, delays, harmonics, drive, natural frequencies.
+"""Kuramoto oscillators on graphs beyond the plain step: noise, inertia, delays, forcing, natural frequencies.
 
 Couplings are dense or sparse, as in `oscnets.dynamics.kuramoto`. Random numbers come from explicit keys: the same key
 gives the same run.
@@ -21,13 +21,22 @@ from oscnets._inputs import (
     whole_number,
 )
 from oscnets._sharding import batch_sharded
-from oscnets.dynamics._graph import Drive, Harmonics, Sparse, from_networkx, graph, graph_velocity, units, velocity
+from oscnets.dynamics._graph import (
+    Forcing,
+    Harmonics,
+    Sparse,
+    from_networkx,
+    graph,
+    graph_velocity,
+    make_oscillators,
+    velocity,
+)
 from oscnets.dynamics._turns import steps, trajectory
-from oscnets.phase import sincos
+from oscnets.phase import powers, sincos
 
 __all__ = [
     "Distribution",
-    "Drive",
+    "Forcing",
     "Harmonics",
     "delayed_trajectory",
     "from_networkx",
@@ -99,7 +108,8 @@ def noisy_step(
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
     harmonics: Harmonics | None = None,
-    drive: Drive | None = None,
+    forcing: Forcing | None = None,
+    time: Array | float = 0.0,
 ) -> Array:
     """One Euler-Maruyama step: phase += dt * vector_field + noise sqrt(dt) * normal numbers.
 
@@ -107,7 +117,7 @@ def noisy_step(
     strong order is 1, as the weak one.
 
     Args:
-        phases, coupling, natural_frequency, phase_lag, harmonics, drive: as for
+        phases, coupling, natural_frequency, phase_lag, harmonics, forcing, time: as for
             `oscnets.dynamics.kuramoto.graph_step`.
         key: PRNG key; every oscillator receives its own number.
         dt: time step > 0, a scalar or broadcasting to the phases.
@@ -119,22 +129,22 @@ def noisy_step(
     Raises:
         ValueError, TypeError: as `oscnets.dynamics.kuramoto.graph_step`.
     """
-    oscillators = (natural_frequency, phase_lag, harmonics, drive)
-    phases, matrix, of, values = _prepare(phases, coupling, oscillators, dt=dt, noise=noise)
-    return _noisy_step(phases, of.clock(), key, matrix, of, *values)
+    parameters = (natural_frequency, phase_lag, harmonics, forcing, time)
+    phases, matrix, oscillators, values = _prepare(phases, coupling, parameters, dt=dt, noise=noise)
+    return _noisy_step(phases, oscillators.forcing_phase(), key, matrix, oscillators, *values)
 
 
-def _prepare(phases, coupling, oscillators, **values):
+def _prepare(phases, coupling, parameters, **values):
     """Phases of the shape of both phases and coupling, the coupling as the dynamics take it, oscillators and values."""
     phases, matrix, shape = graph(phases, coupling)
     arrays = broadcasting(shape, "phases", phases.dtype, **values)
-    of = units(shape, phases.dtype, *oscillators, dt=arrays[0])
-    return jnp.broadcast_to(phases, shape), matrix, of, arrays
+    oscillators = make_oscillators(shape, phases.dtype, *parameters, dt=arrays[0])
+    return jnp.broadcast_to(phases, shape), matrix, oscillators, arrays
 
 
-def _noisy_step(phases, clock, key, matrix, of, dt, noise):
+def _noisy_step(phases, forcing_phase, key, matrix, oscillators, dt, noise):
     normal = jax.random.normal(key, phases.shape, at_least_float32(phases.dtype)).astype(phases.dtype)
-    return phases + dt * graph_velocity(phases, matrix, of, clock) + noise * jnp.sqrt(dt) * normal
+    return phases + dt * graph_velocity(phases, matrix, oscillators, forcing_phase) + noise * jnp.sqrt(dt) * normal
 
 
 @standard_promotion
@@ -149,15 +159,16 @@ def noisy_trajectory(
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
     harmonics: Harmonics | None = None,
-    drive: Drive | None = None,
+    forcing: Forcing | None = None,
+    time: Array | float = 0.0,
     num_steps: int,
     every: int = 1,
 ) -> Array:
     """`num_steps` of `noisy_step`; step t draws from `jax.random.fold_in(key, t)`, t = 0, 1, ...
 
     Args:
-        phases, coupling, key, dt, noise, natural_frequency, phase_lag, harmonics, drive: as for `noisy_step`.
-        num_steps, every: as for `oscnets.dynamics.kuramoto.graph_trajectory`.
+        phases, coupling, key, dt, noise, natural_frequency, phase_lag, harmonics, forcing: as for `noisy_step`.
+        time, num_steps, every: as for `oscnets.dynamics.kuramoto.graph_trajectory`.
 
     Returns:
         (num_steps / every, ..., N) radians, never wrapped.
@@ -165,19 +176,20 @@ def noisy_trajectory(
     Raises:
         ValueError, TypeError: as `noisy_step`.
     """
-    oscillators = (natural_frequency, phase_lag, harmonics, drive)
-    phases, matrix, of, values = _prepare(phases, coupling, oscillators, dt=dt, noise=noise)
-    return _noisy_trajectory(phases, key, matrix, of, *values, **steps(num_steps, every))
+    parameters = (natural_frequency, phase_lag, harmonics, forcing, time)
+    phases, matrix, oscillators, values = _prepare(phases, coupling, parameters, dt=dt, noise=noise)
+    return _noisy_trajectory(phases, key, matrix, oscillators, *values, **steps(num_steps, every))
 
 
 @partial(jax.jit, static_argnames=("num_steps", "every"), inline=True)
-def _noisy_trajectory(phases, key, matrix, of, dt, noise, *, num_steps: int, every: int) -> Array:
+def _noisy_trajectory(phases, key, matrix, oscillators, dt, noise, *, num_steps: int, every: int) -> Array:
     def step(phases: Array, rest: Any) -> tuple[Array, Any]:
-        t, clock = rest
-        phases = _noisy_step(phases, clock, jax.random.fold_in(key, t), matrix, of, dt, noise)
-        return phases, (t + 1, of.tick(clock, dt))
+        t, forcing_phase = rest
+        phases = _noisy_step(phases, forcing_phase, jax.random.fold_in(key, t), matrix, oscillators, dt, noise)
+        return phases, (t + 1, oscillators.advance(forcing_phase, dt))
 
-    return trajectory(step, phases, (jnp.zeros((), jnp.int32), of.clock()), num_steps=num_steps, every=every)[0]
+    rest = jnp.zeros((), jnp.int32), oscillators.forcing_phase()
+    return trajectory(step, phases, rest, num_steps=num_steps, every=every)[0]
 
 
 @standard_promotion
@@ -193,7 +205,8 @@ def inertial_step(
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
     harmonics: Harmonics | None = None,
-    drive: Drive | None = None,
+    forcing: Forcing | None = None,
+    time: Array | float = 0.0,
 ) -> tuple[Array, Array]:
     """One step of Kuramoto oscillators with inertia, the swing equation of power grids.
 
@@ -203,8 +216,8 @@ def inertial_step(
 
     Args:
         phases, velocity: (..., N) radians, and radians per unit of time.
-        coupling, natural_frequency, phase_lag, harmonics, drive: as for `oscnets.dynamics.kuramoto.graph_step`; the
-            frequency is that of an oscillator alone where damping is 1.
+        coupling, natural_frequency, phase_lag, harmonics, forcing, time: as for
+            `oscnets.dynamics.kuramoto.graph_step`; the frequency is that of an oscillator alone where damping is 1.
         dt: time step, a scalar or broadcasting to the phases.
         inertia: > 0, a scalar or broadcasting to the phases.
         damping: likewise, >= 0.
@@ -216,13 +229,13 @@ def inertial_step(
         ValueError, TypeError: as `oscnets.dynamics.kuramoto.graph_step`.
     """
     values = {"dt": dt, "velocity": velocity, "inertia": inertia, "damping": damping}
-    oscillators = (natural_frequency, phase_lag, harmonics, drive)
-    phases, matrix, of, (dt, velocity, *values) = _prepare(phases, coupling, oscillators, **values)
-    return _inertial_step(phases, velocity, of.clock(), matrix, of, dt, *values)
+    parameters = (natural_frequency, phase_lag, harmonics, forcing, time)
+    phases, matrix, oscillators, (dt, velocity, *values) = _prepare(phases, coupling, parameters, **values)
+    return _inertial_step(phases, velocity, oscillators.forcing_phase(), matrix, oscillators, dt, *values)
 
 
-def _inertial_step(phases, velocity, clock, matrix, of, dt, inertia, damping):
-    force = graph_velocity(phases, matrix, of, clock)
+def _inertial_step(phases, velocity, forcing_phase, matrix, oscillators, dt, inertia, damping):
+    force = graph_velocity(phases, matrix, oscillators, forcing_phase)
     velocity = velocity + dt * (force - damping * velocity) / inertia
     return phases + dt * velocity, velocity
 
@@ -240,31 +253,32 @@ def inertial_trajectory(
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
     harmonics: Harmonics | None = None,
-    drive: Drive | None = None,
+    forcing: Forcing | None = None,
+    time: Array | float = 0.0,
     num_steps: int,
     every: int = 1,
 ) -> tuple[Array, Array]:
-    """`num_steps` of `inertial_step`, with arguments and errors as there.
+    """`num_steps` of `inertial_step`, with arguments and errors as there; `time` is that before the first step.
 
     Returns:
         Phases and velocities after every so many steps, (num_steps / every, ..., N) each.
     """
     values = {"dt": dt, "velocity": velocity, "inertia": inertia, "damping": damping}
-    oscillators = (natural_frequency, phase_lag, harmonics, drive)
-    phases, matrix, of, (dt, velocity, *values) = _prepare(phases, coupling, oscillators, **values)
+    parameters = (natural_frequency, phase_lag, harmonics, forcing, time)
+    phases, matrix, oscillators, (dt, velocity, *values) = _prepare(phases, coupling, parameters, **values)
     velocity = jnp.broadcast_to(velocity, phases.shape)
-    return _inertial_trajectory(phases, velocity, matrix, of, dt, *values, **steps(num_steps, every))
+    return _inertial_trajectory(phases, velocity, matrix, oscillators, dt, *values, **steps(num_steps, every))
 
 
 @partial(jax.jit, static_argnames=("num_steps", "every"), inline=True)
-def _inertial_trajectory(phases, velocity, matrix, of, dt, inertia, damping, *, num_steps: int, every: int):
+def _inertial_trajectory(phases, velocity, matrix, oscillators, dt, inertia, damping, *, num_steps: int, every: int):
     def step(phases: Array, rest: Any) -> tuple[Array, Any]:
-        velocity, clock = rest
-        phases, velocity = _inertial_step(phases, velocity, clock, matrix, of, dt, inertia, damping)
-        return phases, (velocity, of.tick(clock, dt))
+        velocity, forcing_phase = rest
+        phases, velocity = _inertial_step(phases, velocity, forcing_phase, matrix, oscillators, dt, inertia, damping)
+        return phases, (velocity, oscillators.advance(forcing_phase, dt))
 
     options = {"num_steps": num_steps, "every": every, "keep": lambda rest: rest[0]}
-    return trajectory(step, phases, (velocity, of.clock()), **options)
+    return trajectory(step, phases, (velocity, oscillators.forcing_phase()), **options)
 
 
 @standard_promotion
@@ -278,13 +292,14 @@ def delayed_trajectory(
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
     harmonics: Harmonics | None = None,
-    drive: Drive | None = None,
+    forcing: Forcing | None = None,
+    time: Array | float = 0.0,
     num_steps: int,
 ) -> Array:
     """Kuramoto oscillators that hear each other late, by Euler steps.
 
         phase_i(t + 1) = phase_i(t) + rate (natural_frequency_i
-                         + sum_j coupling_ij H(phase_j(t - delay_ij) - phase_i(t) - phase_lag) + drive)
+                         + sum_j coupling_ij H(phase_j(t - delay_ij) - phase_i(t) - phase_lag) + forcing)
 
     Sines and cosines of the last H steps are kept in a ring buffer.
 
@@ -294,8 +309,8 @@ def delayed_trajectory(
         coupling: (N, N), row i receives, or sparse as for `oscnets.dynamics.kuramoto.graph_step`.
         delays: whole steps >= 0, (N, N) or a scalar; for a sparse coupling one for each of its entries, in their
             order.
-        rate, natural_frequency, phase_lag, harmonics, drive: as for `oscnets.dynamics.kuramoto.graph_step`; scalars or
-            (N,).
+        rate, natural_frequency, phase_lag, harmonics, forcing, time: as for
+            `oscnets.dynamics.kuramoto.graph_trajectory`; scalars or (N,).
         num_steps: T.
 
     Returns:
@@ -313,8 +328,9 @@ def delayed_trajectory(
     edges, delays = _edges(matrix, delays, history.shape[-2])
     shape, dtype = phases.shape[-1:], phases.dtype
     (rate,) = broadcasting(shape, "units", dtype, rate=rate)
-    of = units(shape, dtype, natural_frequency, phase_lag, harmonics, drive, dt=rate)
-    return _delayed(history, edges, delays, rate, of, num_steps=whole_number("num_steps", num_steps))
+    values = natural_frequency, phase_lag, harmonics, forcing, time
+    oscillators = make_oscillators(shape, dtype, *values, dt=rate)
+    return _delayed(history, edges, delays, rate, oscillators, num_steps=whole_number("num_steps", num_steps))
 
 
 def _edges(matrix, delays, length: int) -> tuple[Sparse, Array]:
@@ -340,31 +356,23 @@ def _edges(matrix, delays, length: int) -> tuple[Sparse, Array]:
 
 
 @partial(jax.jit, static_argnames="num_steps", inline=True)
-def _delayed(history, edges: Sparse, delays, rate, of, *, num_steps: int) -> Array:
+def _delayed(history, edges: Sparse, delays, rate, oscillators, *, num_steps: int) -> Array:
     length = history.shape[-2]
 
     def step(phases: Array, rest: Any) -> tuple[Array, Any]:
-        sines, cosines, now, clock = rest
+        sines, cosines, now, forcing_phase = rest
         slots = (now - delays) % length
-        late_sine, late_cosine = (x[..., slots, edges.columns] for x in (sines, cosines))
+        late = powers(*(x[..., slots, edges.columns] for x in (cosines, sines)), oscillators.num_harmonics())
 
         def received(m: int, *_: Array) -> tuple[Array, Array]:
-            sine, cosine = _multiple(m, late_sine, late_cosine)
+            cosine, sine = late[m - 1]
             return edges.over_columns(edges.values * cosine), edges.over_columns(edges.values * sine)
 
-        phases = phases + rate * velocity(phases, received, of, clock)
+        phases = phases + rate * velocity(phases, received, oscillators, forcing_phase)
         now = (now + 1) % length
         write = lambda ring, x: lax.dynamic_update_index_in_dim(ring, x, now, ring.ndim - 2)  # noqa: E731
         sines, cosines = map(write, (sines, cosines), sincos(phases))
-        return phases, (sines, cosines, now, of.tick(clock, rate))
+        return phases, (sines, cosines, now, oscillators.advance(forcing_phase, rate))
 
-    rest = (*sincos(history), jnp.asarray(length - 1), of.clock())
+    rest = (*sincos(history), jnp.asarray(length - 1), oscillators.forcing_phase())
     return trajectory(step, history[..., -1, :], rest, num_steps=num_steps)[0]
-
-
-def _multiple(m: int, sine: Array, cosine: Array) -> tuple[Array, Array]:
-    """Sine and cosine of m times an angle, from those of the angle."""
-    first = sine, cosine
-    for _ in range(m - 1):
-        sine, cosine = sine * first[1] + cosine * first[0], cosine * first[1] - sine * first[0]
-    return sine, cosine

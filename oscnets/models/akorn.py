@@ -102,10 +102,13 @@ class AKOrN(nn.Module):
 
         Raises:
             ValueError: images or noise of another shape, sides that the patches do not divide, digits outside 0 to 9,
-                an unknown head, and as for `KuramotoLayer`.
+                an unknown head, `every_step` in training for classification, and as for `KuramotoLayer`.
         """
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
+        if every_step and train and self.head == "classification":
+            # Normalization by the batch would mix the statistics of all steps.
+            raise ValueError("every_step reads out for tests: train must be False")
         num_steps = whole_number("num_steps", self.num_steps if num_steps is None else num_steps, 1)
         if self.head == "sudoku":
             check_boards(images)

@@ -78,7 +78,7 @@ class VisionTransformer(nn.Module):
         num_classes: K.
         norm: "first": blocks normalize their input and use gelu, and a last norm precedes the mean. "last": they
             normalize their output and use relu, as the transformer of KomplexNet's script does.
-        dropout: share of values dropped in training: attention weights, and what each part of a block adds.
+        dropout: share, in [0, 1), of values dropped in training: attention weights, and what each part of a block adds.
     """
 
     patch: int = 4
@@ -101,8 +101,10 @@ class VisionTransformer(nn.Module):
             Logits (B, K).
 
         Raises:
-            ValueError: images of another shape, or another value of `norm`.
+            ValueError: images of another shape, another value of `norm`, a dropout outside of [0, 1).
         """
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
         drops = train and self.dropout > 0
         rng = "dropout" if drops and not self.is_initializing() else None
         return run(self, "_logits", {"images": images}, core=3, out=0, rng=rng, drops=drops)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax.linen import initializers
 from jax import Array
 
+from oscnets._inputs import whole_number
+
 # PyTorch's default for convolutions and dense layers: uniform within +-1 / sqrt(fan_in).
 torch_uniform: initializers.Initializer = initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -33,7 +35,18 @@ def gabor_filters(size: int, channels: int) -> Array:
 
     A wave of `size` pixels under a Gaussian of standard deviation size / 3, without mean, of the norm that PyTorch's
     default gives on average. KomplexNet's script starts from filters in a file that is not public; these are ours.
+
+    Args:
+        size: side of the square, pixels, >= 3: smaller even filters are zero without their mean.
+        channels: number of filters.
+
+    Returns:
+        (size, size, 1, channels), each filter of norm 1 / sqrt 3.
+
+    Raises:
+        ValueError: a size below 3, no channel.
     """
+    size, channels = whole_number("size", size, 3), whole_number("channels", channels, 1)
     axis = jnp.arange(size) - (size - 1) / 2
     turn = jnp.pi * jnp.arange(channels) / channels
     along = axis[:, None, None] * jnp.sin(turn) + axis[None, :, None] * jnp.cos(turn)

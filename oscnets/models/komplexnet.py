@@ -1,5 +1,6 @@
 """KomplexNet: complex activations with Kuramoto dynamics (Muzellec, Alamia, Serre and VanRullen, 2025)."""
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -89,8 +90,12 @@ def _batch_first(layers: Layers) -> Layers:
 
 
 def _gabor(key: Array, shape: tuple[int, ...]) -> Array:
+    """The same filters for every colour, of the norm of one colour's in all."""
     del key
-    return jnp.broadcast_to(gabor_filters(shape[0], shape[-1]), shape)
+    return jnp.broadcast_to(gabor_filters(shape[0], shape[-1]) / math.sqrt(shape[2]), shape)
+
+
+ENCODER_STARTS = {"default": torch_uniform, "gabor": _gabor}
 
 
 class KomplexNet(nn.Module):
@@ -115,7 +120,7 @@ class KomplexNet(nn.Module):
         feedback_kernel_size: odd size of the transposed convolution from l2.
         method: of the neighbourhood sum, see `oscnets.dynamics.coupling`.
         encoder_start: of the first convolution: `default` draws it as PyTorch does; `gabor` starts from
-            `gabor_filters`, the same for every colour.
+            `gabor_filters`, the same for every colour, over the root of the number of colours.
     """
 
     channels: int = 8
@@ -273,8 +278,8 @@ class KomplexNet(nn.Module):
         return ground_truth_phases(jax.random.split(key, len(images)), masks, overlap, self.channels)
 
     def _amplitude(self, images: Array) -> Array:
-        start = {"default": torch_uniform, "gabor": _gabor}[self.encoder_start]
-        kernel = self.param("encoder_kernel", start, (3, 3, images.shape[-1], self.channels))
+        shape = (3, 3, images.shape[-1], self.channels)
+        kernel = self.param("encoder_kernel", ENCODER_STARTS[self.encoder_start], shape)
         return nn.relu(conv_hwcb(to_hwcb(images), kernel))
 
     def _coupling_kernel(self) -> Array | None:
@@ -324,5 +329,7 @@ class KomplexNet(nn.Module):
             raise ValueError(f"feedback must be some of {', '.join(LAYERS)}, each once, got {self.feedback!r}")
         if self.feedback and self.phases != "kuramoto":
             raise ValueError(f"feedback needs the dynamics of phases='kuramoto', got {self.phases!r}")
+        if self.encoder_start not in ENCODER_STARTS:
+            raise ValueError(f"encoder_start must be one of {', '.join(ENCODER_STARTS)}, got {self.encoder_start!r}")
         if len(self.feedback_rates) != len(LAYERS):
             raise ValueError(f"feedback_rates must be three, of {', '.join(LAYERS)}, got {self.feedback_rates!r}")

@@ -4,10 +4,10 @@ from oscnets.ops import complex, norm
 from oscnets.ops._conv import conv
 from oscnets.ops._phase_conv import modulate, phase_conv, phase_dense, tap_responses
 from oscnets.ops._readout import How, num_bins, readout, streaming_readout
-from oscnets.ops._vote import By, Vote, vote
+from oscnets.ops._vote import Criterion, Vote, vote
 
 __all__ = [
-    "By",
+    "Criterion",
     "How",
     "Vote",
     "complex",

@@ -56,7 +56,7 @@ def board_animation(
         texts.append(_board(figure.add_subplot(rows[0, i]), puzzles[i], names[i]))
         states.append(figure.add_subplot(rows[1, i]))
         show_picture(states[-1], np.zeros((9, 9, 3)), "states" if i == 0 else "")
-        markers.append(_courses(figure.add_subplot(rows[2, i]), right[i], energies[i], first=i == 0))
+        markers.append(_courses(figure.add_subplot(rows[2, i]), right[i], energies[i], i, number))
 
     def show(frame: int) -> None:
         for i in range(number):
@@ -90,14 +90,15 @@ def _board(axes: Axes, puzzle: NDArray[Any], name: str) -> dict[tuple[int, int],
     return texts
 
 
-def _courses(axes: Axes, right: NDArray[Any], energies: NDArray[Any], *, first: bool) -> Any:
-    """Share of right cells and energy over the steps; the line that marks a step."""
+def _courses(axes: Axes, right: NDArray[Any], energies: NDArray[Any], column: int, number: int) -> Any:
+    """Share of right cells and energy over the steps, named in the outer columns; the line that marks a step."""
     steps = np.arange(1, len(right) + 1)
     axes.plot(steps, right, color=RIGHT)
     axes.set(ylim=(0, 1.05), xlim=(1, max(len(right), 2)), xlabel="step")
-    axes.set_ylabel("blank cells right" if first else "", color=RIGHT, fontsize=8)
+    axes.set_ylabel("share of blank cells right" if column == 0 else "", color=RIGHT, fontsize=8)
     other = axes.twinx()
     other.plot(steps, energies, color="tab:blue")
+    other.set_ylabel("energy" if column == number - 1 else "", color="tab:blue", fontsize=8)
     other.tick_params(labelsize=7, colors="tab:blue")
     axes.tick_params(labelsize=7)
     return axes.axvline(1, color="grey", linewidth=1)

@@ -47,20 +47,15 @@ def of_labels(score: Callable[..., Any]) -> Case:
     return Case(fn, (rng.uniform(-3, 3, (B, 4, 5)),), (0,), smooth=False, keeps_nan=False)
 
 
-answers, energies = rng.uniform(-3, 3, (4, B, 5, 3)), rng.uniform(-3, 3, (4, B, 6))
+answers, energies = rng.uniform(-3, 3, (4, B, 5, 3)), rng.uniform(-3, 3, (4, 6, B))
 features = rng.uniform(-3, 3, (B, 3, 2, 2, 2))
 
 CASES = {
     "grouping.phase_features": Case(grouping.phase_features, (vectors, rng.uniform(0.2, 1, (B, N, n))), (0, 0)),
     "grouping.orientation_features": Case(grouping.orientation_features, (features,), (0,)),
-    **{
-        f"grouping.orientation_features[{convention}]": Case(
-            lambda x, convention=convention: grouping.orientation_features(x, 5.0, convention=convention),
-            (features,),
-            (0,),
-        )
-        for convention in ("shortened", "polar")
-    },
+    "grouping.orientation_features[polar]": Case(
+        lambda x: grouping.orientation_features(x, 5.0, convention="polar"), (features,), (0,)
+    ),
     "metrics.adjusted_rand_index": of_labels(metrics.adjusted_rand_index),
     "metrics.foreground_ari": of_labels(metrics.foreground_ari),
     "metrics.resized_labels": Case(
@@ -73,8 +68,8 @@ CASES = {
     "models.interleave": Case(models.interleave, (rng.uniform(-3, 3, (4, B, 2, 3, 2)),), (1,)),
     "models.up_tiles": Case(lambda x: models.up_tiles(x, 2, patch=4), (rng.uniform(-3, 3, (B, 8, 4, 2)),), (0,)),
     "metrics.mean_best_overlap": of_labels(metrics.mean_best_overlap),
-    "ops.vote": Case(lambda x, e: ops.vote(x, e).logits, (answers, energies), (1, 1)),
-    "ops.vote[last]": Case(lambda x, e: ops.vote(x, e, by="last").logits, (answers, energies), (1, 1)),
+    "ops.vote": Case(lambda x, e: ops.vote(x, e).logits, (answers, energies), (1, 2)),
+    "ops.vote[last]": Case(lambda x, e: ops.vote(x, e, by="last").logits, (answers, energies), (1, 2)),
     "ops.vote[confidence]": Case(lambda x: ops.vote(x, by="confidence").logits, (answers,), (1,)),
     "dynamics.sphere.norm": Case(sphere.norm, (vectors,), (0,)),
     "dynamics.sphere.normalize": Case(sphere.normalize, (vectors,), (0,)),

@@ -16,7 +16,7 @@ MODULES = (phase, losses, metrics, grouping, analysis, ops, ops.complex, ops.nor
 MODULES += (kuramoto, waves, coupling, agreement, sphere)
 # Types, constants of types, and functions of no array.
 NOT_OF_ARRAYS = {
-    "ops": {"By", "How", "Vote", "num_bins", "complex", "norm", "streaming_readout"},
+    "ops": {"Criterion", "How", "Vote", "num_bins", "complex", "norm", "streaming_readout"},
     "ops.complex": {"Polar"},
     "grouping": {"clusters"},  # on the host
     "dynamics": {"as_ode", "Checkpoint", "Reduction", "Reverse", "Store"},

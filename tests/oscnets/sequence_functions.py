@@ -11,7 +11,7 @@ from tests.oscnets.functions import Case
 
 MODULES = (cvrnn, filters, graphs, recurrent)
 NOT_OF_ARRAYS = {
-    "dynamics.graphs": {"Distribution", "Drive", "Harmonics", "from_networkx"},
+    "dynamics.graphs": {"Distribution", "Forcing", "Harmonics", "from_networkx"},
     "dynamics.cvrnn": {"States", "TwoLayers", "gaussian_coupling"},
     "dynamics.filters": {"Form", "Method"},
     "dynamics.recurrent": {"Activation"},
@@ -62,10 +62,10 @@ STEP_BATCHED = (0, None, 0, None)
 
 
 def extended(fn: Any, **options: Any) -> Case:
-    """Harmonics and a drive, and a phase lag."""
+    """Harmonics, forcing and a phase lag."""
 
     def run(p: Any, k: Any, w: Any, lag: Any, a: Any, b: Any, strength: Any, frequency: Any, start: Any) -> Any:
-        more = {"harmonics": graphs.Harmonics(a, b), "drive": graphs.Drive(strength, frequency, start)}
+        more = {"harmonics": graphs.Harmonics(a, b), "forcing": graphs.Forcing(strength, frequency, start)}
         return fn(p, k, natural_frequency=w, phase_lag=lag, **more, **options)
 
     arrays = (*STEP, uniform(3), uniform(3), uniform(4), uniform(), uniform(B, 4))
@@ -155,8 +155,8 @@ CASES = {
     "dynamics.kuramoto.vector_field": Case(
         lambda p, k, w, lag: kuramoto.vector_field(p, k, w, phase_lag=lag), STEP, STEP_BATCHED
     ),
-    "dynamics.kuramoto.vector_field[harmonics, drive]": extended(kuramoto.vector_field, time=0.4),
-    "dynamics.kuramoto.graph_trajectory[harmonics, drive]": extended(
+    "dynamics.kuramoto.vector_field[harmonics, forcing]": extended(kuramoto.vector_field, time=0.4),
+    "dynamics.kuramoto.graph_trajectory[harmonics, forcing]": extended(
         kuramoto.graph_trajectory, rate=0.1, num_steps=4, every=2
     ),
     "dynamics.graphs.natural_frequencies": Case(

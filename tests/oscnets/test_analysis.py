@@ -1,5 +1,7 @@
 """Analysis of waves against SciPy and waves whose phase, wavelength and spectrum are known."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,9 +50,10 @@ def test_wavelength_of_a_plane_wave(wave_numbers):
 def test_share_of_long_waves():
     """Half of the images swing as one, the others from pixel to pixel with almost opposite phase."""
     both = np.concatenate([plane_wave(0.5, 0.0), plane_wave(3.1, 3.1)], axis=1)
-    assert analysis.long_wave_share(both) == pytest.approx(0.5)
-    np.testing.assert_allclose(analysis.long_wave_share(both, axis=(0, 2, 3, 4)), [1, 0])
-    assert analysis.long_wave_share(both, threshold=20.0) == 0
+    share = partial(analysis.long_wave_share, both, differences="wrapped")
+    assert share() == pytest.approx(0.5)
+    np.testing.assert_allclose(share(axis=(0, 2, 3, 4)), [1, 0])
+    assert share(threshold=20.0) == 0
     assert analysis.long_wave_share(np.ones((4, 3, 3, 1))) == 1  # infinitely long
 
 
@@ -67,8 +70,8 @@ def test_raw_differences_read_jumps_of_the_phase_as_waves_of_one_pixel():
     np.testing.assert_allclose(lengths[short], 20 / 19, rtol=1e-3)
     np.testing.assert_allclose(lengths[~short], 20, rtol=1e-3)
     assert short.mean() == pytest.approx(1 / 20, abs=0.005)
-    assert analysis.long_wave_share(states, differences="raw") == pytest.approx(1 - short.mean(), abs=1e-6)
-    assert analysis.long_wave_share(states) == 1
+    assert analysis.long_wave_share(states) == pytest.approx(1 - short.mean(), abs=1e-6)
+    assert analysis.long_wave_share(states, differences="wrapped") == 1
 
 
 def test_shortest_wavelengths():
@@ -158,6 +161,10 @@ def test_receptive_field_and_its_width():
         (lambda: analysis.class_spectra(np.ones((3, 1, 2, 2, 1)), np.ones((1, 2, 3)), 2), r"got \(1, 2, 3\) and"),
         (lambda: analysis.class_spectra(np.ones((3, 1, 2, 2, 1)), np.ones((1, 2, 2)), 2), "integer class indices"),
         (lambda: analysis.instantaneous_phase(np.ones(4), axis=1), "axis must be one of the signal's 1, got 1"),
+        (lambda: analysis.analytic_signal(np.ones(4), axis=-2), "axis must be one of the signal's 1, got -2"),
+        (lambda: analysis.generalized_phase(np.ones(4), axis=1), "axis must be one of the signal's 1, got 1"),
+        (lambda: analysis.generalized_phase(np.ones(4), dt=-1e-3), r"dt must be finite and > 0, got -0\.001"),
+        (lambda: analysis.generalized_phase(np.ones(4), dt=0), "dt must be finite and > 0, got 0"),
         (lambda: analysis.receptive_field(jnp.sum, np.ones((3, 3))), r"image must be \(H, W, C\), got shape \(3, 3\)"),
         (lambda: analysis.receptive_field_width(np.ones(3)), r"field must be \(H, W\), got shape \(3,\)"),
     ],
@@ -207,6 +214,15 @@ def test_metastability():
     np.testing.assert_allclose(analysis.metastability(turning), 0, atol=1e-10)
     with pytest.raises(ValueError, match=r"phases must be \(T, \.\.\., N\) with T >= 2, got shape \(1, 3\)"):
         analysis.metastability(np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_synchrony_of_half_precision_is_float32(dtype):
+    phases = jnp.asarray(np.random.default_rng(0).uniform(-3, 3, (9, 5)), dtype)
+    for score in (lambda x: analysis.local_order_parameter(x, np.ones((5, 5), dtype)), analysis.metastability):
+        found, expected = score(phases), score(phases.astype(jnp.float32))
+        assert found.dtype == jnp.float32
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_phase_locking():
@@ -259,6 +275,23 @@ def test_generalized_phase(low):
     back = lambda phases: (np.diff(np.unwrap(phases, axis=-1), axis=-1) < 0).mean()  # noqa: E731
     assert back(plain) > 0.01
     assert back(found) < 0.8 * back(plain)  # not 0: a cubic between two phases may fall as they do
+
+
+def test_generalized_phase_of_a_long_signal_is_as_exact_as_of_a_short_one():
+    """After 62,500 turns a gap is mended from its two ends, with the rounding of phases, not of all turns."""
+    length = 1_000_000
+    t = np.arange(length) / length
+    x = np.cos(2 * np.pi * length / 16 * t) * (1 + 0.2 * np.cos(2 * np.pi * 3 * t))
+    x[length - 3000 : length - 2900] *= 0.01
+    x[length - 3000 : length - 2900] += 0.8 * np.cos(2 * np.pi * length / 64 * t[:100])
+    with float64():
+        low = 0.055  # turns per sample; the signal's are 0.0625
+        exact = analysis.generalized_phase(x, low_frequency=low)
+        mended = np.asarray(exact != analysis.instantaneous_phase(x))
+    found = analysis.generalized_phase(x.astype(np.float32), low_frequency=low)
+    assert 50 < mended[-4000:-2000].sum() < 1000
+    gap = np.abs(np.exp(1j * np.asarray(found, float)) - np.exp(1j * np.asarray(exact)))
+    assert gap[-4000:-2000].max() < 2e-3
 
 
 def test_generalized_phase_of_what_needs_no_mending():

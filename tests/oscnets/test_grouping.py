@@ -27,14 +27,11 @@ def test_orientations_are_averaged_over_large_features():
     assert not np.any(grouping.orientation_features(0 * features))
 
 
-def test_small_features_are_shortened_and_in_the_published_score_turned():
+def test_small_features_are_shortened_and_turned_by_the_published_score():
     features = np.array([[0.3, 0.4], [0.0, 0.05], [-2.0, 0.0]]).reshape(1, 1, 3, 2)
     half = 0.5 * np.array([np.cos(np.pi / 4), np.sin(np.pi / 4)])
-    found = {c: grouping.orientation_features(features, convention=c)[0, 0] for c in ("shortened", "polar")}
-    np.testing.assert_allclose(found["shortened"], [0.6, 0.8, 0, 0.5, -1, 0], atol=1e-6)
-    np.testing.assert_allclose(found["polar"], [0.6, 0.8, *half, -1, 0], atol=1e-6)
-    spherical = grouping.orientation_features(np.array([0.0, 0.05, 0.0]).reshape(1, 1, 1, 3), convention="shortened")
-    np.testing.assert_allclose(spherical[0, 0], [0, 0.5, 0], atol=1e-6)
+    found = grouping.orientation_features(features, convention="polar")[0, 0]
+    np.testing.assert_allclose(found, [0.6, 0.8, *half, -1, 0], atol=1e-6)
 
 
 def pictures(count=3, side=8, seed=0):
@@ -60,6 +57,8 @@ def test_pixels_outside_of_the_mask_count_nowhere():
     assert (found[labels == 0] == -1).all() and set(np.unique(found)) == {-1, 0, 1}
     np.testing.assert_allclose(metrics.foreground_ari(labels, found), 1)
     assert (grouping.clusters(features, 2, mask=False) == -1).all()
+    holes = np.where((labels > 0)[..., None], features, np.nan)
+    np.testing.assert_array_equal(grouping.clusters(holes, 2, mask=labels > 0), found)
 
 
 def test_each_picture_has_a_number_of_groups_of_its_own():
@@ -147,7 +146,16 @@ def test_without_scikit_learn_there_is_one_clear_error(monkeypatch):
             "convention must be one of",
         ),
         (lambda: grouping.clusters(np.zeros((2, 2)), 2), ValueError, r"features must be \(..., H, W, D\)"),
-        (lambda: grouping.clusters(np.full((1, 2, 2), np.nan), 2), ValueError, "features must be finite"),
+        (
+            lambda: grouping.clusters(np.full((1, 2, 2), np.nan), 2),
+            ValueError,
+            "features that are grouped must be finite",
+        ),
+        (
+            lambda: grouping.clusters(np.array([[[0.0], [np.nan]]]), 2, mask=[[0, 1]]),
+            ValueError,
+            "features that are grouped must be finite",
+        ),
         (lambda: grouping.clusters(np.zeros((1, 2, 2)), 0), ValueError, "num_clusters must be >= 1, got 0"),
         (lambda: grouping.clusters(np.zeros((1, 2, 2)), 2.0), TypeError, "num_clusters must be integers, got float64"),
         (lambda: grouping.clusters(np.zeros((1, 2, 2)), [2, 2]), ValueError, r"num_clusters must broadcast to \(\)"),

@@ -310,6 +310,20 @@ def test_separation_leaves_out_what_does_not_count():
         metrics.phase_separation(phases, owner[..., None] < 3)
 
 
+def test_separation_counts_what_is_there_alone():
+    """Of three groups one is empty and one silent in a channel; the order is that of the groups' active channels."""
+    phases, masks = two_groups(0.5, 1.7, spread=0.4)
+    phases, masks = phases.repeat(2, -1), np.concatenate([masks, np.zeros((1, 16, 1), bool)], -1)
+    amplitude = np.ones(phases.shape)
+    amplitude[:, :8, 1] = 0  # the first group in the second channel
+    found = metrics.phase_separation(phases, masks, amplitude)
+    assert_close(found, {"order": np.cos(0.4), "separation": 1.2}, 1e-6)
+    found = metrics.phase_separation(phases, masks[..., 1:])  # one group alone
+    assert_close(found, {"order": np.cos(0.4), "separation": 0.0}, 1e-6)
+    none, gradient = jax.value_and_grad(lambda x: sum(metrics.phase_separation(x, masks & False).values()))(phases)
+    assert none == 1 and not gradient.any()
+
+
 def test_errors_of_groups():
     labels = np.zeros((1, 3, 3), int)
     with pytest.raises(ValueError, match="labels must be integers, got float32"):

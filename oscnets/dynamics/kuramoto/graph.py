@@ -12,7 +12,7 @@ from jax import Array
 
 from oscnets._inputs import broadcasting, floats, standard_promotion
 from oscnets._sharding import batch_sharded
-from oscnets.dynamics._graph import Drive, Harmonics, graph, graph_force, graph_velocity, units
+from oscnets.dynamics._graph import Forcing, Harmonics, graph, graph_force, graph_velocity, make_oscillators
 from oscnets.dynamics._turns import steps, trajectory
 from oscnets.phase import sincos
 
@@ -26,18 +26,17 @@ def vector_field(
     *,
     phase_lag: Array | float = 0.0,
     harmonics: Harmonics | None = None,
-    drive: Drive | None = None,
+    forcing: Forcing | None = None,
     time: Array | float = 0.0,
 ) -> Array:
     """Velocity of Kuramoto oscillators on a graph, for any solver (Sakaguchi and Kuramoto, 1986, equation 1).
 
-        d phase_i / dt = natural_frequency_i + sum_j coupling_ij H(phase_j - phase_i - phase_lag_i) + drive
+        d phase_i / dt = natural_frequency_i + sum_j coupling_ij H(phase_j - phase_i - phase_lag_i) + forcing
 
     The coupling function H is the sine unless `harmonics` say otherwise.
 
     Args:
-        phases, coupling, natural_frequency, phase_lag, harmonics, drive: as for `graph_step`.
-        time: of the drive, a scalar.
+        phases, coupling, natural_frequency, phase_lag, harmonics, forcing, time: as for `graph_step`.
 
     Returns:
         (..., N) radians per unit of time.
@@ -46,9 +45,9 @@ def vector_field(
         ValueError, TypeError: as `graph_step`.
     """
     phases, coupling, shape = graph(phases, coupling)
-    of = units(shape, phases.dtype, natural_frequency, phase_lag, harmonics, drive)
-    (time,) = broadcasting((), "one number", phases.dtype, time=time)
-    return graph_velocity(phases, coupling, of, of.clock(time))
+    values = natural_frequency, phase_lag, harmonics, forcing, time
+    oscillators = make_oscillators(shape, phases.dtype, *values)
+    return graph_velocity(phases, coupling, oscillators, oscillators.forcing_phase())
 
 
 @standard_promotion
@@ -61,7 +60,8 @@ def graph_step(
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
     harmonics: Harmonics | None = None,
-    drive: Drive | None = None,
+    forcing: Forcing | None = None,
+    time: Array | float = 0.0,
 ) -> Array:
     """One Euler step of Kuramoto oscillators on a graph, along `vector_field`.
 
@@ -75,24 +75,26 @@ def graph_step(
         natural_frequency: radians per unit of time, a scalar or broadcasting to the phases: (N,), or (..., N).
         phase_lag: radians, of the oscillator that receives, shaped like `natural_frequency`.
         harmonics: `oscnets.dynamics.graphs.Harmonics`, the coupling function instead of the sine.
-        drive: `oscnets.dynamics.graphs.Drive` from outside, at time 0.
+        forcing: `oscnets.dynamics.graphs.Forcing` from outside.
+        time: of the forcing, before the step; a scalar, of which float32 keeps seven digits.
 
     Returns:
         Phases after the step, (..., N), in the widest floating type of phases and coupling.
 
     Raises:
         ValueError: a coupling that is not square or does not fit the phases; a rate, natural frequency, phase lag or
-            value of the drive that does not; harmonics that are not (M,).
+            value of the forcing that does not; harmonics that are not (M,); a time that is no scalar.
         TypeError: a complex array, or a sparse one of another kind.
     """
-    phases, coupling, rate, of = _oscillators(phases, coupling, rate, natural_frequency, phase_lag, harmonics, drive)
-    return phases + rate * graph_velocity(phases, coupling, of, of.clock())
+    values = natural_frequency, phase_lag, harmonics, forcing, time
+    phases, coupling, rate, oscillators = _system(phases, coupling, rate, *values)
+    return phases + rate * graph_velocity(phases, coupling, oscillators, oscillators.forcing_phase())
 
 
-def _oscillators(phases, coupling, rate, *values):
+def _system(phases, coupling, rate, *values):
     phases, coupling, shape = graph(phases, coupling)
     (rate,) = broadcasting(shape, "phases", phases.dtype, rate=_row(rate, shape))
-    return jnp.broadcast_to(phases, shape), coupling, rate, units(shape, phases.dtype, *values, dt=rate)
+    return jnp.broadcast_to(phases, shape), coupling, rate, make_oscillators(shape, phases.dtype, *values, dt=rate)
 
 
 @standard_promotion
@@ -105,7 +107,8 @@ def graph_trajectory(
     natural_frequency: Array | float = 0.0,
     phase_lag: Array | float = 0.0,
     harmonics: Harmonics | None = None,
-    drive: Drive | None = None,
+    forcing: Forcing | None = None,
+    time: Array | float = 0.0,
     num_steps: int,
     every: int = 1,
 ) -> Array:
@@ -114,24 +117,26 @@ def graph_trajectory(
     Inside the loop phases are wrapped and their turns counted, so that frequencies are kept over millions of steps.
 
     Args:
-        phases, coupling, rate, natural_frequency, phase_lag, harmonics: as for `graph_step`.
-        drive: likewise, beginning at time 0.
+        phases, coupling, rate, natural_frequency, phase_lag, harmonics, forcing: as for `graph_step`.
+        time: of the forcing before the first step.
         num_steps: number of steps, a multiple of `every`.
         every: keeps the phases of every so many steps only; `every=num_steps` the last ones.
 
     Returns:
         (num_steps / every, ..., N): phases, radians, never wrapped.
     """
-    system = _oscillators(phases, coupling, rate, natural_frequency, phase_lag, harmonics, drive)
+    values = natural_frequency, phase_lag, harmonics, forcing, time
+    system = _system(phases, coupling, rate, *values)
     return _graph_trajectory(*system, **steps(num_steps, every))
 
 
 @partial(jax.jit, static_argnames=("num_steps", "every"), inline=True)
-def _graph_trajectory(phases, coupling, rate, of, *, num_steps: int, every: int) -> Array:
-    def step(phases: Array, clock: Array | None) -> tuple[Array, Array | None]:
-        return phases + rate * graph_velocity(phases, coupling, of, clock), of.tick(clock, rate)
+def _graph_trajectory(phases, coupling, rate, oscillators, *, num_steps: int, every: int) -> Array:
+    def step(phases: Array, forcing_phase: Array | None) -> tuple[Array, Array | None]:
+        velocity = graph_velocity(phases, coupling, oscillators, forcing_phase)
+        return phases + rate * velocity, oscillators.advance(forcing_phase, rate)
 
-    return trajectory(step, phases, of.clock(), num_steps=num_steps, every=every)[0]
+    return trajectory(step, phases, oscillators.forcing_phase(), num_steps=num_steps, every=every)[0]
 
 
 @standard_promotion

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from oscnets._inputs import broadcasting, concrete, floats, standard_promotion
+from oscnets._inputs import broadcasting, check_dt, concrete, floats, standard_promotion
 from oscnets._products.stencil import Boundary, check_boundary
-from oscnets.dynamics.waves._checks import check_dt
 
 
 def largest_dt(speed: Array | float) -> float:
@@ -52,8 +51,8 @@ def wave_step(
             "periodic": the other side.
 
     Returns:
-        Position and velocity after the step, of the floating type of both before. The velocity is not masked: outside
-        it integrates the force there, without effect.
+        Position and velocity after the step, of the floating type of both before. The velocity outside the mask stays
+        as it is.
 
     Raises:
         ValueError: shapes that do not fit, an unknown boundary, a speed or dt that is not finite, dt <= 0, or a
@@ -61,7 +60,7 @@ def wave_step(
             within some hundred steps.
     """
     position, velocity, inside, (speed, dt) = _check_wave(position, velocity, mask, speed, dt, boundary)
-    velocity = velocity + dt * jnp.square(speed) * laplacian(position, boundary)
+    velocity = velocity + inside(dt * jnp.square(speed) * laplacian(position, boundary))
     return position + dt * inside(velocity), velocity
 
 
@@ -80,13 +79,17 @@ def wave_vector_field(
         position, velocity, speed, mask, boundary: as for `wave_step`; the position must be 0 outside the mask, where it
             then stays.
 
+    Returns:
+        Pixels per unit of time if the position is in pixels, and that per unit of time, both of the shape and floating
+        type of position and velocity; 0 outside the mask.
+
     Raises:
-        ValueError: as `wave_step`, but for the time step.
+        ValueError: shapes that do not fit, an unknown boundary.
     """
     check_boundary(boundary)
     position, velocity, speed, _ = _check_fields(position, velocity, speed, 1.0)
     inside = _inside(position, mask)
-    return inside(velocity), jnp.square(speed) * laplacian(inside(position), boundary)
+    return inside(velocity), inside(jnp.square(speed) * laplacian(inside(position), boundary))
 
 
 @standard_promotion
@@ -102,7 +105,7 @@ def reverse_wave_step(
     """Inverse of `wave_step`, up to rounding, of states that were 0 outside the mask. Arguments and errors as there."""
     position, velocity, inside, (speed, dt) = _check_wave(position, velocity, mask, speed, dt, boundary)
     position = position - dt * inside(velocity)
-    return position, velocity - dt * jnp.square(speed) * laplacian(position, boundary)
+    return position, velocity - inside(dt * jnp.square(speed) * laplacian(position, boundary))
 
 
 @standard_promotion
@@ -208,7 +211,7 @@ def _check_fields(position, velocity, speed, dt) -> tuple[Array, Array, Array, A
             f"position and velocity must both be (..., H, W, C) or (H, W), got {position.shape} and {velocity.shape}"
         )
     speed, dt = (
-        x if isinstance(x, int | float) else broadcasting(position.shape, "position", position.dtype, **{name: x})[0]
+        x if type(x) in (int, float) else broadcasting(position.shape, "position", position.dtype, **{name: x})[0]
         for name, x in (("speed", speed), ("dt", dt))
     )
     check_dt(dt)

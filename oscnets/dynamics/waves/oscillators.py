@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
+from oscnets._inputs import broadcasting, check_dt, floats, standard_promotion, whole_number
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets._sharding import WHOLE, batch_sharded
 from oscnets.dynamics._scan import Reduction, WeightedReduction, split_reduction
 from oscnets.dynamics._unroll import Checkpoint, Reverse, unroll
-from oscnets.dynamics.waves._checks import check_dt
 from oscnets.dynamics.waves._equation import (
     Params,
     State,
@@ -86,8 +85,11 @@ def oscillator_vector_field(
     Args:
         position, velocity, kernel, omega, damping: as for `oscillator_step`.
 
+    Returns:
+        The velocity, and its change per unit of time, both (..., H, W, C) of the floating type of all arguments.
+
     Raises:
-        ValueError: as `oscillator_step`.
+        ValueError: as `oscillator_step`, but for the time step.
     """
     lead, params, state = _to_chwb(position, velocity, kernel, omega, damping, 1.0)
     return tuple(from_chwb(x, lead) for x in _compiled_derivative(params, state))

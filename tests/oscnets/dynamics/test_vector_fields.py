@@ -20,7 +20,7 @@ PAIR = np.array([[0.0, 1.0], [1.0, 0.0]])
 IMAGE = uniform(2, 5, 4, 2)
 KERNEL = {"amplitude": np.abs(uniform(2, 5, 4, 2)), "kernel": uniform(3, 3, 2, 2), "epsilon": 0.1}
 GRAPH = {"coupling": uniform(6, 6), "natural_frequency": uniform(6), "phase_lag": 0.4}
-GRAPH |= {"harmonics": graphs.Harmonics(uniform(2), uniform(2)), "drive": graphs.Drive(0.5, 2.0, uniform(6))}
+GRAPH |= {"harmonics": graphs.Harmonics(uniform(2), uniform(2)), "forcing": graphs.Forcing(0.5, 2.0, uniform(6))}
 OSCILLATORS = {"kernel": uniform(3, 3, 2, 2), "omega": np.abs(uniform(5, 4, 2)), "damping": 0.3}
 MASK = rng.uniform(size=(5, 4, 1)) < 0.8
 MEMBRANE = {"speed": np.abs(uniform(5, 4, 1)), "mask": MASK}
@@ -82,14 +82,18 @@ def test_couplings_of_queries_and_keys_are_couplings():
     np.testing.assert_allclose(step, phases + 0.1 * kuramoto.agreement_vector_field(phases, coupling), atol=1e-5)
 
 
-def test_the_time_reaches_the_drive_alone():
-    """One oscillator that is driven at its own frequency stays in phase with the drive."""
+def test_the_time_reaches_the_forcing_alone():
+    """One oscillator that is forced at its own frequency stays in phase with the forcing."""
     derivative = as_ode(kuramoto.vector_field)
-    args = {"coupling": np.zeros((1, 1)), "natural_frequency": 2.0, "drive": graphs.Drive(3.0, 2.0)}
+    args = {"coupling": np.zeros((1, 1)), "natural_frequency": 2.0, "forcing": graphs.Forcing(3.0, 2.0)}
     for t in (0.0, 0.7, 5.0):
         np.testing.assert_allclose(derivative(t, np.array([2 * t]), args), [2.0], atol=1e-4)
         away = derivative(t, np.array([2 * t - np.pi / 2]), args)
         np.testing.assert_allclose(away, [5.0], atol=1e-4)
+    alone = as_ode(lambda phases, time: jnp.cos(time) * phases)
+    for args in (None, {}):
+        np.testing.assert_allclose(alone(0.3, np.ones(2), args), np.cos(0.3), atol=1e-6)
+    np.testing.assert_allclose(alone(0.3, np.ones(2)), np.cos(0.3), atol=1e-6)
     periodic = as_ode(waves.wave_vector_field, boundary="periodic")
     constant = np.ones((3, 3)), np.zeros((3, 3))
     np.testing.assert_allclose(periodic(0.0, constant, {"speed": 1.0})[1], 0, atol=1e-6)
@@ -144,12 +148,11 @@ def test_adaptive_steps_find_the_closed_form(diffrax):
 def test_small_steps_tend_to_what_it_finds(diffrax, name):
     field, step, start, args, size = FIELDS[name]
     time, count = 0.5, 400
-    if name == "graph":  # `graph_step` alone knows no time
-        args = args | {"drive": None}
     with float64():
         start, args = jax.tree.map(jnp.asarray, (start, args))
         expected = jax.jit(lambda: adaptive(diffrax, as_ode(field), start, args, time))()
-        advance = lambda h, _, y: step(*(y if isinstance(y, tuple) else (y,)), **args, **{size: h})  # noqa: E731
+        at = lambda t: {"time": t} if name == "graph" else {}  # noqa: E731
+        advance = lambda h, i, y: step(*(y if isinstance(y, tuple) else (y,)), **args, **at(i * h), **{size: h})  # noqa: E731
         ends = [jax.lax.fori_loop(0, n, partial(advance, time / n), start) for n in (count, 2 * count)]
         better = jax.tree.map(lambda a, b: 2 * b - a, *ends)  # Richardson's
         away = lambda found: jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), found, expected)  # noqa: E731

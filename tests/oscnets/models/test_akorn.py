@@ -79,7 +79,7 @@ def test_golden_akorn_votes(file, case):
     assert_energies(energies, arrays["vote/es"])
     for by, score in (("sum", energies.sum(0)), ("last", energies[-1])):
         np.testing.assert_allclose(score, arrays[f"vote/e_{by}"], rtol=1e-5)
-        vote = ops.vote(out.logits[:, None], energies.T[:, None], by=by)
+        vote = ops.vote(out.logits[:, None], energies.T[..., None], by=by)
         assert vote.starts.tolist() == [arrays[f"vote/pick_{by}"]]
         np.testing.assert_array_equal(vote.logits[0].argmax(-1) + 1, arrays[f"vote/pred_{by}"])
 
@@ -212,6 +212,14 @@ def test_every_step_is_read_out_as_the_last_one_is(name):
         alone = run(num_steps=steps)
         assert_close((every.logits[steps - 1], every.features[steps - 1]), (alone.logits, alone.features), 1e-5)
     assert_close((every.states, every.energies), (alone.states, alone.energies), 1e-6)
+
+
+def test_every_step_is_no_mode_of_training():
+    """The batch of a normalization would be that of all steps."""
+    module, options = MODELS["classification"], {"noise": None, "every_step": True}
+    variables = jax.eval_shape(lambda: module.init({"params": jax.random.key(0), "noise": jax.random.key(1)}, IMAGES))
+    with pytest.raises(ValueError, match="every_step reads out for tests: train must be False"):
+        module.apply(variables, IMAGES, train=True, mutable=["batch_stats"], **options)
 
 
 def test_another_size_takes_interpolated_positions():

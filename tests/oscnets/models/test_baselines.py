@@ -136,6 +136,12 @@ def test_dropout_is_of_the_training_alone():
         VIT.clone(norm="middle").apply(params, IMAGES)
 
 
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, 1.5, float("nan")])
+def test_dropout_is_a_share(dropout):
+    with pytest.raises(ValueError, match=rf"dropout must lie in \[0, 1\), got {dropout}"):
+        VIT.clone(dropout=dropout).init(jax.random.key(0), IMAGES)
+
+
 def test_sides_of_patches():
     with pytest.raises(ValueError, match=r"sides divisible by 4, got \(1, 6, 8, 1\)"):
         models.VisionTransformer().init(jax.random.key(0), IMAGES[:1])

@@ -289,6 +289,10 @@ def test_gabor_filters():
     np.testing.assert_allclose(even, even[::-1, ::-1], atol=1e-6)
     np.testing.assert_allclose(odd, -odd[::-1, ::-1], atol=1e-6)
     assert (np.sign(even) == np.sign(even[2])).all()  # stripes along the columns
+    for size in (1, 2):  # without their mean, even filters of so few pixels are 0
+        with pytest.raises(ValueError, match=f"size must be >= 3, got {size}"):
+            models.gabor_filters(size, 8)
+    assert np.isfinite(models.gabor_filters(3, 8)).all()
     flat = filters.reshape(25, 8)
     assert np.abs(np.triu(flat.T @ flat, 1)).max() < 0.99 / 3
 
@@ -296,4 +300,7 @@ def test_gabor_filters():
 def test_the_first_convolution_may_start_from_gabor_filters(inputs):
     images, phases = jnp.concatenate([inputs[0]] * 3, -1), inputs[1]
     found = init(MODEL.clone(encoder_start="gabor"), 0, images, phases)["params"]["encoder_kernel"]
-    np.testing.assert_array_equal(found, np.broadcast_to(models.gabor_filters(3, 2), (3, 3, 3, 2)))
+    np.testing.assert_allclose(found, np.broadcast_to(models.gabor_filters(3, 2) / np.sqrt(3), (3, 3, 3, 2)), rtol=1e-6)
+    np.testing.assert_allclose((found**2).sum((0, 1, 2)), 1 / 3, rtol=1e-5)  # as of one colour
+    with pytest.raises(ValueError, match="encoder_start must be one of default, gabor, got 'sobel'"):
+        init(MODEL.clone(encoder_start="sobel"), 0, *inputs)

@@ -9,7 +9,9 @@ from oscnets import ops
 
 LOGITS = np.zeros((3, 2, 4, 2), np.float32)
 LOGITS[:, 0, 0, 0], LOGITS[:, 1, 3, 1] = [1, -5, 2], [0, 1, -1]
-ENERGIES = np.array([[[0, 5, 1], [0, 0, 0]], [[0, 1, 2], [0, -1, 0]], [[0, 4, -1], [0, 3, -9]]], np.float32)
+ENERGIES = np.array([[[0, 5, 1], [0, 0, 0]], [[0, 1, 2], [0, -1, 0]], [[0, 4, -1], [0, 3, -9]]], np.float32).swapaxes(
+    1, 2
+)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +31,10 @@ def test_confidence_is_a_mean_over_cells():
     assert ops.vote(np.log(probabilities)[:, :, 0], by="confidence").starts.tolist() == [0]
 
 
-def test_of_equal_starts_the_first_and_what_is_nan_shows():
+def test_ties_go_to_the_first_start_and_what_is_nan_shows():
     assert ops.vote(LOGITS, 0 * ENERGIES).starts.tolist() == [0, 0]
     spoilt = ENERGIES.copy()
-    spoilt[1, 0, 1] = np.nan
+    spoilt[1, 1, 0] = np.nan
     found = ops.vote(LOGITS, spoilt)
     assert found.starts.tolist() == [1, 2]
     assert np.isnan(found.logits[0]).all() and np.isfinite(found.logits[1]).all()
@@ -54,7 +56,8 @@ def test_gradients_are_those_of_the_chosen_logits():
         ((LOGITS, ENERGIES), {"by": "mean"}, "by must be one of sum, last, confidence, got 'mean'"),
         ((LOGITS[0, 0], ENERGIES), {}, r"logits must be \(K, B, ..., C\)"),
         ((LOGITS[:0], ENERGIES[:0]), {}, "K >= 1"),
-        ((LOGITS, ENERGIES[:2]), {}, r"energies must be \(K, B, T\)"),
+        ((LOGITS, ENERGIES.swapaxes(1, 2)), {}, r"energies must be \(K, T, B\)"),
+        ((LOGITS, ENERGIES[:2]), {}, r"energies must be \(K, T, B\)"),
     ],
 )
 def test_errors(arguments, options, message):

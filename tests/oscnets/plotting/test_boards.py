@@ -30,6 +30,8 @@ def test_film_of_boards():
     assert drawn[1] == [{boards.GIVEN: 40, boards.RIGHT: 41}, {boards.GIVEN: 40, boards.RIGHT: 40, boards.WRONG: 1}]
     assert axes[0].texts[1].get_text() == str(SOLUTIONS[0, 0, 1])
     np.testing.assert_allclose(axes[2].lines[0].get_ydata(), [0, 1])
+    labels = [label for x in axes if (label := x.get_ylabel())]
+    assert sorted(labels) == ["energy", "share of blank cells right", "states"]
 
 
 def test_boards_that_differ_in_number_are_refused():

@@ -125,6 +125,29 @@ def test_what_is_outside_the_mask_has_no_influence(step):
     np.testing.assert_array_equal(np.asarray(found[1][0])[~mask], 0)
 
 
+def test_nothing_moves_outside_the_mask():
+    """Neither by a solver along the field nor by steps, also where the Laplacian outside is not 0."""
+    mask = np.ones((5, 6), bool)
+    mask[:, 2:] = False
+    position, velocity = np.where(mask, 1.0, 0), np.ones((5, 6))
+    change, force = waves.wave_vector_field(position, velocity, speed=0.5, mask=mask)
+    np.testing.assert_array_equal(np.asarray(change), mask)
+    assert not np.asarray(force)[:, 2:].any() and (np.asarray(force)[:, 1] == -0.25 * np.array([2, 1, 1, 1, 2])).all()
+    for step in (waves.wave_step, waves.reverse_wave_step):
+        np.testing.assert_array_equal(step(position, velocity, speed=0.5, dt=0.5, mask=mask)[1][:, 2:], 1)
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+def test_numbers_of_numpy_are_numbers_as_those_of_python(kind):
+    """They do not widen half precision, or float32 where 64 bits are on."""
+    state = np.ones((2, 3, 4), np.float32)
+    with float64():
+        found = waves.wave_step(*state, speed=kind(0.5), dt=kind(0.5))
+        field = waves.wave_vector_field(*state, speed=kind(0.5))
+        energy = waves.wave_energy(*state, speed=kind(0.5), dt=kind(0.5))
+    assert {x.dtype for x in (*found, *field, energy)} == {np.dtype(np.float32)}
+
+
 def two_speeds(size=20):
     return np.where(np.arange(size) < size // 2, 0.5, 2.0) * np.ones((size, 1))
 

@@ -1,4 +1,4 @@
-"""Oscillators on graphs with harmonics and a periodic drive, and graphs of networkx as couplings."""
+"""Oscillators on graphs with harmonics and periodic forcing, and graphs of networkx as couplings."""
 
 import jax
 import jax.numpy as jnp
@@ -9,19 +9,19 @@ from jax.experimental import sparse
 
 from oscnets import phase
 from oscnets.dynamics import graphs, kuramoto
-from tests.helpers import in_float64
+from tests.helpers import float64, in_float64
 
 rng = np.random.default_rng(0)
 uniform = lambda *shape: rng.uniform(-1, 1, shape)  # noqa: E731
 N = 6
 PHASES, COUPLING, FREQUENCY, LAG = 3 * uniform(N), uniform(N, N), uniform(N), uniform(N)
 HARMONICS = graphs.Harmonics(np.array([0.7, -0.4, 0.3]), np.array([0.2, 0.0, -1.0]))
-DRIVE = graphs.Drive(0.8 + uniform(N) / 4, 2.5, uniform(N))
-OPTIONS = {"natural_frequency": FREQUENCY, "phase_lag": LAG, "harmonics": HARMONICS, "drive": DRIVE}
+FORCING = graphs.Forcing(0.8 + uniform(N) / 4, 2.5, uniform(N))
+OPTIONS = {"natural_frequency": FREQUENCY, "phase_lag": LAG, "harmonics": HARMONICS, "forcing": FORCING}
 
 
 def naive(phases, time):
-    velocity = FREQUENCY + DRIVE.strength * np.sin(DRIVE.phase + DRIVE.frequency * time - phases)
+    velocity = FREQUENCY + FORCING.strength * np.sin(FORCING.phase + FORCING.frequency * time - phases)
     gaps = phases - phases[:, None] - LAG[:, None]
     for m, (amplitude, shift) in enumerate(zip(*HARMONICS, strict=True), 1):
         velocity = velocity + amplitude * (COUPLING * np.sin(m * gaps + shift)).sum(1)
@@ -69,13 +69,58 @@ def test_every_run_goes_along_it():
     np.testing.assert_allclose(found, (phases[None], velocity[None]), atol=1e-10)
 
 
-def test_a_step_is_at_time_zero():
-    expected = naive_run(0.05, 1)[0]
-    np.testing.assert_allclose(kuramoto.graph_step(PHASES, COUPLING, rate=0.05, **OPTIONS), expected, atol=1e-5)
-    noisy = graphs.noisy_step(PHASES, COUPLING, jax.random.key(0), dt=0.05, noise=0.0, **OPTIONS)
-    np.testing.assert_allclose(noisy, expected, atol=1e-5)
-    _, velocity = graphs.inertial_step(PHASES, 0.0, COUPLING, dt=0.05, inertia=1.0, **OPTIONS)
-    np.testing.assert_allclose(velocity, 0.05 * naive(PHASES, 0.0), atol=1e-5)
+def by_hand(step, state, dt, count):
+    """A loop of the user's own, which gives each step its time."""
+    for t in range(count):
+        state = step(state, time=t * dt)
+    return state
+
+
+def test_steps_of_a_loop_are_those_of_the_trajectory():
+    """With the time of each step the phase of the forcing moves on; without it every step is at time 0."""
+    dt, count, key = 0.05, 8, jax.random.key(0)
+    expected = naive_run(dt, count)
+    inertial = {"dt": dt, "inertia": 2.0, **OPTIONS}
+    with float64():
+        plain = lambda x, **time: kuramoto.graph_step(x, COUPLING, rate=dt, **OPTIONS, **time)  # noqa: E731
+        noisy = lambda x, **time: graphs.noisy_step(x, COUPLING, key, dt=dt, noise=0.0, **OPTIONS, **time)  # noqa: E731
+        swing = lambda x, **time: graphs.inertial_step(*x, COUPLING, **inertial, **time)  # noqa: E731
+        for step in (plain, noisy):
+            np.testing.assert_allclose(step(PHASES), expected[0], atol=1e-12)
+            np.testing.assert_allclose(by_hand(step, PHASES, dt, count), expected[-1], atol=1e-10)
+        whole = graphs.inertial_trajectory(PHASES, 0.0, COUPLING, **inertial, num_steps=count)
+        found = by_hand(swing, (PHASES, np.zeros(N)), dt, count)
+        np.testing.assert_allclose(found, [x[-1] for x in whole], atol=1e-10)
+
+
+def test_a_trajectory_continues_at_its_time():
+    dt, first, count = 0.05, 15, 40
+    expected = naive_run(dt, count)
+    options = {**OPTIONS, "time": first * dt, "num_steps": count - first}
+    runs = {
+        "plain": lambda x: kuramoto.graph_trajectory(x, COUPLING, rate=dt, **options),
+        "noisy": lambda x: graphs.noisy_trajectory(x, COUPLING, jax.random.key(0), dt=dt, noise=0.0, **options),
+        "delayed": lambda x: graphs.delayed_trajectory(x[None], COUPLING, 0, rate=dt, **options),
+    }
+    for run in runs.values():
+        np.testing.assert_allclose(in_float64(run, expected[first - 1]), expected[first:], atol=1e-10)
+    inertial = {"dt": dt, "inertia": 2.0, **OPTIONS}
+    with float64():
+        whole = graphs.inertial_trajectory(PHASES, 0.0, COUPLING, **inertial, num_steps=count)
+        half = [x[first - 1] for x in whole]
+        rest = graphs.inertial_trajectory(*half, COUPLING, **inertial, time=first * dt, num_steps=count - first)
+        np.testing.assert_allclose(rest, [x[first:] for x in whole], atol=1e-10)
+
+
+def test_the_time_is_not_rounded_to_the_type_of_the_phases():
+    """bfloat16 has no number between 100 and 100.5: the forcing would be a quarter of a turn away."""
+    time, strength = 100.25, 4.0
+    options = {"forcing": graphs.Forcing(strength, 2 * np.pi), "time": time}
+    found = kuramoto.vector_field(
+        jnp.zeros(1, jnp.bfloat16), np.zeros((1, 1), np.float32).astype("bfloat16"), **options
+    )
+    assert found.dtype == jnp.bfloat16
+    assert float(found[0]) == pytest.approx(strength * np.sin(2 * np.pi * time), abs=0.02)
 
 
 def test_delays_of_each_edge_reach_every_harmonic():
@@ -87,7 +132,7 @@ def test_delays_of_each_edge_reach_every_harmonic():
         gaps, velocity = late - states[-1][:, None] - LAG[:, None], FREQUENCY.copy()
         for m, (amplitude, shift) in enumerate(zip(*HARMONICS, strict=True), 1):
             velocity += amplitude * (COUPLING * np.sin(m * gaps + shift)).sum(1)
-        velocity += DRIVE.strength * np.sin(DRIVE.phase + DRIVE.frequency * t * dt - states[-1])
+        velocity += FORCING.strength * np.sin(FORCING.phase + FORCING.frequency * t * dt - states[-1])
         states.append(states[-1] + dt * velocity)
     run = lambda: graphs.delayed_trajectory(history, COUPLING, delays, rate=dt, **OPTIONS, num_steps=count)  # noqa: E731
     np.testing.assert_allclose(in_float64(run), states[4:], atol=1e-10)
@@ -102,11 +147,11 @@ def test_a_second_harmonic_makes_two_clusters():
 
 
 @pytest.mark.parametrize("detuning", [0.0, 0.5, 0.9, 1.5, 3.0])
-def test_a_drive_locks_what_it_is_strong_enough_for(detuning):
+def test_forcing_locks_what_it_is_strong_enough_for(detuning):
     """Adler's equation: locked at the angle arcsin(detuning / F) behind, else a beat of sqrt(detuning^2 - F^2)."""
     dt, count = 0.01, 20_000
-    drive = graphs.Drive(1.0, 5.0 + detuning)
-    options = {"rate": dt, "natural_frequency": 5.0, "drive": drive, "num_steps": count, "every": count // 4}
+    forcing = graphs.Forcing(1.0, 5.0 + detuning)
+    options = {"rate": dt, "natural_frequency": 5.0, "forcing": forcing, "num_steps": count, "every": count // 4}
     run = kuramoto.graph_trajectory(np.zeros(1), np.zeros((1, 1)), **options)[:, 0]
     speed = (run[-1] - run[1]) / (dt * count / 2)
     assert float(speed) == pytest.approx(5.0 + detuning - np.sqrt(max(detuning**2 - 1, 0)), abs=0.05)
@@ -115,13 +160,13 @@ def test_a_drive_locks_what_it_is_strong_enough_for(detuning):
         assert float(behind) == pytest.approx(np.arcsin(detuning), abs=0.02)
 
 
-def test_a_drive_keeps_its_frequency_for_a_million_steps():
+def test_forcing_keeps_its_frequency_for_a_million_steps():
     dt, count = 1e-3, 1_000_000
-    drive = graphs.Drive(20.0, 2 * np.pi * 40)
+    forcing = graphs.Forcing(20.0, 2 * np.pi * 40)
     options = {
         "rate": dt,
         "natural_frequency": 2 * np.pi * 39.5,
-        "drive": drive,
+        "forcing": forcing,
         "num_steps": count,
         "every": count // 10,
     }
@@ -129,17 +174,19 @@ def test_a_drive_keeps_its_frequency_for_a_million_steps():
     assert (run[-1] - run[0]) / (0.9 * count * dt) / (2 * np.pi) == pytest.approx(40, abs=1e-3)
 
 
-def test_drives_and_harmonics_may_differ_by_run():
+def test_forcing_and_harmonics_may_differ_by_run():
     """A batch of strengths, and gradients in every value."""
     strengths = np.array([[0.0], [1.0], [2.0]])
     run = kuramoto.graph_trajectory(
-        np.broadcast_to(PHASES, (3, N)), COUPLING, rate=0.1, drive=graphs.Drive(strengths, 1.0), num_steps=5
+        np.broadcast_to(PHASES, (3, N)), COUPLING, rate=0.1, forcing=graphs.Forcing(strengths, 1.0), num_steps=5
     )
     for i, strength in enumerate(strengths[:, 0]):
-        alone = kuramoto.graph_trajectory(PHASES, COUPLING, rate=0.1, drive=graphs.Drive(strength, 1.0), num_steps=5)
+        alone = kuramoto.graph_trajectory(
+            PHASES, COUPLING, rate=0.1, forcing=graphs.Forcing(strength, 1.0), num_steps=5
+        )
         np.testing.assert_allclose(run[:, i], alone, atol=1e-5)
-    loss = lambda h, d: jnp.sin(kuramoto.graph_step(PHASES, COUPLING, rate=0.1, harmonics=h, drive=d)).sum()  # noqa: E731
-    gradients = jax.grad(loss, (0, 1))(jax.tree.map(jnp.asarray, HARMONICS), graphs.Drive(0.3, 1.0, 0.2))
+    loss = lambda h, d: jnp.sin(kuramoto.graph_step(PHASES, COUPLING, rate=0.1, harmonics=h, forcing=d)).sum()  # noqa: E731
+    gradients = jax.grad(loss, (0, 1))(jax.tree.map(jnp.asarray, HARMONICS), graphs.Forcing(0.3, 1.0, 0.2))
     assert all(np.abs(x).max() > 1e-3 for x in (*gradients[0], gradients[1].strength, gradients[1].phase))
 
 
@@ -153,6 +200,9 @@ def test_graphs_of_networkx_are_couplings():
         dense = np.zeros(found.shape)
         np.add.at(dense, tuple(np.asarray(found.indices).T), np.asarray(found.data))
         np.testing.assert_allclose(dense, 0.5 * networkx.to_numpy_array(graph).T, atol=1e-6)
+        indices = np.asarray(found.indices).tolist()
+        assert indices == sorted(indices) and len(set(map(tuple, indices))) == len(indices)
+    assert graphs.from_networkx(parallel, strength=0.5).data.tolist() == [1.0, 1.0, 0.5, 0.5, 0.5]
     coupling, phases = graphs.from_networkx(club), 3 * uniform(34)
     expected = kuramoto.vector_field(phases, networkx.to_numpy_array(club))
     np.testing.assert_allclose(kuramoto.vector_field(phases, coupling), expected, atol=1e-4)
@@ -170,7 +220,7 @@ def test_what_is_not_right_is_refused():
         step(harmonics=graphs.Harmonics(1.0))
     with pytest.raises(ValueError, match=r"harmonics.shifts must be .* amplitudes \(2,\), got shape \(3,\)"):
         step(harmonics=graphs.Harmonics([1.0, 0.5], np.zeros(3)))
-    with pytest.raises(ValueError, match=r"drive.strength must be .* phases \(6,\), got shape \(2,\)"):
-        step(drive=graphs.Drive(np.ones(2)))
+    with pytest.raises(ValueError, match=r"forcing.strength must be .* phases \(6,\), got shape \(2,\)"):
+        step(forcing=graphs.Forcing(np.ones(2)))
     with pytest.raises(ValueError, match=r"time must be a single number, got shape \(6,\)"):
-        kuramoto.vector_field(PHASES, COUPLING, drive=graphs.Drive(1.0), time=np.zeros(N))
+        kuramoto.vector_field(PHASES, COUPLING, forcing=graphs.Forcing(1.0), time=np.zeros(N))
