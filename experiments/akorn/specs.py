@@ -106,9 +106,7 @@ def check(config: ConfigDict) -> None:
                     f"config.model.channels={own.channels}: expected a multiple of {divisor}, {of}, for models.{name}"
                 )
         if model.network == "akorn" and config.data.set == "sudoku" and own.components % 2:
-            raise ValueError(
-                f"config.model.components={own.components}: expected an even number, whose pairs turn, for models.{name}"
-            )
+            raise ValueError(f"config.model.components={own.components}: expected an even number for models.{name}")
     data = config.data
     if data.set == "tetrominoes" and 4 * data.square > SIZE:
         raise ValueError(f"config.data.square={data.square}: expected at most {SIZE // 4}, a piece in a picture")
