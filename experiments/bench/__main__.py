@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from experiments import engine
-from experiments.bench import gaspnet, harness, komplexnet, memory, scaling, seeds, waves
+from experiments.bench import dynamics, gaspnet, harness, komplexnet, memory, scaling, seeds, waves
 from experiments.bench.aot import run as aot
 from experiments.bench.aot import targets
 
@@ -77,6 +77,11 @@ def _add_tables(commands: Any) -> None:
     add("--model", choices=seeds.MODELS, default="komplexnet")
     add("--batch_size", type=positive, default=32)
     add("--size", type=positive, default=32, help="of the image")
+    add = commands.add_parser("dynamics", help="simulations of graphs against other packages").add_argument
+    add("--counts", type=positive, nargs="+", default=[100, 1000, 10_000], help="of oscillators")
+    add("--sides", choices=dynamics.SIDES, nargs="+", default=list(dynamics.SIDES), help="those installed are measured")
+    add("--degree", type=positive, default=20, help="edges that an oscillator of a sparse graph receives")
+    add("--num_steps", type=positive, default=1000, help="most steps of a run")
     add = commands.add_parser("scaling", help="throughput over image size and over T").add_argument
     add("--models", choices=scaling.DEFAULTS, nargs="+", default=list(scaling.DEFAULTS))
     add("--sizes", type=positive, nargs="*", default=[32, 64, 128, 256], help="of the image")
@@ -117,6 +122,7 @@ def run(options: argparse.Namespace) -> None:
         except OSError as error:
             raise engine.UsageError(f"--workdir={options.workdir}: {error.strerror}") from error
     runs = {"coupling": run_coupling, "memory": run_memory, "seeds": run_seeds, "scaling": run_scaling}
+    runs["dynamics"] = run_dynamics
     try:
         results = runs.get(options.command, run_step)(options)
     except ModuleNotFoundError as error:
@@ -193,6 +199,15 @@ def run_scaling(options: argparse.Namespace) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in ("batch_size", "rounds")}
     measured = scaling.measure(options.models, options.sizes, options.num_steps, **settings)
     return {"rows": show(measured, scaling.table, options)}
+
+
+def run_dynamics(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure simulations of graphs."""
+    if min(options.counts) <= options.degree:
+        raise engine.UsageError(f"--degree={options.degree} needs more oscillators than {min(options.counts)}")
+    settings = {name: getattr(options, name) for name in ("degree", "num_steps", "rounds")}
+    names = dynamics.present(options.sides)
+    return {"rows": show(dynamics.measure(options.counts, names, **settings), dynamics.table, options)}
 
 
 def run_compile(options: argparse.Namespace) -> None:

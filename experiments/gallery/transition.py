@@ -31,7 +31,7 @@ def order(strength: float, *, units: int, num_steps: int, seeds: int) -> np.ndar
 def figure(*, small: bool = False) -> "Figure":
     """Simulate and draw."""
     sizes = {"units": 10, "num_steps": 20, "seeds": 1} if small else {"units": 400, "num_steps": 2000, "seeds": 3}
-    strengths = np.linspace(0.5, 6, 12)
+    strengths = np.linspace(0.5, 6, 3 if small else 12)
     found = np.stack([order(strength, **sizes) for strength in strengths], axis=1)
     critical = float(analysis.critical_coupling(WIDTH))
     fine = np.linspace(strengths[0], strengths[-1], 200)

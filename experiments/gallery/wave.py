@@ -74,9 +74,9 @@ def _draw(axes, places: np.ndarray, phases: np.ndarray, title: str) -> None:
 
 
 def animation(*, small: bool = False) -> plotting.Animation:
-    """One second of the wave, a hundredth of the speed."""
+    """The last 150 ms of the wave, ten milliseconds for each frame."""
     run = simulate(units=30 if small else 400, num_steps=200 if small else 4000)
-    frames = run.phases[-150::10]
+    frames = run.phases[-20 if small else -150 :: 10]
     drawn = canvas.new_figure(4.0, 2.9)
     axes = drawn.add_subplot()
 

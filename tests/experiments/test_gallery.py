@@ -56,8 +56,8 @@ def test_the_wave_travels_away_from_the_faster_patch():
     run = wave.simulate(units=150, num_steps=2000)
     behind = run.phases[-1] - run.phases[-1, run.away.argmin()]
     assert np.corrcoef(run.away, behind)[0, 1] < -0.5
-    speed = run.phases[-1] - run.phases[-501]
-    assert speed.min() > 0.8 * speed.max()  # nearly one frequency
+    speed = run.phases[-1] - run.phases[-501]  # of nearly all the same; a unit of the patch may run ahead
+    assert (np.abs(speed / np.median(speed) - 1) < 0.05).mean() > 0.9
     places, distances, links = wave.graph(150, 0)
     assert places.shape == (150, 2) and np.abs(places).max() <= 90
     np.testing.assert_allclose(links.sum(1), 1)
