@@ -192,6 +192,8 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
             score="accuracy",
             chance=lambda label, split: chance(config, tables[label], tests.get(split)),
             section=lambda label, split: section(config, tables[label], split, tests[split]),
+            untested=("order", "separation"),
+            untested_splits=groups.grouped(tests),
         ),
         samples=lambda trained, splits: figures.sample(trained, splits, tests),
         figures=partial(figures.draw, config, tables, tests),

@@ -138,9 +138,14 @@ def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
 
 
 def real_loss(network, params, batch, keys) -> Scored:
-    """Binary cross-entropy."""
-    options = {"train": True, "rngs": {"dropout": keys[0]}} if isinstance(network, models.VisionTransformer) else {}
-    value = losses.binary_cross_entropy(network.apply(params, batch["images"], **options), batch["targets"]).mean()
+    """Binary cross-entropy; values are dropped by each example's own key, whatever device and slice it is in."""
+
+    def dropped(image, key):
+        return network.apply(params, image[None], train=True, rngs={"dropout": key})[0]
+
+    drops = isinstance(network, models.VisionTransformer) and network.dropout > 0
+    logits = jax.vmap(dropped)(batch["images"], keys) if drops else network.apply(params, batch["images"])
+    value = losses.binary_cross_entropy(logits, batch["targets"]).mean()
     return value, {"classification": value}
 
 

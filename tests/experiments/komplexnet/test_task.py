@@ -92,6 +92,23 @@ def test_slices_make_no_difference(slice_size):
     assert_close(found, jax.value_and_grad(loss, has_aux=True)(0.7, batch, keys), 1e-6)
 
 
+def test_what_is_dropped_depends_on_each_examples_key_alone(batch):
+    """Not on slices, and so not on devices; examples of other keys drop other values."""
+    network, made = make("vit_script")
+    params = random_like(lambda: made.init(jax.random.key(0)))
+    alike = {name: np.repeat(values[:1], BATCH, axis=0) for name, values in batch.items()}
+
+    @jax.jit
+    def losses_by_slice(params, batch, keys):
+        loss = lambda size: task.in_slices(lambda *args: task.real_loss(network, *args), size, params, batch, keys)  # noqa: E731
+        return jnp.stack([loss(size)[0] for size in (1, 2, 4)])
+
+    found = losses_by_slice(params, batch, KEYS)
+    np.testing.assert_allclose(found, found[0], rtol=1e-5)
+    one = losses_by_slice(params, alike, jnp.repeat(KEYS[:1], BATCH))
+    assert abs(losses_by_slice(params, alike, KEYS)[0] - one[0]) > 1e-5
+
+
 def test_starting_phases_depend_on_each_examples_key_alone(batch):
     for phases in ("kuramoto", "ideal"):
         network = models.KomplexNet(channels=2, phases=phases)
@@ -195,7 +212,7 @@ def test_features_for_groups_are_the_phases_after_the_steps_of_the_test(name, ba
         return [made.evaluate_on(label)(params, batch, KEYS) for label in ("test+grouped4", "noise+grouped2@1")]
 
     found, earlier = jax.device_get(scores(params))
-    assert found.keys() == {"accuracy", "exact_match", "synchrony", "features"}
+    assert found.keys() == {"accuracy", "exact_match", "synchrony", "order", "separation", "features"}
     assert np.array_equal(found["features"], earlier["features"]) == (name != "komplexnet")
     pairs = found["features"].reshape(BATCH, SIZE, SIZE, -1, 2)
     size = np.linalg.norm(pairs, axis=-1, keepdims=True)
