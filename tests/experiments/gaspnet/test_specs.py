@@ -27,7 +27,7 @@ def test_the_paper():
     assert {config.train.synchrony_normalization for config in (digits, overlay)} == {"half"}
     best = config_of(FAMILY, "cifar_mnist,best_of_five")
     assert [engine.of_model(best, name).seeds for name in best.models] == [10, 5]
-    assert len(digits.tests) == 12
+    assert len(digits.tests) == 1 + 10 + 1 and digits.tests.groups.grouped == 100
     assert list(engine.tables(overlay, "tests")) == ["test", "groups", "item24", "item20", "item17", "item14"]
 
 
