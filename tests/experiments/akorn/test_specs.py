@@ -58,19 +58,20 @@ def test_the_optimizer_is_that_of_the_config(name, model, collections):
     tree = {moving: {"w": jnp.array([3.0, 4.0])}, other: {"w": jnp.zeros(2)}}
 
     def change(gradient, **changes):
-        changes = {f"train.{key}": value for key, value in changes.items()} | {"train.warmup": 0.0}
+        changes = {f"train.{key}": value for key, value in changes.items()} | {
+            "train.optimizer": "sgd",
+            "train.warmup": 0.0,
+        }
         config = config_of(FAMILY, f"{name},smoke", models=(model,), **changes)
         optimizer = task.make_task(config, engine.tables(config, "models")[model], {}).optimizer
         gradients = {moving: {"w": gradient}, other: {"w": jnp.zeros(2)}}
         return optimizer.update(gradients, optimizer.init(tree), tree, progress=0.5)[0][moving]["w"]
 
     gradient = jnp.array([0.3, -0.4])
-    whole = change(gradient, optimizer="sgd", clip_norm=10.0)
+    whole = change(gradient, clip_norm=10.0)
     np.testing.assert_allclose(whole, -1e-3 * gradient, rtol=1e-6)
-    np.testing.assert_allclose(change(gradient, optimizer="sgd", clip_norm=0.05), whole / 10, rtol=1e-5)
-    np.testing.assert_allclose(
-        change(gradient, optimizer="sgd", clip_norm=10.0, schedule="linear"), whole / 2, rtol=1e-5
-    )
+    np.testing.assert_allclose(change(gradient, clip_norm=0.05), whole / 10, rtol=1e-5)
+    np.testing.assert_allclose(change(gradient, clip_norm=10.0, schedule="linear"), whole / 2, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
