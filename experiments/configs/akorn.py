@@ -96,9 +96,9 @@ _SMOKE = {
 
 # By experiment.
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
-    # The published one: 5 seeds; Sudoku of 512 channels, 100 epochs.
+    # The published sizes; what is ours: docs/provenance.md.
     "paper": {},
-    # What two CPU cores do in a day.
+    # Meant for a day on two CPU cores.
     "cpu": {
         "sudoku": {
             "seeds": 2,
@@ -120,7 +120,7 @@ SCALES: dict[str, dict[str, dict[str, Any]]] = {
             "train.num_examples": 10_000,
         },
     },
-    # Minutes on two CPU cores: Sudokus of which a fourth is blank; two shapes.
+    # Meant for minutes on two CPU cores: Sudokus of which a fourth is blank; two shapes.
     "quick": {
         "sudoku": {
             "seeds": 1,
