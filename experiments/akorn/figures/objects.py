@@ -40,7 +40,8 @@ def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str,
         run = jax.jit(partial(discovery.evaluated, network, test["tiles"]))
         features = run(engine.averaged_params(params), pictures, keys)["features"]
         group = discovery.group
-    groups = group(number, np.nan_to_num(features), pictures["labels"])  # of a seed that diverged too
+    features = np.nan_to_num(features, posinf=0, neginf=0)  # a seed that diverged has a picture too
+    groups = group(number, features, pictures["labels"])
     return pictures | {"groups": np.stack([matched(*pair) for pair in zip(pictures["labels"], groups, strict=True)])}
 
 
