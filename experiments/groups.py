@@ -1,11 +1,11 @@
 """Scores of the groups that a model's oscillators form, without labels: for the tasks of the families.
 
 A test set that is `grouped` has so many scenes. Its evaluation gives `features` of the pixels beside its scores, and
-`on_host` puts the scores of their clusters in the place of these: as many clusters as a scene has objects and one for
-the background; pixels of several objects are left out.
+`on_host` puts the scores of their clusters in the place of these: by default as many clusters as a scene has objects
+and one for the background; pixels of several objects are left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,16 @@ LABELS = {
     "mbo": "mean best overlap of objects and groups (1: perfect)",
 }
 GROUPED = engine.Entry(
-    0, "scenes, the first so many, if groups of pixels are scored too (ari, fg_ari, mbo); 0: they are not",
+    0,
+    "number of scenes, the first of the test set, whose groups of pixels are scored too (ari, fg_ari, mbo); 0: no such "
+    "scores",
     engine.at_least(0),
-)  # fmt: skip
+)
+
+
+def grouped(tests: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Labels of the test sets that are `grouped`, from their tables by label."""
+    return tuple(label for label, test in tests.items() if test["grouped"])
 
 
 def labels_of(masks: np.ndarray, overlap: np.ndarray | None = None) -> np.ndarray:
@@ -34,14 +41,27 @@ def labels_of(masks: np.ndarray, overlap: np.ndarray | None = None) -> np.ndarra
     return np.where(several, -1, (masks * (1 + np.arange(masks.shape[-1]))).sum(-1))
 
 
-def on_host(labels: Callable[[Arrays], np.ndarray], label: str, data: Arrays, values: Arrays) -> dict[str, Any]:
-    """What was evaluated, with scores of k-means in place of the features, where there are some; see `engine.Task`.
+def by_kmeans(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Groups of features (..., N, H, W, D): as many as the labels (N, H, W) of a scene have objects, and one more."""
+    return grouping.clusters(features, 1 + labels.max((1, 2)).clip(0), mask=labels >= 0)
+
+
+def on_host(
+    labels: Callable[[Arrays], np.ndarray],
+    label: str,
+    data: Arrays,
+    values: Arrays,
+    *,
+    cluster: Callable[[np.ndarray, np.ndarray], np.ndarray] = by_kmeans,
+) -> dict[str, Any]:
+    """What was evaluated, with scores of groups in place of the features, where there are some; see `engine.Task`.
 
     Args:
         labels: arrays of a test set -> labels (N, H, W) of its scenes, see `labels_of`.
         label: of the test set.
         data: its arrays.
-        values: (S, N, ...) by name, maybe with `features` (S, N, H, W, D). Those that are not finite have no scores.
+        values: (S, N, ...) by name, maybe with `features` (S, N, h, w, D). Those that are not finite have no scores.
+        cluster: features and labels -> groups (S, N, H, W).
     """
     del label
     if "features" not in values:
@@ -49,8 +69,7 @@ def on_host(labels: Callable[[Arrays], np.ndarray], label: str, data: Arrays, va
     features, truth = values["features"], labels(data)
     finite = np.isfinite(features).all((2, 3, 4))
     features = np.where(finite[..., None, None, None], features, 0)
-    number = 1 + truth.max((1, 2)).clip(0)
-    found = scores(truth, grouping.clusters(features, number, mask=truth >= 0))
+    found = scores(truth, cluster(features, truth))
     for name in ("ari", "fg_ari"):
         found[name] = np.where(finite, found[name], np.nan)
     found["mbo"] = engine.Measured(np.where(finite, found["mbo"].values, np.nan), found["mbo"].where)

@@ -6,14 +6,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments import engine
-from experiments.akorn import objects
-from experiments.akorn.data import SIZE, colours
+from experiments import engine, groups
+from experiments.akorn.data import SIZE, colours, num_groups, true_labels
 from oscnets import grouping, models
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -42,19 +40,17 @@ BUILDERS: dict[str, Callable[[ConfigDict, Table], nn.Module]] = {
 def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table]) -> engine.Task:
     """The task of one model, given its own config; the best validation loss is kept."""
     del tests
-    network, train = BUILDERS[model["network"]](config, model), config.train
+    network = BUILDERS[model["network"]](config, model)
     example = jnp.zeros((1, SIZE, SIZE, colours(config)))
-    rate = optax.linear_schedule(0.0, train.learning_rate, train.warm_up) if train.warm_up else train.learning_rate
-    clip = optax.clip_by_global_norm(train.clip) if train.clip else optax.identity()
     evaluate_oriented = partial(oriented, network)
     return engine.Task(
         partial(network.init, images=example),
         partial(loss, network),
         partial(errors, network),
-        engine.with_statistics(optax.chain(clip, optax.adam(rate))),
+        engine.with_statistics(engine.optimizer.make(config.train)),
         score="-loss",
         evaluate_on=lambda label: evaluate_oriented,
-        on_host=partial(grouped, objects.num_groups(config)),
+        on_host=partial(groups.on_host, true_labels, cluster=partial(group, num_groups(config))),
     )
 
 
@@ -83,13 +79,6 @@ def oriented(network: models.RotatingFeatures, variables, batch, keys) -> dict[s
 
 
 def group(number: int, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Clusters (..., H, W) of the pixels of (..., H, W, D); one more cluster for those where shapes overlap."""
-    groups = grouping.clusters(features, number, mask=labels >= 0)
-    return np.where(groups < 0, number, groups)
-
-
-def grouped(number: int, label: str, data: Mapping[str, Any], values: dict[str, np.ndarray]) -> dict[str, Any]:
-    """In place of the features the scores of their clusters, see `objects.scores`."""
-    del label
-    features = values.pop("features")
-    return values | objects.scores(data["labels"], np.stack([group(number, each, data["labels"]) for each in features]))
+    """Clusters (..., N, H, W) of features (..., N, H, W, D); one more for pixels where shapes overlap."""
+    found = grouping.clusters(features, number, mask=labels >= 0)
+    return np.where(found < 0, number, found)

@@ -24,6 +24,17 @@ def colours(config: ConfigDict) -> int:
     return 3 if config.data.set == "tetrominoes" else shapes.CHANNELS[config.data.colour]
 
 
+def num_groups(config: ConfigDict) -> int:
+    """Clusters of a picture: the most objects there are, and the background."""
+    data = config.data
+    return 1 + (data.num_shapes if data.set == "shapes" else data.num_pieces[1])
+
+
+def true_labels(data: Arrays) -> np.ndarray:
+    """Those of a split of pictures, for `groups.on_host`."""
+    return data["labels"]
+
+
 class Data:
     """Arrays of every split, made when they are first requested and kept for the models that share them.
 

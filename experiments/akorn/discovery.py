@@ -12,9 +12,8 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments import engine
-from experiments.akorn import objects
-from experiments.akorn.data import SIZE, colours
+from experiments import engine, groups
+from experiments.akorn.data import SIZE, colours, num_groups, true_labels
 from experiments.akorn.views import view
 from oscnets import grouping, models
 from oscnets.dynamics import sphere
@@ -69,15 +68,14 @@ def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table]) -> e
     if isinstance(network, models.AKOrN):
         init = partial(init, noise=noise_of(network, jax.random.key(0)[None], example))
     features_on = cache(lambda tiles: partial(evaluated, network, tiles))
-    clip = optax.clip_by_global_norm(train.clip) if train.clip else optax.identity()
     task = engine.Task(
         init,
         partial(loss, network),
         partial(losses, network),
-        optax.chain(clip, optax.adam(train.learning_rate)),
+        engine.optimizer.make(train),
         score="-loss",
         evaluate_on=lambda label: features_on(tests[label]["tiles"]),
-        on_host=partial(grouped, objects.num_groups(config)),
+        on_host=partial(groups.on_host, true_labels, cluster=partial(group, num_groups(config))),
     )
     return engine.averaged(task, decay=train.average_decay, every=train.average_every, start=train.average_start)
 
@@ -98,7 +96,7 @@ def run(network: nn.Module, params, images: Array, keys: Array) -> Any:
 def losses(network: nn.Module, params, batch, keys) -> dict[str, Array]:
     """Cross-entropy of each picture's partner among all other views of the batch, the mean over its two views, (B,).
 
-    Within the engine the batch is the whole one, of all devices.
+    Within the engine the batch is the whole one, of all devices. No picture may be in it twice.
     """
     embedded = []
     for i in range(2):
@@ -138,21 +136,17 @@ def loss(network: nn.Module, params, batch, keys) -> Scored:
 
 
 def evaluated(network: nn.Module, tiles: int, params, batch, keys) -> dict[str, Array]:
-    """`losses`, and `features` (B, H, W, C), unit vectors at every patch; with tiles s at s times as many."""
+    """`features` (B, H, W, C), unit vectors at every patch; with tiles s at s times as many.
+
+    No `losses`: the last batch of a test set is filled up with copies, which would count as other pictures.
+    """
     shifted = models.up_tiles(batch["images"], tiles, patch=network.patch)
     each = jax.vmap(lambda key: jax.random.split(key, tiles * tiles))(keys).T
     tiled = jax.lax.map(lambda pair: run(network, params, *pair).features, (shifted, each))
-    return losses(network, params, batch, keys) | {"features": models.interleave(tiled)}
+    return {"features": models.interleave(tiled)}
 
 
-def group(number: int, features: np.ndarray, size: int) -> np.ndarray:
-    """Clusters (..., size, size) of features (..., H, W, C), by average linkage."""
-    options = {"method": "agglomerative", "max_dims": MAX_DIMS, "size": (size, size)}
+def group(number: int, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Clusters (..., N, H, W) of features (..., N, h, w, C) by average linkage, at the size of labels (N, H, W)."""
+    options = {"method": "agglomerative", "max_dims": MAX_DIMS, "size": labels.shape[1:]}
     return grouping.clusters(features, number, **options)
-
-
-def grouped(number: int, label: str, data: Mapping[str, Any], values: dict[str, np.ndarray]) -> dict[str, Any]:
-    """In place of the features the scores of their clusters, see `objects.scores`."""
-    del label
-    labels, features = data["labels"], values.pop("features")
-    return values | objects.scores(labels, group(number, features, labels.shape[1]))

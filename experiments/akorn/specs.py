@@ -8,11 +8,11 @@ from typing import Any, get_args
 from ml_collections import ConfigDict
 
 from data_gen import shapes
-from experiments import engine
+from experiments import engine, groups
 from experiments.akorn import figures
 from experiments.akorn.data import KINDS, SETS, SIZE, Data
 from experiments.akorn.task import TASKS, builders, make_task
-from experiments.engine import NON_NEGATIVE, ODD, Entry, at_least, between, one_of, span
+from experiments.engine import ODD, Entry, at_least, between, one_of, span
 from oscnets.ops import Criterion
 
 Table = Mapping[str, Any]
@@ -25,7 +25,7 @@ ENTRIES: engine.Entries = {
     "data": {
         "set": Entry("sudoku", "boards or pictures", one_of(*SETS)),
         "givens": Entry((31, 42), "fewest and most digits given in a Sudoku", span(28, 80)),
-        "sparse_givens": Entry((17, 34), "the same of the test set sparse", span(17, 80)),
+        "sparse_givens": Entry((17, 34), "fewest and most givens in the test set sparse", span(17, 80)),
         "num_shapes": Entry(4, "shapes in a picture of the set shapes", between(1, 10)),
         "colour": Entry("grey", "colours of the set shapes", one_of(*shapes.CHANNELS)),
         "num_pieces": Entry((3, 3), "fewest and most pieces in a picture of the set tetrominoes", span(1, 12)),
@@ -45,8 +45,6 @@ ENTRIES: engine.Entries = {
         "latent": Entry(64, "features of an autoencoder's code", at_least(1)),
     },
     "train": {
-        "clip": Entry(1.0, "largest norm of a gradient; larger ones are scaled down to it; 0: any", NON_NEGATIVE),
-        "warm_up": Entry(0, "updates of an autoencoder over which the learning rate rises from 0", at_least(0)),
         "average_decay": Entry(0.995, "decay of the average of the parameters that is evaluated", between(0, 0.999999)),
         "average_every": Entry(10, "updates from one move of the average to the next", at_least(1)),
         "average_start": Entry(100, "updates before the average begins", at_least(0)),
@@ -74,9 +72,7 @@ TEST: engine.Entries = {
 LABELS = {
     "boards": "share of boards solved",
     "cells": "share of blank cells right",
-    "fg_ari": "adjusted Rand index of objects",
-    "ari": "adjusted Rand index",
-    "mbo": "mean best overlap",
+    **groups.LABELS,
     "loss": "loss",
 }
 
@@ -110,6 +106,14 @@ def check(config: ConfigDict) -> None:
     data = config.data
     if data.set == "tetrominoes" and 4 * data.square > SIZE:
         raise ValueError(f"config.data.square={data.square}: expected at most {SIZE // 4}, a piece in a picture")
+    if data.set == "tetrominoes":
+        for name in config.models:
+            size = engine.of_model(config, name).train.batch_size
+            if data.validation_examples % size:
+                raise ValueError(
+                    f"config.data.validation_examples={data.validation_examples}: expected a multiple of "
+                    f"{size}, models.{name}'s train.batch_size, for the contrast of whole batches"
+                )
     check_tests(config, config.tests)
 
 
@@ -148,7 +152,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
 
     def model(name, table):
         own = engine.of_model(config, name)
-        measured = {label: test for label, test in tests.items() if is_measured(table, test)}
+        measured = {label: test for label, test in tests.items() if is_measured(table, own.model.num_steps, test)}
         task, splits = partial(make_task, own, table, tests), data.of_model(table, measured)
         return engine.Model(engine.label(name, table), table, own, task, splits)
 
@@ -166,9 +170,9 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
     )
 
 
-def is_measured(model: Table, test: Table) -> bool:
-    """Whether a model is evaluated on a test set: without noise there are no votes."""
-    return test["votes"] == 1 or model["network"] == "akorn"
+def is_measured(model: Table, num_steps: int, test: Table) -> bool:
+    """Whether a model is evaluated on a test set: without noise there are no votes, of one step there are no more."""
+    return (test["votes"] == 1 or model["network"] == "akorn") and (test["steps"] is None or num_steps > 1)
 
 
 FAMILY = engine.Family("akorn", ENTRIES, MODEL, TEST, models=MODELS, tests=TESTS, check=check, experiment=experiment)

@@ -64,7 +64,7 @@ def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table]) -> e
         init,
         partial(loss, network),
         scores_on(None, 1, "sum"),
-        optax.chain(optax.clip_by_global_norm(train.clip), optax.adam(train.learning_rate)),
+        engine.optimizer.make(train),
         score="cells",
         evaluate_on=lambda label: scores_on(*(tests[label][key] for key in ("steps", "votes", "by"))),
     )

@@ -148,7 +148,11 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
             time_metrics=("item", "picture", "synchrony") if overlay else ("accuracy", "synchrony"),
             score="accuracy",
             chance=lambda label, split: chance,
-            untested=("exact_match", "plain_exact_match", *(("accuracy", "plain_accuracy") if overlay else ())),
+            untested=(
+                *("exact_match", "plain_exact_match", "order", "separation"),
+                *(("accuracy", "plain_accuracy") if overlay else ()),
+            ),
+            untested_splits=groups.grouped(tests),
         ),
         samples=lambda trained, data: figures.sample(trained, data, tests),
         figures=partial(figures.draw, config.data.scenes, {model.label: model.table for model in models}, tests),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments import engine
+from experiments import engine, groups
 from experiments.engine import markdown
 from oscnets import stats
 
@@ -13,7 +13,8 @@ Table = Mapping[str, Any]
 Entries = list[dict[str, Any]]
 
 COMPARED = {"digits": ("accuracy",), "overlay": ("item", "picture")}  # metrics of the t-tests, by config.data.scenes
-ABLATIONS = {"no_modulation", "no_synchrony", "no_kappa_epsilon", "no_location"}  # entries of a model's table
+PUBLISHED = {"no_modulation", "no_synchrony", "no_kappa_epsilon"}  # ablations, entries of a model's table
+ABLATIONS = {*PUBLISHED, "no_location"}
 
 
 def compare(scenes: str, metrics: engine.Metrics, models: Mapping[str, Table], tests: Mapping[str, Table]) -> Entries:
@@ -21,7 +22,8 @@ def compare(scenes: str, metrics: engine.Metrics, models: Mapping[str, Table], t
 
     Against the baseline, of scenes of digits: all seeds of both, with pooled variance. Of overlays: the GASPnet that
     was best on validation data as the given mean of the baseline's seeds, in a one-sample test. Against the full model,
-    of scenes of digits: every ablated one at the same step, with pooled variance.
+    of scenes of digits: every ablated one at the same step, with pooled variance. Test sets that are `grouped` are left
+    out: their scenes are the first of another's.
 
     Args:
         scenes: config.data.scenes.
@@ -35,14 +37,14 @@ def compare(scenes: str, metrics: engine.Metrics, models: Mapping[str, Table], t
         (Benjamini-Yekutieli; the tests of a figure are one family, see `_figure`). Undefined numbers are None.
     """
     found = [
-        test | {"figure": _figure(tests.get(split, {}).get("kind", split), label, against == full)}
+        test | {"figure": _figure(tests.get(split, {}).get("kind", split), label, _changes(model), against == full)}
         for full, baseline in [_references(models)]
         for label, model in models.items()
         for against in (baseline, full)
         if model["network"] != "baseline" and against not in (None, label)
-        if against == baseline or (scenes == "digits" and ABLATIONS & {key for key, on in model.items() if on is True})
+        if against == baseline or (scenes == "digits" and ABLATIONS & _changes(model))
         for split in metrics[label]
-        if split not in engine.TRAINING_SPLITS
+        if split not in (*engine.TRAINING_SPLITS, *groups.grouped(tests))
         for test in _tests(scenes, metrics, label, against, split)
     ]
     for figure in dict.fromkeys(test["figure"] for test in found):
@@ -54,20 +56,24 @@ def compare(scenes: str, metrics: engine.Metrics, models: Mapping[str, Table], t
 
 def _references(models: Mapping[str, Table]) -> tuple[str | None, str | None]:
     """Labels of the full model and of the baseline, None where there is none."""
-    changed = {label: {key for key, on in model.items() if on is True} for label, model in models.items()}
-    plain = [label for label in models if not changed[label]]
+    plain = [label for label, model in models.items() if not _changes(model)]
     pick = lambda network: next((label for label in plain if models[label]["network"] == network), None)  # noqa: E731
     return pick("gaspnet"), pick("baseline")
 
 
-def _figure(kind: str, label: str, ablated: bool) -> str:
+def _changes(model: Table) -> set[str]:
+    """Entries of a model's table that are on."""
+    return {key for key, on in model.items() if on is True}
+
+
+def _figure(kind: str, label: str, changes: set[str], ablated: bool) -> str:
     """The figure of the paper that a test belongs to; those of a model that the paper does not have, its own.
 
     2: both noises and clean scenes, against the baseline. 3: overlays like those of the training; 4: items of other
     sizes. 5: ablations against the full model.
     """
     if ablated:
-        return "ablations"
+        return "ablations" if changes <= PUBLISHED else f"{label} against the full model"
     return f"{label} against the baseline" + {"item": ", other sizes"}.get(kind, "")
 
 
@@ -78,7 +84,9 @@ def _tests(scenes: str, metrics: engine.Metrics, label: str, against: str, split
         if not ours.size or not theirs.size:
             continue
         if scenes == "overlay":
-            ours = ours[[seeds.index(engine.best_seed(metrics, label, "accuracy"))]]
+            ours = ours[[seed == engine.best_seed(metrics, label, "accuracy") for seed in seeds]]
+            if not ours.size:  # that seed is not tested yet
+                continue
         for step, values in enumerate(ours.T, 1):
             others = theirs[:, min(step, theirs.shape[1]) - 1]  # the baseline has one step
             if scenes == "overlay":

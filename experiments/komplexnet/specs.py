@@ -68,6 +68,9 @@ ENTRIES: engine.Entries = {
         "num_examples": Entry(60_000, "scenes; a fifth of them are for validation", at_least(5)),
         "clip_norm": Entry(2.0, "largest norm of the gradient", engine.POSITIVE),
         "synchrony_weight": Entry(1.0, "weight of the synchrony loss", engine.NON_NEGATIVE),
+        "output_gain": Entry(
+            1.0, "factor of the initial weights of the output layer; none in the network vit", engine.POSITIVE
+        ),
         "loss_steps": Entry(
             int, "last steps of the dynamics that the classification loss is averaged over; not set: all", at_least(1)
         ),
@@ -192,6 +195,8 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
             score="accuracy",
             chance=lambda label, split: chance(config, tables[label], tests.get(split)),
             section=lambda label, split: section(config, tables[label], split, tests[split]),
+            untested=("order", "separation"),
+            untested_splits=groups.grouped(tests),
         ),
         samples=lambda trained, splits: figures.sample(trained, splits, tests),
         figures=partial(figures.draw, config, tables, tests),

@@ -93,6 +93,7 @@ def make_task(
     else:
         init = lambda key: network.init(key, example)  # noqa: E731
         loss, scores_on = partial(real_loss, network), _real_scores_on(network)
+    init = partial(_with_output_gain, init, config.train.output_gain)
     slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
     return engine.Task(
         init,
@@ -103,6 +104,15 @@ def make_task(
         evaluate_on=lambda label: scores_on((tests or {})[label]),
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"], data["overlap"])),
     )
+
+
+def _with_output_gain(init: Callable[[Array], Any], gain: float, key: Array) -> Any:
+    """Initial parameters, those of the output layer times a gain."""
+
+    def scaled(path, leaf):
+        return leaf * gain if path[-1].key in ("output_kernel", "output_bias") else leaf
+
+    return init(key) if gain == 1 else jax.tree_util.tree_map_with_path(scaled, init(key))
 
 
 ScoresOn = Callable[[Mapping[str, Any]], Callable[..., dict[str, Array]]]
@@ -138,9 +148,14 @@ def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
 
 
 def real_loss(network, params, batch, keys) -> Scored:
-    """Binary cross-entropy."""
-    options = {"train": True, "rngs": {"dropout": keys[0]}} if isinstance(network, models.VisionTransformer) else {}
-    value = losses.binary_cross_entropy(network.apply(params, batch["images"], **options), batch["targets"]).mean()
+    """Binary cross-entropy; values are dropped by each example's own key, whatever device and slice it is in."""
+
+    def dropped(image, key):
+        return network.apply(params, image[None], train=True, rngs={"dropout": key})[0]
+
+    drops = isinstance(network, models.VisionTransformer) and network.dropout > 0
+    logits = jax.vmap(dropped)(batch["images"], keys) if drops else network.apply(params, batch["images"])
+    value = losses.binary_cross_entropy(logits, batch["targets"]).mean()
     return value, {"classification": value}
 
 

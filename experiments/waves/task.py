@@ -85,9 +85,7 @@ def make_task(config: ConfigDict, model: Table) -> engine.Task:
     init = partial(network.init, images=blank(config))
     optimizer, objective = engine.optimizer.make(config.train), loss
     if isinstance(network, models.UNet):
-        by_collection = {"params": optimizer, "batch_stats": optax.sgd(1.0)}
-        optimizer = optax.multi_transform(by_collection, {key: key for key in by_collection})
-        objective = normalized_loss
+        optimizer, objective = engine.with_statistics(optimizer), normalized_loss
     return engine.Task(init, partial(objective, network), partial(scores, network), optimizer, score="-loss")
 
 
@@ -112,19 +110,14 @@ def pixel_entropy(network: nn.Module, params, features: Array, labels: Array) ->
 def normalized_loss(network: models.UNet, variables, batch, keys) -> Scored:
     """The same, of a network whose batch norms keep running statistics.
 
-    The statistics are variables like the parameters: they start, are averaged over devices, checkpointed and kept with
-    the best parameters as these are. A term that is 0 gives each of them the gradient old - new, so that descent at
-    rate 1 sets it to its new value. On several devices each normalizes its part of the batch alone, and the statistics
-    are the mean of theirs.
+    The statistics are variables that `engine.with_statistics` moves. On several devices each normalizes its part of the
+    batch alone, and the statistics are the mean of theirs.
     """
     del keys
     options = {"train": True, "mutable": ["batch_stats"], "method": "features"}
     features, moved = network.apply(variables, batch["images"], **options)
     entropy = losses.mean_over_pixels(partial(pixel_entropy, network), variables, features.pixels, batch["labels"])
-    old, new = (jax.tree.leaves(tree["batch_stats"]) for tree in (variables, moved))
-    fixed = jax.lax.stop_gradient
-    statistics = sum(jnp.vdot(fixed(a - b), a - fixed(a)) for a, b in zip(old, new, strict=True))
-    return entropy + statistics, {}
+    return entropy + engine.statistics_term(variables, moved), {}
 
 
 def scores(network: nn.Module, params, batch, keys) -> dict[str, Array | engine.Measured]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import engine
 from experiments.akorn import autoencode, discovery
-from experiments.akorn.objects import num_groups
+from experiments.akorn.data import num_groups
 from experiments.akorn.task import make_network
 from oscnets import plotting
 
@@ -34,12 +34,14 @@ def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str,
     pictures = {key: array[:PICTURES] for key, array in data[label].items()}
     if config.data.set == "shapes":
         features = jax.jit(partial(autoencode.oriented, network))(params, pictures, None)["features"]
-        groups = autoencode.group(number, np.asarray(features), pictures["labels"])
+        group = autoencode.group
     else:
         keys = jax.random.split(jax.random.key(config.seed), len(pictures["images"]))
         run = jax.jit(partial(discovery.evaluated, network, test["tiles"]))
         features = run(engine.averaged_params(params), pictures, keys)["features"]
-        groups = discovery.group(number, np.asarray(features), pictures["labels"].shape[1])
+        group = discovery.group
+    features = np.nan_to_num(features, posinf=0, neginf=0)  # a seed that diverged has a picture too
+    groups = group(number, features, pictures["labels"])
     return pictures | {"groups": np.stack([matched(*pair) for pair in zip(pictures["labels"], groups, strict=True)])}
 
 

@@ -45,6 +45,7 @@ class Statistics(NamedTuple):
             the test set, for models that are evaluated on different data under one label. Only values of one section
             are compared.
         untested: metrics that are no part of the family of t-tests, such as one that says the same as another.
+        untested_splits: labels of test sets that are no part of it, such as one of scenes that another has too.
     """
 
     time_metrics: Sequence[str] | None = None
@@ -52,6 +53,7 @@ class Statistics(NamedTuple):
     chance: Callable[[str, str], Mapping[str, float]] | None = None
     section: Callable[[str, str], str] | None = None
     untested: Sequence[str] = ()
+    untested_splits: Sequence[str] = ()
 
 
 PLAIN = Statistics()
@@ -104,10 +106,17 @@ def summarize(metrics: Metrics, config: Mapping[str, Any], statistics: Statistic
     """The content of summary.json, see `build`."""
     models = in_order(metrics, expected_models(config))
     missing, levels = _missing(metrics, models, config), _levels(metrics, models, statistics)
+    section_of, untested = _namer(statistics.section), statistics.untested_splits
+    apart = {section_of(model, split) for model in models for split in untested if split in metrics[model]}
     metrics = _in_sections(metrics, statistics.section)
     splits = _test_splits(metrics, models)
     results = {split: _results(metrics, models, split) for split in splits}
-    compared = [(split, name) for split in splits for name in results[split] if name not in statistics.untested]
+    compared = [
+        (split, name)
+        for split in splits
+        for name in results[split]
+        if split not in apart and name not in statistics.untested
+    ]
     tests = [test for split, name in compared for test in _tests(results, split, name)]
     adjusted = stats.benjamini_yekutieli([np.nan if test["p"] is None else test["p"] for test in tests])
     for test, p in zip(tests, adjusted, strict=True):
@@ -299,12 +308,18 @@ def _best_steps(splits: Mapping[str, Any]) -> dict[str, int]:
 
 
 def best_seed(metrics: Metrics, model: str, score: str | None) -> int | None:
-    """The seed whose best step was the best of all on validation; "-loss": lower is better, None: there is none."""
+    """The seed whose best step was the best of all on validation; "-loss": lower is better, None: there is none.
+
+    The best step is that of the parameters that were tested; of a seed without a test, the best of all validations.
+    """
     if score is None:
         return None
     name, sign = score.removeprefix("-"), -1 if score.startswith("-") else 1
-    by_seed = metrics[model].get("validation", {}).get(name, {})
-    best = {seed: max(sign * np.ravel(value)[-1] for value in values.values()) for seed, values in by_seed.items()}
+    by_seed, kept = metrics[model].get("validation", {}).get(name, {}), _best_steps(metrics[model])
+    best = {}
+    for seed, by_step in by_seed.items():
+        last = {step: sign * np.ravel(value)[-1] for step, value in by_step.items()}
+        best[seed] = last.get(kept.get(str(seed)), max(last.values()))
     return max(sorted(best), key=best.__getitem__, default=None)
 
 

@@ -46,7 +46,8 @@ def make(train: ConfigDict) -> optax.GradientTransformationExtraArgs:
     clip = optax.identity() if train.clip_norm is None else optax.clip_by_global_norm(train.clip_norm)
     decay = optax.add_decayed_weights(train.weight_decay) if train.weight_decay else optax.identity()
     rate = learning_rate(train.learning_rate, train.schedule, train.warmup)
-    return optax.chain(clip, decay, OPTIMIZERS[train.optimizer](), scale_by_progress(rate))
+    # A checkpoint finds leaves by their path: nested, so that Adam's are at opt_state.1.0 as in earlier runs.
+    return optax.chain(optax.chain(clip, decay), OPTIMIZERS[train.optimizer](), scale_by_progress(rate))
 
 
 def learning_rate(peak: float | Array, schedule: str, warmup: float) -> Callable[[Array], Array]:
@@ -55,7 +56,8 @@ def learning_rate(peak: float | Array, schedule: str, warmup: float) -> Callable
     Args:
         peak: the largest rate.
         schedule: one of `SCHEDULES`, of the progress after the warm-up.
-        warmup: share of the training in which the rate rises linearly from almost 0, in [0, 1).
+        warmup: share of the training in which the rate rises linearly from 0, so that the first update changes nothing,
+            in [0, 1).
     """
     factor = SCHEDULES[schedule]
 

@@ -23,7 +23,8 @@ def averaged(task: Task, *, decay: float, every: int, start: int) -> Task:
 
     The average is a part of the parameters, so that it is checkpointed, validated and kept with the best ones. Until
     update `start` it equals the parameters. Then, at every `every`-th update, it moves to them by 1 - d, where d rises
-    as 1 - (1 + n)^(-2/3) over the n moves before, up to `decay`: the first, untrained values are soon forgotten.
+    as 1 - (1 + n)^(-2/3) over the n updates since `start`, up to `decay`: the first, untrained values are soon
+    forgotten.
 
     Args:
         task: what is trained.
@@ -55,7 +56,8 @@ def averaged(task: Task, *, decay: float, every: int, start: int) -> Task:
         moves = jax.tree.map(lambda a, b: (part * (b - a)).astype(a.dtype), params[_AVERAGE], new)
         return {_LIVE: changes, _AVERAGE: moves}, _State(count, inner)
 
-    functions: dict[Any, Any] = {}  # one function of each, so that those that are alike stay alike
+    evaluate = on_average(task.evaluate)
+    functions: dict[Any, Any] = {task.evaluate: evaluate}  # one of each, so that those that are alike stay alike
 
     def evaluate_on(label):
         function = task.evaluate_on(label)
@@ -64,7 +66,7 @@ def averaged(task: Task, *, decay: float, every: int, start: int) -> Task:
     return task._replace(
         init=init,
         loss=loss,
-        evaluate=on_average(task.evaluate),
+        evaluate=evaluate,
         optimizer=optax.GradientTransformationExtraArgs(start_of, update),
         evaluate_on=None if task.evaluate_on is None else evaluate_on,
     )
@@ -77,8 +79,8 @@ def averaged_params(params: PyTree) -> PyTree:
 
 def _decay(count: Array, decay: float, every: int, start: int) -> Array:
     """By what the average is kept at update number `count`, from 1 on: 1 between two moves."""
-    moves = jnp.maximum(count - start, 0) / every
-    kept = jnp.minimum(1 - (1 + jnp.floor(moves)) ** (-2 / 3), decay)
+    since = jnp.maximum(count - start, 0).astype(jnp.float32)
+    kept = jnp.minimum(1 - (1 + since) ** (-2 / 3), decay)
     return jnp.where(count <= start, 0, jnp.where(count % every == 0, kept, 1))
 
 

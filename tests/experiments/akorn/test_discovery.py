@@ -1,13 +1,15 @@
 """Discovery: views, the contrastive loss on one device and on several, groups and their scores."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from experiments import engine
-from experiments.akorn import autoencode, discovery, objects, views
+from experiments import groups
+from experiments.akorn import autoencode, data, discovery, views
 from experiments.akorn.figures.objects import matched
 from experiments.akorn.specs import FAMILY
 from tests.experiments.families import config_of, tables
@@ -93,7 +95,8 @@ def test_every_network_has_features_to_group(name):
     batch = {"images": jnp.zeros((4, 32, 32, 3)), "labels": jnp.zeros((4, 32, 32), jnp.int8)}
     for label, side in {"test": 8, "test+tiles2": 16}.items():
         out = jax.eval_shape(task.evaluate_on(label), params, batch, KEYS)
-        assert out["features"].shape == (4, side, side, 8) and out["loss"].shape == (4,)
+        assert {key: value.shape for key, value in out.items()} == {"features": (4, side, side, 8)}
+    assert jax.eval_shape(task.evaluate, params, batch, KEYS)["loss"].shape == (4,)
 
 
 def halves(size, noise):
@@ -105,37 +108,43 @@ def halves(size, noise):
     return labels, np.stack([features, features]) + noise * RNG.normal(size=(2, *features.shape))
 
 
+def scored(task, number, labels, **values):
+    cluster = partial(task.group, number)
+    return groups.on_host(data.true_labels, "test", {"labels": labels}, values, cluster=cluster)
+
+
 def test_groups_on_the_host_replace_the_features():
     labels, features = halves(8, 0.01)
-    values = {"loss": np.ones((2, 2)), "features": features}
-    found = discovery.grouped(3, "test", {"labels": labels}, values)
+    found = scored(discovery, 3, labels, loss=np.ones((2, 2)), features=features)
     assert set(found) == {"loss", "fg_ari", "ari", "mbo"}
     assert found["ari"][:, 1].tolist() == [1, 1] and found["mbo"].values[:, 1].tolist() == [1, 1]
     assert found["mbo"].where.all()
-    wrong = discovery.grouped(3, "test", {"labels": labels[::-1]}, {"features": features[:, :]})
+    wrong = scored(discovery, 3, labels[::-1], features=features)
     assert wrong["ari"].max() < 0.9
+
+
+@pytest.mark.parametrize(("task", "size"), [(discovery, 8), (autoencode, 32)])
+def test_a_seed_that_diverged_has_no_scores(task, size):
+    labels, features = halves(size, 0.0)
+    features[1] = np.nan
+    found = scored(task, 3, labels, features=features)
+    for values in (found["ari"], found["fg_ari"], found["mbo"].values):
+        assert values[0, 1] == 1 and np.isnan(values[1]).all()
 
 
 def test_pixels_of_several_shapes_are_grouped_apart_and_count_nowhere():
     labels, features = halves(32, 0.0)
     labels = labels.copy()
     labels[:, 3:5] = -1
-    groups = autoencode.group(3, features, np.broadcast_to(labels, features.shape[:-1]))
-    assert (groups[:, labels < 0] == 3).all() and (groups[:, labels >= 0] < 3).all()
-    found = autoencode.grouped(3, "test", {"labels": labels}, {"features": features})
-    assert found["fg_ari"][:, 1].tolist() == [1, 1]
-
-
-def test_pictures_without_objects_have_no_overlap():
-    found = objects.scores(np.zeros((1, 4, 4), np.int8), np.zeros((2, 1, 4, 4), int))
-    assert found["mbo"].where.tolist() == [[False], [False]]
-    assert engine.num_examples({"labels": np.zeros((1, 4, 4))}) == 1
+    found = autoencode.group(3, features, labels)
+    assert (found[:, labels < 0] == 3).all() and (found[:, labels >= 0] < 3).all()
+    assert scored(autoencode, 3, labels, features=features)["fg_ari"][:, 1].tolist() == [1, 1]
 
 
 def test_groups_take_the_number_of_the_object_they_overlap_most():
     labels = np.array([[0, 0, 0, 1, 1, -1], [0, 0, 0, 1, 2, 2]])
-    groups = np.array([[5, 5, 5, 0, 0, 0], [5, 5, 7, 0, 3, 3]])
-    assert matched(labels, groups).tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 3, 1, 2, 2]]
+    found = np.array([[5, 5, 5, 0, 0, 0], [5, 5, 7, 0, 3, 3]])
+    assert matched(labels, found).tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 3, 1, 2, 2]]
 
 
 def test_reconstruction_is_trained_and_scored():

@@ -40,12 +40,9 @@ def test_a_run_reports_every_step(workdir):
 def test_every_step_is_compared_with_the_baseline(workdir):
     tests = json.loads((workdir / "steps.json").read_text())
     assert [(t["split"], t["metric"], t["step"]) for t in tests] == [
-        (split, metric, step)
-        for split in ("test", "salt_pepper0.1")
-        for metric in ("accuracy", "exact_match")
-        for step in (1, 2)
+        (split, metric, step) for split in ("test", "salt_pepper0.1") for metric in ("accuracy",) for step in (1, 2)
     ]
-    assert (workdir / "steps.md").read_text().count("| gaspnet |") == 4
+    assert (workdir / "steps.md").read_text().count("| gaspnet |") == 2
 
 
 def test_samples_say_what_they_are(workdir):

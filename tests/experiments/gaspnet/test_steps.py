@@ -74,6 +74,33 @@ def test_ablated_models_are_compared_with_the_full_one_step_by_step(digits):
     assert not [test for test in tests if (test["model"], test["against"]) == ("gaspnet", "gaspnet")]
 
 
+def test_families_of_tests_are_the_figures_of_the_paper():
+    """Without scenes that count twice; an ablation that is not the paper's has a family of its own."""
+    rng = np.random.default_rng(4)
+    labels = ("gaspnet", ABLATED, "gaspnet+no_modulation", "gaspnet+no_location", "baseline")
+    models, tests = tables(FAMILY, "models", *labels), tables(FAMILY, "tests", "test", "test+grouped3")
+    values = {label: {"accuracy": rng.normal(0.5, 0.1, (5, 1))} for label in labels}
+    metrics = metrics_of("test", values)
+    for label, of_split in metrics_of("test+grouped3", values).items():
+        metrics[label] |= of_split
+    found = steps.compare("digits", metrics, models, tests)
+    assert {test["split"] for test in found} == {"test"}
+    assert [test["model"] for test in found if test["figure"] == "ablations"] == [ABLATED, "gaspnet+no_modulation"]
+    (own,) = [test for test in found if (test["model"], test["against"]) == ("gaspnet+no_location", "gaspnet")]
+    assert own["p_adjusted"] == own["p"]
+
+
+def test_of_overlays_nothing_is_compared_before_the_best_seed_is_tested():
+    items = {"gaspnet": {"item": np.full((2, 2), 0.5)}, "baseline": {"item": np.array([[0.3], [0.4], [0.6]])}}
+    metrics = metrics_of("test", items)
+    validation = {seed: {5: np.array([value])} for seed, value in enumerate((0.3, 0.5, 0.9))}
+    metrics["gaspnet"]["validation"] = {"accuracy": validation}
+    models, tests = tables(FAMILY, "models", "gaspnet", "baseline"), tables(FAMILY, "tests", "test")
+    assert steps.compare("overlay", metrics, models, tests) == []
+    del validation[2]
+    assert {test["mean"] for test in steps.compare("overlay", metrics, models, tests)} == {0.5}
+
+
 def test_of_overlays_the_best_on_validation_is_compared():
     """The baseline's seeds against one number; the accuracy of both heads together is not tested."""
     rng = np.random.default_rng(2)

@@ -92,6 +92,23 @@ def test_slices_make_no_difference(slice_size):
     assert_close(found, jax.value_and_grad(loss, has_aux=True)(0.7, batch, keys), 1e-6)
 
 
+def test_what_is_dropped_depends_on_each_examples_key_alone(batch):
+    """Not on slices, and so not on devices; examples of other keys drop other values."""
+    network, made = make("vit_script")
+    params = random_like(lambda: made.init(jax.random.key(0)))
+    alike = {name: np.repeat(values[:1], BATCH, axis=0) for name, values in batch.items()}
+
+    @jax.jit
+    def losses_by_slice(params, batch, keys):
+        loss = lambda size: task.in_slices(lambda *args: task.real_loss(network, *args), size, params, batch, keys)  # noqa: E731
+        return jnp.stack([loss(size)[0] for size in (1, 2, 4)])
+
+    found = losses_by_slice(params, batch, KEYS)
+    np.testing.assert_allclose(found, found[0], rtol=1e-5)
+    one = losses_by_slice(params, alike, jnp.repeat(KEYS[:1], BATCH))
+    assert abs(losses_by_slice(params, alike, KEYS)[0] - one[0]) > 1e-5
+
+
 def test_starting_phases_depend_on_each_examples_key_alone(batch):
     for phases in ("kuramoto", "ideal"):
         network = models.KomplexNet(channels=2, phases=phases)
@@ -195,7 +212,7 @@ def test_features_for_groups_are_the_phases_after_the_steps_of_the_test(name, ba
         return [made.evaluate_on(label)(params, batch, KEYS) for label in ("test+grouped4", "noise+grouped2@1")]
 
     found, earlier = jax.device_get(scores(params))
-    assert found.keys() == {"accuracy", "exact_match", "synchrony", "features"}
+    assert found.keys() == {"accuracy", "exact_match", "synchrony", "order", "separation", "features"}
     assert np.array_equal(found["features"], earlier["features"]) == (name != "komplexnet")
     pairs = found["features"].reshape(BATCH, SIZE, SIZE, -1, 2)
     size = np.linalg.norm(pairs, axis=-1, keepdims=True)
@@ -209,3 +226,29 @@ def test_features_for_groups_are_the_phases_after_the_steps_of_the_test(name, ba
     assert set(alike) == {name == "ideal"}
     scored = made.on_host("test+grouped4", batch, {key: value[None] for key, value in found.items()})
     assert scored["fg_ari"].shape == (1, BATCH) and "features" not in scored
+
+
+def test_the_loss_may_be_over_the_last_steps(batch):
+    """Of one step it is that of the last logits; of more steps than there are it is the loss of all."""
+    keys = jax.random.split(jax.random.key(3), BATCH)
+
+    def entropy(**changes):
+        network, made = make("komplexnet", **changes)
+        params = made.init(jax.random.key(0))
+        phases0 = task.initial_phases(network, batch, keys)
+        logits = network.apply(params, batch["images"], phases0=phases0).logits
+        return made.loss(params, batch, keys)[1]["classification"], logits
+
+    last, logits = entropy(**{"train.loss_steps": 1})
+    assert_close(last, losses.binary_cross_entropy(logits[-1], batch["targets"]).mean())
+    whole, many = entropy()[0], entropy(**{"train.loss_steps": 100})[0]
+    assert_close(many, whole)
+    assert abs(whole - last) > 1e-5
+
+
+@pytest.mark.parametrize("name", ["komplexnet", "feedback", "ideal", "real", "real_large"])
+def test_the_gain_scales_the_output_layer_alone(name):
+    once, fourfold = (make(name, **{"train.output_gain": gain})[1].init(jax.random.key(0)) for gain in (1.0, 4.0))
+    ratios = jax.tree.map(lambda a, b: np.unique(np.round(a[b != 0] / b[b != 0], 4)), fourfold, once)
+    scaled = {jax.tree_util.keystr(path) for path, x in jax.tree_util.tree_leaves_with_path(ratios) if 4 in x}
+    assert {name.split("'")[-2] for name in scaled} == {"output_kernel", "output_bias"}

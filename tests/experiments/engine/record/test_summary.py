@@ -149,6 +149,14 @@ def test_metrics_that_are_not_tested_are_no_part_of_the_family(make_run):
     assert summary_of(workdir, untested=("loss",)) == summary_of(workdir)
 
 
+def test_test_sets_that_are_not_tested_are_no_part_of_the_family(make_run):
+    """Whatever the name of their section is."""
+    section = lambda model, split: f"{split} of all"  # noqa: E731
+    found = summary_of(make_run(whole_run()), untested_splits=("noise", "absent"), section=section)
+    assert found["splits"] == ["test of all", "noise of all"]
+    assert [(test["split"], test["p_adjusted"] == test["p"]) for test in found["tests"]] == [("test of all", True)]
+
+
 def test_a_model_may_have_seeds_of_its_own(make_run):
     """Lines of its other seeds do not count, and are not missing."""
     settings = {**CONFIG["config"], "models": {"still": {"seeds": 2}, "moving": {"seeds": None}}}
@@ -200,6 +208,15 @@ def test_the_best_model_on_validation_data(make_run):
     assert head[-2:] == ["best", "seeds"]
     assert moving[-2] == f"{entry['values'][entry['seeds'].index(best)][-1]:.3f}"
     assert summary_of(workdir, score="-accuracy")["best_seed"]["moving"] != best
+
+
+def test_only_validations_that_chose_parameters_choose_the_best_seed(make_run):
+    """Seed 0 was better within an epoch than any other ever was, and has no such parameters."""
+    early = [line("still", 0, 5, "validation", "accuracy", 0.9)]
+    of = lambda records: summary_of(make_run(records), score="accuracy")["best_seed"]["still"]  # noqa: E731
+    assert of([*early, *whole_run()]) == 1
+    untested = [record for record in whole_run() if record["split"] in ("train", "validation")]
+    assert of([*early, *untested]) == 0
 
 
 def test_the_best_seed_over_time(make_run, monkeypatch):

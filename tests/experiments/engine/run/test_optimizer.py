@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from experiments import engine
-from experiments.engine.run import optimizer
+from experiments.engine.run import checkpoint, optimizer
 from tests.experiments.engine import toy, toy_config
 
 
@@ -35,6 +35,16 @@ def assert_same(found, expected):
 
 def test_the_default_is_adam_to_the_last_bit():
     assert_same(descend(optimizer.make(entries())), descend(optax.adam(0.1)))
+
+
+def test_leaves_of_the_state_have_the_names_of_earlier_runs():
+    """Checkpoints are read by name; KomplexNet's and GASPnet's runs had a chain of two."""
+    params = {"w": jnp.zeros(2)}
+    earlier = optax.chain(optax.clip_by_global_norm(2.0), optax.adam(0.1)).init(params)
+    for changes in ({"clip_norm": 2.0}, {"weight_decay": 1e-5}, {"schedule": "linear", "warmup": 0.1}):
+        assert checkpoint.flatten(optimizer.make(entries(**changes)).init(params)).keys() == (
+            checkpoint.flatten(earlier).keys()
+        )
 
 
 def test_clipping_and_decay_come_before_the_optimizer():
