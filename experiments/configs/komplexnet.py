@@ -94,8 +94,8 @@ SCALES = {
         **_VIT_AS_LONG,
     },
     # Minutes on two CPU cores, without any download: smaller scenes of coarser scans, a kernel of the same share of it,
-    # and fewer but larger steps of the dynamics, which take the phases as far. The recipe, the same for all models, was chosen on validation data:
-    # experiments/results/komplexnet/README.md.
+    # and fewer but larger steps of the dynamics, which take the phases as far. All models have the same recipe, chosen
+    # on validation data: experiments/results/komplexnet/README.md.
     "digits": {
         "seeds": 2,
         "data.source": "digits",

@@ -240,9 +240,9 @@ def test_the_loss_may_be_over_the_last_steps(batch):
         return made.loss(params, batch, keys)[1]["classification"], logits
 
     last, logits = entropy(**{"train.loss_steps": 1})
-    assert_close(last, losses.binary_cross_entropy(logits[-1], batch["targets"]).mean())
+    assert_close(last, losses.binary_cross_entropy(logits[-1], batch["targets"]).mean(), 1e-5)
     whole, many = entropy()[0], entropy(**{"train.loss_steps": 100})[0]
-    assert_close(many, whole)
+    assert_close(many, whole, 1e-6)
     assert abs(whole - last) > 1e-5
 
 
