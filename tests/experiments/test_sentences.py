@@ -1,9 +1,13 @@
 """Numbers in the sentences of results pages and README, recomputed from the summaries of the runs."""
 
+import itertools
 import json
 
+import numpy as np
 import pytest
 
+from experiments import engine
+from experiments.waves.figures import wavelengths
 from oscnets import stats
 from tests.experiments.quotes import RESULTS, Numbers, read
 
@@ -177,11 +181,40 @@ def waves_sentences():
     yield f"{of('nwm_linear')} against {seeds[0]:.3f} and {seeds[1]:.3f} in its two seeds"
 
 
+def w4_sentences():
+    folder = RESULTS / "waves/polygons"
+    stored = json.loads((folder / "waves.json").read_text())["nwm_fft"]
+    for kind, limit in itertools.product(("raw", "wrapped"), ("1.5", "4", "12")):
+        found = stored[kind][limit]
+        ends = [f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" for values in (found["first"], found["last"])]
+        each, mean = ", ".join(map(number, found["correlation"])), "-"
+        if found["low"] is not None:
+            mean = f"{found['mean']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+        yield f"| {kind}, {limit} px | {ends[0]} | {ends[1]} | {number(found['of_means'])} | {each} | {mean} |"
+    course = wavelengths.courses(engine.load_metrics(folder), ["nwm_fft"])["nwm_fft"]["raw"]
+    at, share, loss = course.steps.tolist().index(20), course.shares.mean(0)[:, -1], course.losses.mean(0)
+    last = course.steps[-1]
+    yield f"{share[0]:.3f} before the first update, {share[at]:.3f} after 20, {share[-1]:.3f} after {last} |"
+    assert share.argmax() == at
+    yield f"to fall from {loss[at]:.3f} to {loss[-1]:.3f}: "
+    late = wavelengths.correlation(course.shares.mean(0)[at:], -loss[at:])[-1]
+    yield f"from update 20 on the correlation of the means is {late:.3f}."
+    raw = stored["raw"]["1.5"]
+    yield f"{raw['of_means']:.3f} of the means, {raw['mean']:.3f} [{raw['low']:.3f}, {raw['high']:.3f}] over seeds."
+    assert [raw["validations"], raw["steps"]] == [len(course.steps), [0, last]]
+    yield f"then every 25: {len(course.steps)} times."
+
+
+def number(value):
+    return "-" if value is None else f"{value:.3f}"
+
+
 SENTENCES = [
     *(("experiments/results/komplexnet/README.md", of) for of in (k1_and_k2, k3, k4, k5_to_k11, k7_and_k8)),
     ("README.md", readme_sentences),
     ("experiments/results/gaspnet/README.md", gaspnet_sentences),
     ("experiments/results/waves/README.md", waves_sentences),
+    ("experiments/results/waves/README.md", w4_sentences),
 ]
 
 
