@@ -1,10 +1,6 @@
-"""Synchronization transition of Kuramoto's model: the order parameter against the coupling, with theory.
+"""Synchronization transition of Kuramoto's model: the order parameter against the coupling, with theory."""
 
-python -m experiments.transition --figure=transition.png
-"""
-
-import argparse
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +8,9 @@ import numpy as np
 
 from oscnets import analysis, phase, plotting
 from oscnets.dynamics import graphs, kuramoto
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH, DT = 1.0, 0.02
 
@@ -29,30 +28,19 @@ def order(strength: float, *, units: int, num_steps: int, seeds: int) -> np.ndar
     return np.stack([of_seed(jax.random.key(seed)) for seed in range(seeds)])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def figure(*, small: bool = False) -> "Figure":
     """Simulate and draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figure", required=True, help="file to write, .png, .pdf or .svg")
-    parser.add_argument("--units", type=int, default=400, help="oscillators")
-    parser.add_argument("--steps", type=int, default=2000, help="of 0.02 units of time, a multiple of 10")
-    parser.add_argument("--seeds", type=int, default=3, help="drawn sets of natural frequencies")
-    options = parser.parse_args(arguments)
-    sizes = {"units": options.units, "num_steps": options.steps, "seeds": options.seeds}
+    sizes = {"units": 10, "num_steps": 20, "seeds": 1} if small else {"units": 400, "num_steps": 2000, "seeds": 3}
     strengths = np.linspace(0.5, 6, 12)
     found = np.stack([order(strength, **sizes) for strength in strengths], axis=1)
     critical = float(analysis.critical_coupling(WIDTH))
     fine = np.linspace(strengths[0], strengths[-1], 200)
     theory = np.sqrt(np.maximum(1 - critical / fine, 0))
-    axes = plotting.curves(
+    return plotting.curves(
         {"simulated": found, "theory": theory[None]},
         positions={"simulated": strengths, "theory": fine},
         xlabel="coupling K (rad per unit of time)",
         ylabel="order parameter r",
         marks={"K_c": critical},
         zero=True,
-    ).axes[0]
-    plotting.save(axes.figure, options.figure)
-
-
-if __name__ == "__main__":
-    main()
+    )

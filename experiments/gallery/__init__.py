@@ -1,0 +1,1 @@
+"""Pictures of simulated oscillators, one module each: `python -m experiments.gallery`."""

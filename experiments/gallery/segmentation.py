@@ -1,0 +1,102 @@
+"""A picture that the cv-RNN takes apart without training: background first, then objects."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+from sklearn.cluster import KMeans
+
+from oscnets import analysis, metrics, plotting
+from oscnets.dynamics import cvrnn
+from oscnets.plotting import canvas
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZE = 32
+WINDOW = (140, 181)  # steps, counted from 1 with the first phases, over which the similarity of units is taken
+
+
+class Segmented(NamedTuple):
+    """A batch of runs on one picture, each from other first phases."""
+
+    background: np.ndarray  # (B, N) bool
+    phases: np.ndarray  # (T, B, N), the first phases included
+    objects: np.ndarray  # (B, N): 0 in the background, else the number of a cluster from 1
+
+
+def shape(name: str) -> np.ndarray:
+    """A hollow shape with lines of three pixels: "square" of 13 pixels, or a triangle that points "down" or "up"."""
+    if name == "square":
+        filled = np.ones((13, 13), bool)
+        filled[3:-3, 3:-3] = False
+        return filled
+    rows, columns = np.mgrid[:9, :17]
+    inside = np.minimum(columns - rows, 16 - rows - columns)
+    down = (inside >= 0) & ((inside < 3) | (rows < 3))
+    return down if name == "down" else down[::-1]
+
+
+def picture(names: tuple[str, ...], *, seed: int, gap: float = 3.0) -> np.ndarray:
+    """Labels (32, 32): the number of each shape from 1, 0 in the background.
+
+    The second layer couples units over a pixel or so: shapes less than `gap` pixels apart would be one object for it.
+    """
+    rng = np.random.default_rng(seed)
+    while True:
+        labels = np.zeros((SIZE, SIZE), int)
+        for number, pixels in enumerate(map(shape, names), 1):
+            placed = np.zeros(labels.shape, bool)
+            row, column = (rng.integers(SIZE - n + 1) for n in pixels.shape)
+            placed[row : row + pixels.shape[0], column : column + pixels.shape[1]] = pixels
+            if labels.any() and distance_transform_edt(labels == 0)[placed].min() < gap:
+                break
+            labels[placed] = number
+        else:
+            return labels
+
+
+def segment(labels: np.ndarray, *, seeds: range) -> Segmented:
+    """Published couplings and steps; clusters of the leading three eigenvectors of the similarity by k-means.
+
+    The number of objects is given. Eigenvectors have an arbitrary phase, so that both parts of similarity times
+    eigenvector are clustered.
+    """
+    frequency = np.where(labels.ravel() > 0, 1, -1).astype(np.float32)
+    draw = lambda seed: jax.random.uniform(jax.random.key(seed), frequency.shape, minval=-np.pi, maxval=np.pi)  # noqa: E731
+    start = np.stack([draw(seed) for seed in seeds])
+    couplings = [cvrnn.gaussian_coupling(*labels.shape, sigma=sigma) for sigma in (0.9, 0.0313)]
+    run = cvrnn.two_layers(np.broadcast_to(frequency, start.shape), start, couplings)
+    phases = np.concatenate([start[None], run.first.phases, run.second.phases])
+    background = np.asarray(run.background)
+    objects = np.zeros(background.shape, int)
+    for i, mask in enumerate(background):
+        objects[i, ~mask] = 1 + _clusters(phases[WINDOW[0] - 1 : WINDOW[1] - 1, i][:, ~mask], labels.max())
+    return Segmented(background, phases, objects)
+
+
+def _clusters(phases: np.ndarray, count: int) -> np.ndarray:
+    similarity = np.asarray(analysis.phase_locking(phases), complex)
+    leading = similarity @ np.linalg.eigh(similarity)[1][:, -3:]
+    features = np.concatenate([leading.real, leading.imag], axis=1)
+    return KMeans(count, n_init=10, random_state=0).fit_predict(features)
+
+
+def figure(*, small: bool = False) -> "Figure":
+    """One row for each of three starts: the picture, what is no background, phases of the second layer, clusters."""
+    labels = picture(("square",) if small else ("square", "down", "up"), seed=0)
+    run = segment(labels, seeds=range(1 if small else 3))
+    drawn = canvas.new_figure(8.8, 1.6 * len(run.objects) + 0.2)
+    image = lambda x: x.reshape(labels.shape)  # noqa: E731
+    truth = np.broadcast_to(labels.ravel(), run.objects.shape)
+    scores = np.asarray(metrics.adjusted_rand_index(truth, run.objects, truth > 0))
+    for row, cells in enumerate(drawn.subplots(len(run.objects), 6, squeeze=False)):
+        lit = (~run.background[row]).astype(float)
+        shown = {"picture": (labels > 0).astype(float), "not background": image(lit)}
+        for step in (61, 100, 180):
+            shown[f"phases, step {step}"] = plotting.phase_image(image(run.phases[step - 1, row]), image(lit))
+        shown[f"objects: ARI {scores[row]:.2f}"] = plotting.label_image(image(run.objects[row]))
+        for axes, (title, pixels) in zip(cells, shown.items(), strict=True):
+            canvas.show_picture(axes, pixels, title)
+    return drawn
