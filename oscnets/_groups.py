@@ -8,7 +8,7 @@ from jax import Array
 
 from oscnets._inputs import at_least_float32, concrete, dense_array, floats
 from oscnets._sharding import batch_sharded
-from oscnets.phase import sincos, unit
+from oscnets.phase import angle, sincos, unit
 
 
 @batch_sharded("phases", core=3)
@@ -53,6 +53,21 @@ def direction(real: Array, imag: Array) -> tuple[Array, Array]:
     """Unit vector of a group's mean phase; that of phase 0 where the mean is undefined."""
     cosine, sine = unit(real, imag)
     return jnp.where((cosine == 0) & (sine == 0), 1, cosine), sine
+
+
+def mean_separation(real: Array, imag: Array, present: Array) -> Array:
+    """Mean angle in [0, pi] between the sums of two groups, over all pairs of those present, (..., G) each; 0 of none."""
+    cosine, sine = direction(real, imag)
+    number, angles = 0, 0
+    for i in range(real.shape[-1]):
+        for j in range(i + 1, real.shape[-1]):
+            along = cosine[..., i] * cosine[..., j] + sine[..., i] * sine[..., j]
+            across = cosine[..., i] * sine[..., j] - sine[..., i] * cosine[..., j]
+            both = present[..., i] & present[..., j]
+            number += both
+            # Exact near 0 and pi, where an arccosine is not.
+            angles += jnp.where(both, angle(along, jnp.abs(across)), 0)
+    return angles / jnp.maximum(number, 1)
 
 
 def _check(phases: Array, masks: Array, amplitude: Array | None, silent: str) -> None:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._groups import direction, group_sums
+from oscnets._groups import group_sums, mean_separation
 from oscnets._inputs import (
     at_least_float32,
     class_indices,
@@ -22,7 +22,7 @@ from oscnets._inputs import (
     whole_number,
 )
 from oscnets._sharding import run_sharded
-from oscnets.phase import angle, modulus
+from oscnets.phase import modulus
 
 __all__ = [
     "adjusted_rand_index",
@@ -120,27 +120,13 @@ def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None
         ValueError: fewer than two groups; else as `oscnets.losses.cluster_synchrony`.
     """
     size, real, imag = group_sums(phases, masks, amplitude)
-    groups = size.shape[-2]
-    if groups < 2:
-        raise ValueError(f"masks must be (..., H, W, G) of at least two groups, got {groups}")
+    if size.shape[-2] < 2:
+        raise ValueError(f"masks must be (..., H, W, G) of at least two groups, got {size.shape[-2]}")
     present = size != 0
     number = present.sum((-2, -1))
     orders = modulus(real, imag) / jnp.where(present, size, 1)
     order = jnp.where(number == 0, 1, orders.sum((-2, -1)) / jnp.maximum(number, 1))
-    cosine, sine = direction(real.sum(-1), imag.sum(-1))
-    pairs = [(i, j) for i in range(groups) for j in range(i + 1, groups)]
-    there, both, angles = present.any(-1), 0, 0
-    for i, j in pairs:
-        pair = there[..., i] & there[..., j]
-        both += pair
-        angles += jnp.where(pair, _angle_between(cosine[..., i], sine[..., i], cosine[..., j], sine[..., j]), 0)
-    return {"order": order, "separation": angles / jnp.maximum(both, 1)}
-
-
-def _angle_between(cosine: Array, sine: Array, other_cosine: Array, other_sine: Array) -> Array:
-    """In [0, pi], of two unit vectors; exact near 0 and pi, where an arccosine is not."""
-    along = cosine * other_cosine + sine * other_sine
-    return angle(along, jnp.abs(cosine * other_sine - sine * other_cosine))
+    return {"order": order, "separation": mean_separation(real.sum(-1), imag.sum(-1), present.any(-1))}
 
 
 @standard_promotion

@@ -18,10 +18,11 @@ def test_film_of_boards():
     animation = plotting.board_animation(PUZZLES, SOLUTIONS, ANSWERS, COLOURS, np.ones((2, 2)), title="net")
     assert animation.num_frames == 2
     drawn, axes = {}, animation.figure.axes
+    columns = [x for x in axes if x.get_title().startswith("board")]
     for frame in range(2):
         animation.show(frame)
-        drawn[frame] = [{text.get_color(): 0 for text in board.texts} for board in (axes[0], axes[3])]
-        for counts, board in zip(drawn[frame], (axes[0], axes[3]), strict=True):
+        drawn[frame] = [{text.get_color(): 0 for text in board.texts} for board in columns]
+        for counts, board in zip(drawn[frame], columns, strict=True):
             for text in board.texts:
                 counts[text.get_color()] += 1
         np.testing.assert_allclose(axes[1].images[0].get_array(), COLOURS[0, frame])
