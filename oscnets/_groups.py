@@ -56,7 +56,7 @@ def direction(real: Array, imag: Array) -> tuple[Array, Array]:
 
 
 def mean_separation(real: Array, imag: Array, present: Array) -> Array:
-    """Mean angle in [0, pi] between the sums of two groups, over all pairs of those present, (..., G) each; 0 of none."""
+    """Mean angle in [0, pi] between the sums of two groups, over pairs of those present, (..., G) each; 0 without."""
     cosine, sine = direction(real, imag)
     number, angles = 0, 0
     for i in range(real.shape[-1]):

@@ -100,8 +100,7 @@ def multi_hot(labels: Array, num_classes: int) -> Array:
 def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None) -> dict[str, Array]:
     """Whether each group of pixels has one phase, and how far apart the phases of two groups are.
 
-    Groups that share one phase have order 1 and separation 0; groups of random phases have a low order, and at any
-    level of it a separation of pi / 2 on average.
+    Groups that share one phase have order 1 and separation 0; random phases a low order, and pi / 2 on average.
 
     Args:
         phases: (..., H, W, C) radians. Half precision is computed in float32.
@@ -111,10 +110,9 @@ def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None
     Returns:
         Both (...,): `order`, the modulus of the order parameter of a group's units in a channel, in [0, 1], its mean
         over channels and groups; `separation`, the angle between the mean phases of two groups over their pixels and
-        channels, radians in [0, pi], its mean over pairs of groups. Left out are channels of a group, groups and pairs
-        of groups without units; without any the order is 1 and the separation 0. NaN where the phase or amplitude of a
-        unit that counts is. Gradients are finite; that of `separation` is 0 where two phases are equal or opposite,
-        where it has none.
+        channels, radians in [0, pi], its mean over pairs of groups. What has no units is left out of both; without any
+        the order is 1, without a pair the separation 0. NaN where the phase or amplitude of a unit that counts is.
+        Gradients are finite; that of `separation` is 0 where two phases are equal or opposite, where it has none.
 
     Raises:
         ValueError: fewer than two groups; else as `oscnets.losses.cluster_synchrony`.
