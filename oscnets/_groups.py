@@ -55,10 +55,19 @@ def direction(real: Array, imag: Array) -> tuple[Array, Array]:
     return jnp.where((cosine == 0) & (sine == 0), 1, cosine), sine
 
 
-def angle_between(cosine: Array, sine: Array, other_cosine: Array, other_sine: Array) -> Array:
-    """In [0, pi], of two unit vectors; exact near 0 and pi, where an arccosine is not."""
-    along = cosine * other_cosine + sine * other_sine
-    return angle(along, jnp.abs(cosine * other_sine - sine * other_cosine))
+def mean_separation(real: Array, imag: Array, present: Array) -> Array:
+    """Mean angle in [0, pi] between the sums of two groups, over pairs of those present, (..., G) each; 0 without."""
+    cosine, sine = direction(real, imag)
+    number, angles = 0, 0
+    for i in range(real.shape[-1]):
+        for j in range(i + 1, real.shape[-1]):
+            along = cosine[..., i] * cosine[..., j] + sine[..., i] * sine[..., j]
+            across = cosine[..., i] * sine[..., j] - sine[..., i] * cosine[..., j]
+            both = present[..., i] & present[..., j]
+            number += both
+            # Exact near 0 and pi, where an arccosine is not.
+            angles += jnp.where(both, angle(along, jnp.abs(across)), 0)
+    return angles / jnp.maximum(number, 1)
 
 
 def _check(phases: Array, masks: Array, amplitude: Array | None, silent: str) -> None:

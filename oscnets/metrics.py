@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._groups import angle_between, direction, group_sums
+from oscnets._groups import group_sums, mean_separation
 from oscnets._inputs import (
     at_least_float32,
     class_indices,
@@ -100,7 +100,7 @@ def multi_hot(labels: Array, num_classes: int) -> Array:
 def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None) -> dict[str, Array]:
     """Whether each group of pixels has one phase, and how far apart the phases of two groups are.
 
-    Groups that share one phase have order 1 and separation 0; random mean phases are pi / 2 apart on average.
+    Groups that share one phase have order 1 and separation 0; random phases a low order, and pi / 2 on average.
 
     Args:
         phases: (..., H, W, C) radians. Half precision is computed in float32.
@@ -110,30 +110,21 @@ def phase_separation(phases: Array, masks: Array, amplitude: Array | None = None
     Returns:
         Both (...,): `order`, the modulus of the order parameter of a group's units in a channel, in [0, 1], its mean
         over channels and groups; `separation`, the angle between the mean phases of two groups over their pixels and
-        channels, radians in [0, pi], its mean over pairs of groups. Left out are channels of a group, groups and pairs
-        of groups without units; without any the order is 1 and the separation 0. NaN where the phase or amplitude of a
-        unit that counts is. Gradients are finite; that of `separation` is 0 where two phases are equal or opposite,
-        where it has none.
+        channels, radians in [0, pi], its mean over pairs of groups. What has no units is left out of both; without any
+        the order is 1, without a pair the separation 0. NaN where the phase or amplitude of a unit that counts is.
+        Gradients are finite; that of `separation` is 0 where two phases are equal or opposite, where it has none.
 
     Raises:
         ValueError: fewer than two groups; else as `oscnets.losses.cluster_synchrony`.
     """
     size, real, imag = group_sums(phases, masks, amplitude)
-    groups = size.shape[-2]
-    if groups < 2:
-        raise ValueError(f"masks must be (..., H, W, G) of at least two groups, got {groups}")
+    if size.shape[-2] < 2:
+        raise ValueError(f"masks must be (..., H, W, G) of at least two groups, got {size.shape[-2]}")
     present = size != 0
     number = present.sum((-2, -1))
     orders = modulus(real, imag) / jnp.where(present, size, 1)
     order = jnp.where(number == 0, 1, orders.sum((-2, -1)) / jnp.maximum(number, 1))
-    cosine, sine = direction(real.sum(-1), imag.sum(-1))
-    pairs = [(i, j) for i in range(groups) for j in range(i + 1, groups)]
-    there, both, angles = present.any(-1), 0, 0
-    for i, j in pairs:
-        pair = there[..., i] & there[..., j]
-        both += pair
-        angles += jnp.where(pair, angle_between(cosine[..., i], sine[..., i], cosine[..., j], sine[..., j]), 0)
-    return {"order": order, "separation": angles / jnp.maximum(both, 1)}
+    return {"order": order, "separation": mean_separation(real.sum(-1), imag.sum(-1), present.any(-1))}
 
 
 @standard_promotion

@@ -149,12 +149,12 @@ def test_without_scikit_learn_there_is_one_clear_error(monkeypatch):
         (
             lambda: grouping.clusters(np.full((1, 2, 2), np.nan), 2),
             ValueError,
-            "features that are grouped must be finite",
+            "grouped must be finite",
         ),
         (
             lambda: grouping.clusters(np.array([[[0.0], [np.nan]]]), 2, mask=[[0, 1]]),
             ValueError,
-            "features that are grouped must be finite",
+            "grouped must be finite",
         ),
         (lambda: grouping.clusters(np.zeros((1, 2, 2)), 0), ValueError, "num_clusters must be >= 1, got 0"),
         (lambda: grouping.clusters(np.zeros((1, 2, 2)), 2.0), TypeError, "num_clusters must be integers, got float64"),
