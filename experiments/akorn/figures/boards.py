@@ -18,7 +18,7 @@ Table = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 
 BOARDS = 8  # saved of each kind of test set
-LONGEST = 64  # steps saved at most
+LONGEST = 24  # steps saved at most
 
 
 def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str, Table]) -> Arrays:
