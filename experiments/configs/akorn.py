@@ -96,7 +96,11 @@ _SMOKE = {
 
 # By experiment.
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
+<<<<<<< HEAD
     # The published sizes; what is ours: docs/provenance.md.
+=======
+    # The published sizes, such as 512 channels for Sudoku; what is ours: docs/provenance.md.
+>>>>>>> fixexp
     "paper": {},
     # Meant for a day on two CPU cores.
     "cpu": {
@@ -120,7 +124,7 @@ SCALES: dict[str, dict[str, dict[str, Any]]] = {
             "train.num_examples": 10_000,
         },
     },
-    # Meant for minutes on two CPU cores: Sudokus of which a fourth is blank; two shapes.
+    # Small: Sudokus of which a fourth is blank; two shapes.
     "quick": {
         "sudoku": {
             "seeds": 1,
