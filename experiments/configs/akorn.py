@@ -96,11 +96,7 @@ _SMOKE = {
 
 # By experiment.
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
-<<<<<<< HEAD
-    # The published sizes; what is ours: docs/provenance.md.
-=======
     # The published sizes, such as 512 channels for Sudoku; what is ours: docs/provenance.md.
->>>>>>> fixexp
     "paper": {},
     # Meant for a day on two CPU cores.
     "cpu": {
