@@ -150,11 +150,9 @@ def test_metrics_that_are_not_tested_are_no_part_of_the_family(make_run):
 
 
 def test_test_sets_that_are_not_tested_are_no_part_of_the_family(make_run):
-    """Whatever the name of their section is."""
-    section = lambda model, split: f"{split} of all"  # noqa: E731
-    found = summary_of(make_run(whole_run()), untested_splits=("noise", "absent"), section=section)
-    assert found["splits"] == ["test of all", "noise of all"]
-    assert [(test["split"], test["p_adjusted"] == test["p"]) for test in found["tests"]] == [("test of all", True)]
+    settings = {"untested_splits": ("noise", "absent"), "section": lambda model, split: f"{split} of all"}
+    tests = summary_of(make_run(whole_run()), **settings)["tests"]
+    assert [(test["split"], test["p_adjusted"] == test["p"]) for test in tests] == [("test of all", True)]
 
 
 def test_a_model_may_have_seeds_of_its_own(make_run):
@@ -213,10 +211,8 @@ def test_the_best_model_on_validation_data(make_run):
 def test_only_validations_that_chose_parameters_choose_the_best_seed(make_run):
     """Seed 0 was better within an epoch than any other ever was, and has no such parameters."""
     early = [line("still", 0, 5, "validation", "accuracy", 0.9)]
-    of = lambda records: summary_of(make_run(records), score="accuracy")["best_seed"]["still"]  # noqa: E731
-    assert of([*early, *whole_run()]) == 1
-    untested = [record for record in whole_run() if record["split"] in ("train", "validation")]
-    assert of([*early, *untested]) == 0
+    for records, best in ((whole_run(), 1), ([r for r in whole_run() if r["split"] == "validation"], 0)):
+        assert summary_of(make_run([*early, *records]), score="accuracy")["best_seed"]["still"] == best
 
 
 def test_the_best_seed_over_time(make_run, monkeypatch):
