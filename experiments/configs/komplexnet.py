@@ -115,13 +115,14 @@ SCALES = {
         "feedback.l4.rate": 0.025,
         "feedback.l4.feedback_rates": (0.0, 0.0, 0.02),
         "train.epochs": 2,
-        "train.num_examples": 48_000,  # 38,400 to train on
+        "train.num_examples": 60_000,  # 48,000 to train on
         "train.batch_size": 32,
         "train.learning_rate": 6e-3,
         "train.optimizer": "nadam",
         "train.schedule": "stable_decay",
         "train.loss_steps": 3,
         "train.output_gain": 4.0,
+        "train.phase_curriculum": 0.4,
         **_VIT_AS_LONG,
     },
     # As small as goes through everything: for tests.

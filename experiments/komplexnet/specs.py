@@ -71,6 +71,11 @@ ENTRIES: engine.Entries = {
         "output_gain": Entry(
             1.0, "factor of the initial weights of the output layer; none in the network vit", engine.POSITIVE
         ),
+        "phase_curriculum": Entry(
+            0.0,
+            "share of the updates in which the initial phases go from those of the masks to random ones; 0: random",
+            between(0, 1),
+        ),
         "loss_steps": Entry(
             int, "last steps of the dynamics that the classification loss is averaged over; not set: all", at_least(1)
         ),

@@ -88,21 +88,30 @@ def make_task(
         phases = models.random_phases(jax.random.key(0), (*example.shape[:3], network.channels))
         init = lambda key: network.init(key, example, phases0=phases, num_steps=1)  # noqa: E731
         weight = config.train.synchrony_weight if has_dynamics(network) else 0.0
-        loss = partial(complex_loss, network, weight, last_steps=config.train.loss_steps)
+        curriculum = config.train.phase_curriculum if has_dynamics(network) else 0.0
+        loss = partial(
+            complex_loss,
+            network,
+            weight,
+            phases=noisy_ground_truth if curriculum else initial_phases,
+            last_steps=config.train.loss_steps,
+        )
         scores_on = _complex_scores_on(network)
     else:
         init = lambda key: network.init(key, example)  # noqa: E731
-        loss, scores_on = partial(real_loss, network), _real_scores_on(network)
+        curriculum, loss, scores_on = 0.0, partial(real_loss, network), _real_scores_on(network)
     init = partial(_with_output_gain, init, config.train.output_gain)
     slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
+    loss = partial(in_slices, loss, slice_size)
     return engine.Task(
         init,
-        partial(in_slices, loss, slice_size),
+        partial(with_phase_noise, loss, curriculum) if curriculum else loss,
         scores_on({"kind": "test", "num_steps": None, "grouped": 0}),
         engine.optimizer.make(config.train),
         score="accuracy",
         evaluate_on=lambda label: scores_on((tests or {})[label]),
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"], data["overlap"])),
+        takes_progress=curriculum > 0,
     )
 
 
@@ -171,6 +180,19 @@ def initial_phases(network: models.KomplexNet, batch, keys) -> Array:
         return models.ground_truth_phases(keys, batch["masks"], batch["overlap"], network.channels)
     shape = (*batch["images"].shape[1:3], network.channels)
     return jax.vmap(lambda key: models.random_phases(key, shape))(keys)
+
+
+def with_phase_noise(loss, curriculum: float, params, batch, keys, progress) -> Scored:
+    """A loss whose initial phases are `noisy_ground_truth`; noise rises to 1 in a share of the training."""
+    noise = jnp.full(len(keys), jnp.minimum(progress / curriculum, 1), jnp.float32)
+    return loss(params, {**batch, "phase_noise": noise}, keys)
+
+
+def noisy_ground_truth(network: models.KomplexNet, batch, keys) -> Array:
+    """Phases by the masks plus uniform noise of `batch["phase_noise"]` (B,) half cycles: at 1 they are random."""
+    phases = models.ground_truth_phases(keys, batch["masks"], batch["overlap"], network.channels)
+    noise = jax.vmap(lambda key: models.random_phases(jax.random.fold_in(key, 1), phases.shape[1:]))(keys)
+    return phases + batch["phase_noise"][:, None, None, None] * noise
 
 
 def complex_loss(

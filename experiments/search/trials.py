@@ -39,8 +39,9 @@ def with_traced_hyperparameters(make_task: MakeTask, names: Sequence[str]) -> en
         values = {name: jnp.ones(()) for name in names}
         return Member(make_task(values).init(key), values)
 
-    def loss(member, batch, keys):
-        return make_task(jax.lax.stop_gradient(member.values)).loss(member.params, batch, keys)
+    def loss(member, batch, keys, progress):
+        task = make_task(jax.lax.stop_gradient(member.values))
+        return task.loss_at(progress, member.params, batch, keys)
 
     def score(member, batch, keys):
         return make_task(member.values).evaluate(member.params, batch, keys)
@@ -53,7 +54,7 @@ def with_traced_hyperparameters(make_task: MakeTask, names: Sequence[str]) -> en
     def start(member):
         return make_task(member.values).optimizer.init(member.params)
 
-    return engine.Task(init, loss, score, optax.GradientTransformationExtraArgs(start, update), "")
+    return engine.Task(init, loss, score, optax.GradientTransformationExtraArgs(start, update), "", takes_progress=True)
 
 
 class _Compiled(NamedTuple):

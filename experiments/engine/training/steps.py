@@ -1,6 +1,7 @@
 """The compiled functions of a run: initialisation, order of an epoch, one training step, one evaluation batch."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -111,9 +112,11 @@ def _step(task, plan, batch_size, total, keep_gradients):
         rows = jax.lax.dynamic_slice_in_dim(order, start + first, local)
         keys = seeds.step_keys(seed, step, first + jnp.arange(local))
         batch = jax.tree.map(lambda leaf: leaf[rows], data)
-        (loss, scalars), gradients = jax.value_and_grad(task.loss, has_aux=True)(params, batch, keys)
+        progress = step / total
+        loss_at = partial(task.loss_at, progress)
+        (loss, scalars), gradients = jax.value_and_grad(loss_at, has_aux=True)(params, batch, keys)
         loss, scalars, gradients = jax.lax.pmean((loss, scalars, gradients), "data")
-        changes, opt_state = optimizer.update(task.optimizer, step / total, gradients, opt_state, params)
+        changes, opt_state = optimizer.update(task.optimizer, progress, gradients, opt_state, params)
         params = optax.apply_updates(params, changes)
         ok = _all_finite((loss, gradients, params))
         return Update(params, opt_state, ok, {**scalars, "loss": loss}, gradients if keep_gradients else None)

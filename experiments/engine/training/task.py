@@ -44,15 +44,22 @@ class Task(NamedTuple):
             higher is better, or lower where the name is given with a leading "-".
         evaluate_on: label of a test set -> a function like `evaluate`, where test sets are evaluated in different ways;
             the same function object for those evaluated alike. None: all by `evaluate`.
+        takes_progress: whether `loss` takes a fourth argument, the share of the training's updates that are done, a
+            scalar in [0, 1): for a curriculum.
         on_host: (label of a test set, its arrays, what was evaluated on it) -> the values that count, where these take
             more than JAX, such as clusters of pixels. What was evaluated are numpy arrays (S, N, ...) by name, of any
             further axes, seeds first; the values are (S, N) or (S, N, T). None: the values as they are.
     """
 
     init: Callable[[Array], PyTree]
-    loss: Callable[[PyTree, PyTree, Array], tuple[Array, dict[str, Array]]]
+    loss: Callable[..., tuple[Array, dict[str, Array]]]
     evaluate: Callable[[PyTree, PyTree, Array], Scores]
     optimizer: optax.GradientTransformation
     score: str
     evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], Scores]] | None = None
     on_host: Callable[[str, PyTree, dict[str, Any]], dict[str, Any]] | None = None
+    takes_progress: bool = False
+
+    def loss_at(self, progress: Array, params: PyTree, batch: PyTree, keys: Array) -> tuple[Array, dict[str, Array]]:
+        """`loss`, with the progress if it takes that."""
+        return self.loss(params, batch, keys, *([progress] if self.takes_progress else []))

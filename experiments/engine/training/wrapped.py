@@ -40,8 +40,8 @@ def averaged(task: Task, *, decay: float, every: int, start: int) -> Task:
         params = task.init(key)
         return {_LIVE: params, _AVERAGE: params}
 
-    def loss(params, batch, keys):
-        return task.loss(params[_LIVE], batch, keys)
+    def loss(params, batch, keys, *progress):
+        return task.loss(params[_LIVE], batch, keys, *progress)
 
     def on_average(evaluate):
         return lambda params, batch, keys: evaluate(params[_AVERAGE], batch, keys)

@@ -252,3 +252,18 @@ def test_the_gain_scales_the_output_layer_alone(name):
     ratios = jax.tree.map(lambda a, b: np.unique(np.round(a[b != 0] / b[b != 0], 4)), fourfold, once)
     scaled = {jax.tree_util.keystr(path) for path, x in jax.tree_util.tree_leaves_with_path(ratios) if 4 in x}
     assert {name.split("'")[-2] for name in scaled} == {"output_kernel", "output_bias"}
+
+
+def test_the_curriculum_goes_from_the_phases_of_the_masks_to_random_ones(batch):
+    network, made = make("komplexnet", **{"train.phase_curriculum": 0.5})
+    assert made.takes_progress and not make("ideal", **{"train.phase_curriculum": 0.5})[1].takes_progress
+    masks = np.asarray(batch["masks"], np.float32)
+
+    def order(progress):
+        phases = task.noisy_ground_truth(network, {**batch, "phase_noise": jnp.full(BATCH, progress)}, KEYS)
+        return float(metrics.phase_separation(phases, masks)["order"].mean())
+
+    assert order(0.0) > 1 - 1e-5 > order(0.3) > order(1.0) + 0.3
+    params = made.init(jax.random.key(0))
+    early, late, end = (made.loss_at(progress, params, batch, KEYS)[1]["synchrony"] for progress in (0.0, 0.5, 0.9))
+    assert early < late - 0.1 and late == end
