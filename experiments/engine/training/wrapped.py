@@ -54,7 +54,8 @@ def averaged(task: Task, *, decay: float, every: int, start: int) -> Task:
         moves = jax.tree.map(lambda a, b: (part * (b - a)).astype(a.dtype), params[_AVERAGE], new)
         return {_LIVE: changes, _AVERAGE: moves}, _State(count, inner)
 
-    functions: dict[Any, Any] = {}  # one function of each, so that those that are alike stay alike
+    # One function of each, so that those that are alike stay alike.
+    functions: dict[Any, Any] = {task.evaluate: on_average(task.evaluate)}
 
     def evaluate_on(label):
         function = task.evaluate_on(label)
@@ -63,7 +64,7 @@ def averaged(task: Task, *, decay: float, every: int, start: int) -> Task:
     return task._replace(
         init=init,
         loss=loss,
-        evaluate=on_average(task.evaluate),
+        evaluate=functions[task.evaluate],
         optimizer=optax.GradientTransformation(start_of, update),
         evaluate_on=None if task.evaluate_on is None else evaluate_on,
     )

@@ -20,8 +20,8 @@ def test_film_of_boards():
     drawn, axes = {}, animation.figure.axes
     for frame in range(2):
         animation.show(frame)
-        drawn[frame] = [{text.get_color(): 0 for text in board.texts} for board in (axes[0], axes[3])]
-        for counts, board in zip(drawn[frame], (axes[0], axes[3]), strict=True):
+        drawn[frame] = [{text.get_color(): 0 for text in board.texts} for board in (axes[0], axes[4])]
+        for counts, board in zip(drawn[frame], (axes[0], axes[4]), strict=True):
             for text in board.texts:
                 counts[text.get_color()] += 1
         np.testing.assert_allclose(axes[1].images[0].get_array(), COLOURS[0, frame])
