@@ -49,7 +49,9 @@ def test_configs_of_results_are_migrated(path):
     experiment = engine.experiment_of(FAMILIES[stored["experiment"]], path.parent)
     engine.check(experiment.config, FAMILIES[stored["experiment"]])
     assert list(experiment.models) == list(stored["config"]["models"])
-    assert list(experiment.tests) == list(stored["config"].get("tests", ["test"]))
+    tests = stored["config"].get("tests", ["test"])
+    labels = [tests[name].get("label") or name for name in tests] if isinstance(tests, dict) else tests
+    assert list(experiment.tests) == labels
     for model in experiment.models.values():
         assert model.table["network"] in model.label or model.label.startswith(model.table["network"])
         assert set(model.data) == {"train", "validation", *experiment.tests}
