@@ -147,7 +147,7 @@ def wave_energy(
     """
     position, velocity, speed, dt = _check_fields(position, velocity, speed, dt)
     axes = _axes(position)
-    square = jnp.broadcast_to(jnp.square(speed), position.shape)
+    square = jnp.broadcast_to(jnp.square(speed), position.shape).astype(position.dtype)
     reference = square.max(axes, keepdims=True, initial=0)
     inertia = jnp.where(square > 0, reference / jnp.where(square > 0, square, 1), reference == 0)
     curvature = reference * laplacian(position, boundary)
