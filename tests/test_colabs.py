@@ -10,8 +10,8 @@ SCRIPTS = sorted((ROOT / "colabs").glob("*.py"))
 NAMES = [path.stem for path in SCRIPTS]
 
 
-def test_there_are_six():
-    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06"]
+def test_there_are_seven():
+    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06", "07"]
     assert sorted(path.stem for path in (ROOT / "colabs").glob("*.ipynb")) == NAMES
 
 

@@ -39,7 +39,7 @@ def with_traced_hyperparameters(make_task: MakeTask, names: Sequence[str]) -> en
         values = {name: jnp.ones(()) for name in names}
         return Member(make_task(values).init(key), values)
 
-    def loss(member, batch, keys, progress):
+    def loss(member, batch, keys, progress=0.0):
         task = make_task(jax.lax.stop_gradient(member.values))
         return task.loss_at(progress, member.params, batch, keys)
 

@@ -1,6 +1,7 @@
 """Networks that come with the package, and how they get there."""
 
 import json
+import dataclasses
 import re
 from pathlib import Path
 
@@ -37,9 +38,10 @@ def test_each_fits_its_module_and_says_where_it_comes_from(name):
     assert isinstance(facts["seed"], int)
     assert type(module).__name__ == facts["module"]
     assert all(leaf.dtype == jnp.float32 and jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
-    assert export.attributes(module) == {
-        key: tuple(value) if isinstance(value, list) else value for key, value in facts["attributes"].items()
-    }
+    stored = {key: tuple(value) if isinstance(value, list) else value for key, value in facts["attributes"].items()}
+    defaults = {field.name: field.default for field in dataclasses.fields(module)}
+    found = export.attributes(module)
+    assert found == {name: defaults[name] for name in found} | stored
 
 
 def test_komplexnet_synchronizes_digits_that_it_was_not_trained_on():

@@ -10,7 +10,7 @@ from experiments.akorn.specs import FAMILY
 from oscnets import metrics
 from tests.experiments.families import CONFIGS
 
-SMALL = ("--config.seeds=1", "--config.cpu_devices=1")
+SMALL = ("--config.seeds=1", "--config.mesh=1x1")
 
 
 def run(name, models, workdir, *flags):

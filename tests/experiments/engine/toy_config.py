@@ -2,13 +2,8 @@ from experiments import engine
 from tests.experiments.engine import toy
 
 VARIANTS = {
-    "tiny": {
-        "train.epochs": 2,
-        "train.num_examples": 72,
-        "train.schedule": "cosine",
-        "train.warmup": 0.2,
-        "validate_at": (0, 4, 13),
-    },
+    "tiny": {"train.epochs": 2, "train.num_examples": 72},
+    "scheduled": {"train.schedule": "cosine", "train.warmup": 0.2, "validate_at": (0, 4, 13)},
     "long": {"train.epochs": 6, "train.num_examples": 640, "train.batch_size": 16},
 }
 

@@ -88,7 +88,8 @@ def test_samples_of_a_wave_machine(workdir):
     assert arrays["states"].shape == (6, 4, 16, 16, 2) and arrays["steps"].tolist() == list(range(1, 7))
     assert arrays["features"].shape == (16, 16, 4, 2)
     assert arrays["spectra"].shape == (6, 4, 2) and arrays["pixels"].sum() == 6 * 16 * 16
-    assert arrays["wavelengths/before"].sum() == pytest.approx(1, abs=1e-5)
+    for kind in task.DIFFERENCES:
+        assert arrays[f"wavelengths_{kind}/before"].sum() == pytest.approx(1, abs=1e-5)
     assert arrays["labels"][0][tuple(arrays["place"])] > 0
     assert arrays["field"].shape == (16, 16) and arrays["field"].min() >= 0
     assert np.abs(arrays["kernel/after"] - arrays["kernel/before"]).max() > 1e-4

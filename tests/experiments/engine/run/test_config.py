@@ -32,10 +32,8 @@ def test_completing_twice_changes_nothing_and_keeps_the_order():
     config.lock()
     once = engine.to_json(engine.complete(config, toy.FAMILY))
     assert config.is_locked and list(once["models"]) == ["z", "a"]
-    assert once["models"]["z"] == {
-        "label": None, "seeds": None, "network": "deep",
-        "train": {"epochs": 9, "num_examples": None, "batch_size": None, "learning_rate": None},
-    }  # fmt: skip
+    train = dict.fromkeys(engine.base_config().train.to_dict()) | {"epochs": 9}
+    assert once["models"]["z"] == {"label": None, "seeds": None, "network": "deep", "train": train}
     assert engine.to_json(engine.complete(config, toy.FAMILY)) == once
 
 

@@ -15,7 +15,7 @@ import pytest
 from experiments.engine.record import metrics_log as log
 
 ROOT = Path(__file__).parents[4]
-SIZE = "--config=tests/experiments/engine/toy_config.py:tiny"
+SIZE = "--config=tests/experiments/engine/toy_config.py:tiny,scheduled"
 
 
 @pytest.fixture(scope="module")
