@@ -1,7 +1,7 @@
 """Networks that come with the package, and how they get there."""
 
-import json
 import dataclasses
+import json
 import re
 from pathlib import Path
 
