@@ -95,7 +95,7 @@ def _gabor(key: Array, shape: tuple[int, ...]) -> Array:
     return jnp.broadcast_to(gabor_filters(shape[0], shape[-1]) / math.sqrt(shape[2]), shape)
 
 
-ENCODER_STARTS = {"default": torch_uniform, "gabor": _gabor}
+ENCODER_STARTS: dict[str, Callable[[Array, tuple[int, ...]], Array]] = {"default": torch_uniform, "gabor": _gabor}
 
 
 class KomplexNet(nn.Module):
