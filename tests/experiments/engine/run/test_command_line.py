@@ -36,7 +36,7 @@ def started():
         ([CONFIG, "--config.zzz=3"], r"there is no config\.zzz$"),
         ([CONFIG, "--noconfig.tensorbord"], r"did you mean --config\.tensorboard\?"),
         ([CONFIG, "--config.train=3"], r"config\.train is a group; give one of its entries: .*train\.epochs"),
-        ([CONFIG + ":tinny"], r"no variant 'tinny'; there are: tiny, long"),
+        ([CONFIG + ":tinny"], r"no variant 'tinny'; there are: tiny, scheduled, long"),
         (["--config=absent.py:tiny"], r"there is no file 'absent\.py'"),
         (["--config=README.md"], r"expected a Python file"),
         (["--config="], r"--config needs a value"),
