@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from experiments import engine
-from experiments.bench import dynamics, gaspnet, harness, komplexnet, memory, scaling, seeds, waves
+from experiments.bench import dynamics, gaspnet, harness, komplexnet, memory, profile, scaling, seeds, waves
 from experiments.bench.aot import run as aot
 from experiments.bench.aot import targets
 
@@ -82,6 +82,10 @@ def _add_tables(commands: Any) -> None:
     add("--sides", choices=dynamics.SIDES, nargs="+", default=list(dynamics.SIDES), help="those installed are measured")
     add("--degree", type=positive, default=20, help="edges that an oscillator of a sparse graph receives")
     add("--num_steps", type=positive, default=1000, help="most steps of a run")
+    add = commands.add_parser("profile", help="where the time of a training step goes").add_argument
+    add("--models", choices=profile.CASES, nargs="+", default=list(profile.CASES))
+    for name in ("batch_size", "num_steps"):
+        add(f"--{name}", type=positive, help="instead of the model's value")
     add = commands.add_parser("scaling", help="throughput over image size and over T").add_argument
     add("--models", choices=scaling.DEFAULTS, nargs="+", default=list(scaling.DEFAULTS))
     add("--sizes", type=positive, nargs="*", default=[32, 64, 128, 256], help="of the image")
@@ -122,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
         except OSError as error:
             raise engine.UsageError(f"--workdir={options.workdir}: {error.strerror}") from error
     runs = {"coupling": run_coupling, "memory": run_memory, "seeds": run_seeds, "scaling": run_scaling}
-    runs["dynamics"] = run_dynamics
+    runs |= {"dynamics": run_dynamics, "profile": run_profile}
     try:
         results = runs.get(options.command, run_step)(options)
     except ModuleNotFoundError as error:
@@ -199,6 +203,12 @@ def run_scaling(options: argparse.Namespace) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in ("batch_size", "rounds")}
     measured = scaling.measure(options.models, options.sizes, options.num_steps, **settings)
     return {"rows": show(measured, scaling.table, options)}
+
+
+def run_profile(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure where the time of training steps goes."""
+    sizes = {name: value for name in SIZES if (value := getattr(options, name, None)) is not None}
+    return {"rows": show(profile.measure(options.models, rounds=options.rounds, **sizes), profile.table, options)}
 
 
 def run_dynamics(options: argparse.Namespace) -> dict[str, Any]:

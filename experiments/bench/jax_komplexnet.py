@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,7 @@ def model_of(family: engine.Family, config: ConfigDict, text: str) -> engine.Mod
 
 def train(
     *, batch_size: int, num_steps: int, kernel_size: int, all_devices: bool, feedback: bool = False
-) -> tuple[Callable[[], None], dict[str, Any]]:
+) -> tuple["Step", dict[str, Any]]:
     """The side of a comparison: the step of the experiment."""
 
     def make_task() -> engine.Task:
@@ -44,9 +45,31 @@ def train(
     return train_step(make_task, _batch(batch_size), all_devices=all_devices)
 
 
+@dataclass
+class Step:
+    """A training step that goes on from its own result.
+
+    Attributes:
+        compiled: the program.
+        state: parameters and the optimizer's state.
+        fixed: what it takes besides, always the same.
+        count: updates done.
+    """
+
+    compiled: jax.stages.Compiled
+    state: tuple[Any, Any]
+    fixed: tuple[Any, ...]
+    count: int = 0
+
+    def __call__(self) -> None:
+        """One update, to its end."""
+        update = jax.block_until_ready(self.compiled(*self.state, *self.fixed, np.int32(self.count), np.int32(0)))
+        self.state, self.count = (update.params, update.opt_state), self.count + 1
+
+
 def train_step(
     make_task: Callable[[], engine.Task], batch: dict[str, np.ndarray], *, all_devices: bool
-) -> tuple[Callable[[], None], dict[str, Any]]:
+) -> tuple[Step, dict[str, Any]]:
     """The engine's step on a task, one seed, on one device or on all, again and again on one batch."""
     mesh.configure_cpu_devices(None if all_devices else 1)
     devices = jax.local_devices()[: None if all_devices else 1]
@@ -59,15 +82,8 @@ def train_step(
     start = time.perf_counter()
     step = steps.make_step(task, plan, batch_size, 1).lower(*state, *fixed, np.int32(0), np.int32(0)).compile()
     taken = time.perf_counter() - start
-    count = 0
-
-    def run() -> None:
-        nonlocal state, count
-        update = jax.block_until_ready(step(*state, *fixed, np.int32(count), np.int32(0)))
-        state, count = (update.params, update.opt_state), count + 1
-
     where = {"devices": plan.mesh.size, "device": devices[0].device_kind, "threads": mesh.usable_cores()}
-    return run, {"jax": jax.__version__, "compile_seconds": taken, **where}
+    return Step(step, state, fixed), {"jax": jax.__version__, "compile_seconds": taken, **where}
 
 
 def differences(
