@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import signal
 import statistics
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -112,7 +114,14 @@ def _listed(text: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and print it; the exit status."""
-    return parser().run(run, argv)
+    if threading.current_thread() is not threading.main_thread():
+        return parser().run(run, argv)
+    # As SystemExit, on which the processes of sides and compilations end with this one.
+    before = signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
+    try:
+        return parser().run(run, argv)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,11 +1,13 @@
 """Sides in processes of their own: turns, memory, noise on standard output, deaths."""
 
 import os
+import signal
 import sys
 
 import numpy as np
 import pytest
 
+from experiments.bench import __main__ as bench
 from experiments.bench import harness
 
 TOY = "tests.experiments.bench.toy"
@@ -81,3 +83,20 @@ def test_an_entry_compares_medians():
     assert entry["milliseconds"] == pytest.approx([500, 100, 9000])
     alone = harness.case([0.5], None, {"batch_size": 10}, facts, {})
     assert (alone["images_per_second"], alone["peer_images_per_second"], alone["ratio"]) == (20, None, None)
+
+
+def test_a_termination_ends_the_sides_first(monkeypatch):
+    sides = []
+
+    def run(_):
+        with harness.Worker(f"{TOY}:chatter", {}) as worker:
+            sides.append(worker._process)
+            os.kill(os.getpid(), signal.SIGTERM)
+            worker.ask("run")
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(bench, "run", run)
+    with pytest.raises(SystemExit, match="143"):
+        bench.main(["compile", "--list"])
+    assert sides[0].poll() is not None
+    assert signal.getsignal(signal.SIGTERM) is before
