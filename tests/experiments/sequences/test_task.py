@@ -43,7 +43,7 @@ def drawn_as_trained(draw, keys):
 @pytest.mark.parametrize(("variant", "name"), [("copy,smoke", "gru"), ("adding,smoke", "cornn")])
 def test_training_draws_sequences_by_their_keys(variant, name):
     """And each is a part of the loss that does not depend on the others."""
-    network, task = make(variant, name, **{"model.units": 4})
+    _, task = make(variant, name, **{"model.units": 4})
     params = random_variables(lambda: task.init(jax.random.key(0)))
     draw = problems.PROBLEMS[variant.split(",")[0]].draw
     batch = drawn_as_trained(lambda key: draw(key, 5), KEYS)
