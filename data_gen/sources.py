@@ -16,7 +16,7 @@ import numpy as np
 from data_gen import textures
 from data_gen._tools import cache, checks, counter_rng, paths, pixels
 
-NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "textures")
+NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "textures", "scans")
 SPLITS = ("train", "test")
 _TEST_EVERY = 5
 _DIGITS_SIDE = 28
@@ -45,11 +45,11 @@ def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Base:
 
     Args:
       name: "digits" (1,797 scans of 8x8, in a rim of 1, resized bilinearly to 28x28, the faintest quarter of the
-        levels black; no download), "mnist", "fashion_mnist", "cifar10", or "textures" (`textures.make`: 32x32 in
-        colour, in place of "cifar10"; no download).
+        levels black; no download), "mnist", "fashion_mnist", "cifar10", "textures" (`textures.make`: 32x32 in colour,
+        in place of "cifar10"; no download), or "scans" (those of "digits" as they are, 8x8; no download).
       split: "train" or "test". The splits share no image. Of "digits" every fifth scan of a class is for testing.
-      data_dir: folder of data sets prepared by TFDS; None: the default folder of TFDS. "digits" and "textures" do
-        not look there.
+      data_dir: folder of data sets prepared by TFDS; None: the default folder of TFDS. Sets without a download are not
+        looked for there.
     Returns: Base.
     Raises: ValueError for an unknown name or split; MissingDatasetError if the set is not in the folder and cannot be
       prepared there (that takes TensorFlow and a network), a download differs from TFDS's SHA-256 of it, or a file
@@ -61,6 +61,9 @@ def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Base:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
     if name == "digits":
         return _load_digits(split)
+    if name == "scans":
+        levels, labels = _scans(split)
+        return Base((levels * 255 // _DIGITS_WHITE).astype(np.uint8), labels)
     return Base(*textures.make(split)) if name == "textures" else _load_tfds(name, split, data_dir)
 
 
@@ -116,7 +119,8 @@ def hold_out(base: Base, *, every: int | None = None, share: float | None = None
     return Base(base.images[~held], base.labels[~held]), Base(base.images[held], base.labels[held])
 
 
-def _load_digits(split: str) -> Base:
+def _scans(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's digits: levels int32 (N, 8, 8), 0 to 16, and labels (N,)."""
     from sklearn.datasets import load_digits
 
     scans = load_digits()
@@ -125,11 +129,16 @@ def _load_digits(split: str) -> Base:
     for kind in range(10):
         rank[labels == kind] = np.arange(np.count_nonzero(labels == kind))
     keep = (rank % _TEST_EVERY == _TEST_EVERY - 1) == (split == "test")
-    framed = np.pad(scans.images[keep].astype(np.int32), ((0, 0), (1, 1), (1, 1)))
+    return scans.images[keep].astype(np.int32), labels[keep]
+
+
+def _load_digits(split: str) -> Base:
+    scans, labels = _scans(split)
+    framed = np.pad(scans, ((0, 0), (1, 1), (1, 1)))
     sums, divisor = pixels.bilinear_sums(framed, _DIGITS_SIDE)
     black, white = _DIGITS_BLACK * divisor, _DIGITS_WHITE * divisor
     levels = (np.maximum(sums - black, 0) * 255 + (white - black) // 2) // (white - black)
-    return Base(levels.astype(np.uint8), labels[keep])
+    return Base(levels.astype(np.uint8), labels)
 
 
 def _load_tfds(name: str, split: str, data_dir: str | Path | None) -> Base:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.configs import akorn, gaspnet, komplexnet, waves
+from experiments.configs import akorn, gaspnet, komplexnet, sequences, waves
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-CONFIGS = {"K": komplexnet, "G": gaspnet, "W": waves, "A": akorn}
+CONFIGS = {"K": komplexnet, "G": gaspnet, "W": waves, "A": akorn, "S": sequences}
 
 
 def names(text):
@@ -60,12 +60,12 @@ def test_every_equation_of_the_papers_has_a_function():
                 first, _, last = piece.partition(" to ")
                 numbers |= set(range(int(first), int(last or first) + 1))
         found.append(numbers)
-    assert found == [set(range(1, 10)), set(range(1, 8)), set(range(1, 22)), set()]
+    assert found == [set(range(1, 10)), set(range(1, 8)), set(range(1, 22)), set(), set()]
 
 
 def test_commands_name_variants_that_exist():
     text = (ROOT / "docs" / "papers.md").read_text()
-    commands = re.findall(r"`([KGWA]) ([\w,]+)`", text)
+    commands = re.findall(r"`([KGWAS]) ([\w,]+)`", text)
     assert len(commands) > 20
     assert [pair for pair in commands if not set(pair[1].split(",")) <= set(CONFIGS[pair[0]].VARIANTS)] == []
     # Every experiment but the union of all has its place.

@@ -86,7 +86,8 @@ class LinOSS(nn.Module):
         method: how recurrences are computed, see `oscnets.dynamics.filters.filter_bank`; the result is the same.
         dropout: share of values dropped in training, after gelu and after the gate, each sequence by itself (the
             published code drops the same values in all sequences of a batch).
-        read_every: None reads the mean over time; n reads steps n, 2n, ... through tanh.
+        read_every: None reads the mean over time; n reads steps n, 2n, ...
+        bounded: whether outputs of steps pass through tanh.
     """
 
     num_outputs: int = 10
@@ -98,6 +99,7 @@ class LinOSS(nn.Module):
     method: filters.Method = "auto"
     dropout: float = 0.05
     read_every: int | None = None
+    bounded: bool = True
 
     def __call__(self, inputs: Array, *, train: bool = False) -> Array:
         """Run over sequences.
@@ -108,7 +110,7 @@ class LinOSS(nn.Module):
                 (`mutable=["batch_stats"]`).
 
         Returns:
-            Logits (B, K); or values in [-1, 1], (B, L // read_every, K).
+            Logits (B, K); or of steps (B, L // read_every, K), if bounded in [-1, 1].
 
         Raises:
             ValueError: inputs of another rank, or without a step; an unknown form or method.
@@ -135,7 +137,8 @@ class LinOSS(nn.Module):
         head = Readout((), self.num_outputs, name="head")
         if self.read_every is None:
             return head(x.mean(1))
-        return jnp.tanh(head(x[:, self.read_every - 1 :: self.read_every]))
+        read = head(x[:, self.read_every - 1 :: self.read_every])
+        return jnp.tanh(read) if self.bounded else read
 
     def _drop(self, x: Array, key: Array | None) -> Array:
         if key is None:

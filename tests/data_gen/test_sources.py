@@ -121,6 +121,18 @@ def test_digits_are_the_scans_resized_bilinearly():
     np.testing.assert_allclose(first_zero, expected, atol=0.5 + 1e-9)
 
 
+def test_scans_are_those_of_the_digits_as_they_are():
+    """In the same order; all 17 levels stay apart."""
+    whole, bases = load_digits(), [sources.load("scans", split) for split in sources.SPLITS]
+    for base, split in zip(bases, sources.SPLITS, strict=True):
+        np.testing.assert_array_equal(base.labels, sources.load("digits", split).labels)
+        assert base.images.shape[1:] == (8, 8) and base.images.dtype == np.uint8 and base.images.max() == 255
+    zeros = np.flatnonzero(whole.target == 0)
+    levels = whole.images[zeros[4]] * 255 // 16
+    np.testing.assert_array_equal(bases[1].images[np.flatnonzero(bases[1].labels == 0)[0]], levels)
+    assert len(np.unique(bases[0].images)) == 17
+
+
 def test_textures_have_the_agreed_form_and_differ():
     train, test = (sources.load("textures", split) for split in sources.SPLITS)
     for base, count in ((train, 4000), (test, 1000)):

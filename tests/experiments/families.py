@@ -5,14 +5,22 @@ from experiments.akorn.specs import FAMILY as AKORN
 from experiments.configs import akorn as akorn_configs
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
+from experiments.configs import sequences as sequences_configs
 from experiments.configs import waves as waves_configs
 from experiments.engine.run import config as config_lib
 from experiments.gaspnet.specs import FAMILY as GASPNET
 from experiments.komplexnet.specs import FAMILY as KOMPLEXNET
+from experiments.sequences.specs import FAMILY as SEQUENCES
 from experiments.waves.specs import FAMILY as WAVES
 
-FAMILIES = {family.name: family for family in (AKORN, GASPNET, KOMPLEXNET, WAVES)}
-CONFIGS = {"akorn": akorn_configs, "gaspnet": gaspnet_configs, "komplexnet": komplexnet_configs, "waves": waves_configs}
+FAMILIES = {family.name: family for family in (AKORN, GASPNET, KOMPLEXNET, SEQUENCES, WAVES)}
+CONFIGS = {
+    "akorn": akorn_configs,
+    "gaspnet": gaspnet_configs,
+    "komplexnet": komplexnet_configs,
+    "sequences": sequences_configs,
+    "waves": waves_configs,
+}
 
 
 def config_of(family, variant, models=(), tests=(), **changes):

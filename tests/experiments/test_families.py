@@ -15,6 +15,7 @@ KEYS = {
     "akorn": ("data.givens", "data.sparse_givens", "data.num_pieces"),
     "gaspnet": ("model.channels",),
     "komplexnet": ("feedback.all.feedback_rates", "feedback.l2.feedback_rates"),
+    "sequences": ("model.hidden",),
     "waves": ("model.hidden", "data.num_objects", "data.radius"),
 }
 QUICK = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

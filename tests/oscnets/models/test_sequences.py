@@ -206,6 +206,19 @@ def test_every_method_gives_the_same_network():
         assert_close(module.clone(method=method).apply(variables, x), right, 2e-5)
 
 
+def test_steps_are_read_as_they_are_and_know_no_later_input():
+    module = LINOSS.clone(read_every=1, bounded=False)
+    variables = random_variables(lambda: module.init(KEYS, SEQUENCES))
+    changed = SEQUENCES.copy()
+    changed[:, 4:] += 1
+    steps, other = (module.apply(variables, x) for x in (SEQUENCES, changed))
+    assert steps.shape == (2, 6, 3)
+    assert_close(other[:, :4], steps[:, :4], 1e-5)
+    assert np.abs(other[:, 4:] - steps[:, 4:]).max() > 1e-3
+    every_other = module.clone(read_every=2, bounded=True).apply(variables, SEQUENCES)
+    assert_close(every_other, np.tanh(steps[:, 1::2]), 1e-5)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_in_a_larger_module(name):
     module = MODELS[name]
