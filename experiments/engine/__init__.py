@@ -62,7 +62,7 @@ from experiments.engine.run.entries import (
 )
 from experiments.engine.run.family import Family
 from experiments.engine.run.shorthand import Shorthand
-from experiments.engine.run.workdir import differences, write_atomically
+from experiments.engine.run.workdir import differences, environment, write_atomically
 from experiments.engine.run.workdir import record as record_facts
 from experiments.engine.training import evaluate, fit, seeds, steps
 from experiments.engine.training.experiment import Experiment, Model, Test, Trained
@@ -122,6 +122,7 @@ __all__ = [
     "devices",
     "differences",
     "each",
+    "environment",
     "evaluate",
     "expected_models",
     "experiment_of",

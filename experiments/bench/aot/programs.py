@@ -84,7 +84,7 @@ def chosen(patterns: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def builds(name: str, devices: Sequence[jax.Device]) -> Iterator[tuple[Program, float]]:
+def builds(name: str, devices: Sequence[jax.Device], scale: str = "paper") -> Iterator[tuple[Program, float]]:
     """A program for some devices, then, of a training step, the same in smaller and smaller slices of the batch.
 
     Each comes with its number of examples at a time, as `engine.fit.fitting` takes them.
@@ -93,7 +93,7 @@ def builds(name: str, devices: Sequence[jax.Device]) -> Iterator[tuple[Program, 
     if family == "dynamics":
         yield _dynamics(experiment, model, devices), 1
     else:
-        yield from _steps(family, experiment, model, devices)
+        yield from _steps(family, experiment, model, devices, scale)
 
 
 def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Program:
@@ -104,10 +104,12 @@ def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Progr
     return Program(jax.jit(function), arguments, num_steps, {"shapes": [list(x.shape) for x in arguments]})
 
 
-def _steps(family: str, experiment: str, label: str, devices: Sequence[jax.Device]) -> Iterator[tuple[Program, float]]:
-    """The engine's own training step of one seed, as `paper` trains it; nothing is computed but shapes."""
+def _steps(
+    family: str, experiment: str, label: str, devices: Sequence[jax.Device], scale: str
+) -> Iterator[tuple[Program, float]]:
+    """The engine's own training step of one seed, as a scale trains it; nothing is computed but shapes."""
     described, configs, _ = FAMILIES[family]
-    config = engine.complete(configs.get_config(f"{experiment},paper"), described)
+    config = engine.complete(configs.get_config(f"{experiment},{scale}"), described)
     total = config.train.num_examples
     _without_downloads(config)
     model = described.experiment(config, engine.tables(config, "tests")).models[label]
