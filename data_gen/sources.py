@@ -27,6 +27,7 @@ _DIGITS_WHITE = 16  # scikit-learn's digits have 17 levels of grey
 _DIGITS_BLACK = 4
 _PROBE = "https://storage.googleapis.com"  # where TFDS and the largest of the sets are kept
 _PROBE_SECONDS = 5
+_PACKED = "1"  # fingerprint of arrays that `pack` wrote
 
 
 class Base(NamedTuple):
@@ -48,8 +49,8 @@ def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Base:
         levels black; no download), "mnist", "fashion_mnist", "cifar10", "textures" (`textures.make`: 32x32 in colour,
         in place of "cifar10"; no download), or "scans" (those of "digits" as they are, 8x8; no download).
       split: "train" or "test". The splits share no image. Of "digits" every fifth scan of a class is for testing.
-      data_dir: folder of data sets prepared by TFDS; None: the default folder of TFDS. Sets without a download are not
-        looked for there.
+      data_dir: folder of data sets prepared by TFDS, or of arrays by `pack`; None: the default folder of TFDS. Sets
+        without a download are not looked for there.
     Returns: Base.
     Raises: ValueError for an unknown name or split; MissingDatasetError if the set is not in the folder and cannot be
       prepared there (that takes TensorFlow and a network), a download differs from TFDS's SHA-256 of it, or a file
@@ -91,6 +92,25 @@ def load_split(
         raise ValueError(f"split must be one of train, validation, test; got {split!r}")
     rest, held_out = hold_out(load(name, "train", data_dir=data_dir), every=every, share=share, seed=seed)
     return held_out if split == "validation" else rest
+
+
+def pack(name: str, folder: str | Path, *, data_dir: str | Path | None = None) -> None:
+    """Write both splits of a set to a folder as arrays, which `load` finds there without TFDS.
+
+    Args:
+      name: as for `load`.
+      folder: given to `load` as `data_dir`, on this machine or another.
+      data_dir: as for `load`, where the set is now.
+    Raises: as `load`; OSError if the folder cannot be written to.
+    """
+    for split in SPLITS:
+        path = _packed(folder, name, split)
+        if not cache.write(path, _PACKED, load(name, split, data_dir=data_dir)._asdict(), compress=True):
+            raise OSError(f"cannot write {path}")
+
+
+def _packed(folder: str | Path, name: str, split: str) -> Path:
+    return paths.user_path(folder) / f"{name}-{split}.npz"
 
 
 def hold_out(base: Base, *, every: int | None = None, share: float | None = None, seed: int = 0) -> tuple[Base, Base]:
@@ -142,6 +162,10 @@ def _load_digits(split: str) -> Base:
 
 
 def _load_tfds(name: str, split: str, data_dir: str | Path | None) -> Base:
+    if data_dir is not None:
+        with contextlib.suppress(RuntimeError):  # a folder of no user, which is reported below
+            if (base := _as_base(cache.read(_packed(data_dir, name, split), _PACKED))) is not None:
+                return base
     with _quiet():
         builder = _builder(name, data_dir)
         folder = Path(builder.data_dir)

@@ -23,7 +23,7 @@ def read(path: Path, fingerprint: str) -> dict[str, np.ndarray] | None:
     return arrays if str(arrays.pop("fingerprint", "")) == fingerprint else None
 
 
-def write(path: Path, fingerprint: str, arrays: dict[str, np.ndarray]) -> bool:
+def write(path: Path, fingerprint: str, arrays: dict[str, np.ndarray], *, compress: bool = False) -> bool:
     """Store the arrays in one step, so that no reader sees half a file. Returns whether that worked; no OSError leaves.
 
     A folder that nobody may write to is left alone, even by an administrator, whom the system would not stop.
@@ -35,7 +35,7 @@ def write(path: Path, fingerprint: str, arrays: dict[str, np.ndarray]) -> bool:
             return False
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as file:
             name = file.name
-            np.savez(file, fingerprint=np.array(fingerprint), **arrays)
+            (np.savez_compressed if compress else np.savez)(file, fingerprint=np.array(fingerprint), **arrays)
         os.chmod(name, 0o644)  # whoever shares the folder may read it
         os.replace(name, path)
     except OSError:

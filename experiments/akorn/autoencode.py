@@ -51,6 +51,7 @@ def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table]) -> e
         score="-loss",
         evaluate_on=lambda label: evaluate_oriented,
         on_host=partial(groups.on_host, true_labels, cluster=partial(group, num_groups(config))),
+        may_slice=False,
     )
 
 

@@ -76,6 +76,7 @@ def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table]) -> e
         score="-loss",
         evaluate_on=lambda label: features_on(tests[label]["tiles"]),
         on_host=partial(groups.on_host, true_labels, cluster=partial(group, num_groups(config))),
+        may_slice=False,
     )
     return engine.averaged(task, decay=train.average_decay, every=train.average_every, start=train.average_start)
 

@@ -18,6 +18,7 @@ def scenes(batch_size: int) -> dict[str, np.ndarray]:
     return scenes | {"masks": np.concatenate([~disks.any(-1, keepdims=True), disks], axis=-1)}
 
 
-def compare(*, rounds: int, peer: bool, **sizes: int) -> dict[str, dict[str, Any]]:
+def compare(*, rounds: int, peer: bool, compiled: bool = False, **sizes: int) -> dict[str, dict[str, Any]]:
     """`komplexnet.measure` of this model; sizes: batch_size, num_steps."""
-    return komplexnet.measure({"gaspnet": {}}, JAX_SIDE, TORCH_SIDE, PLAIN_SIDE, rounds=rounds, peer=peer, **sizes)
+    options = {"rounds": rounds, "peer": peer, "compiled": compiled}
+    return komplexnet.measure({"gaspnet": {}}, JAX_SIDE, TORCH_SIDE, PLAIN_SIDE, **options, **sizes)

@@ -20,7 +20,7 @@ from experiments.bench import harness
 JAX_SIDE = "experiments.bench.jax_komplexnet"
 TORCH_SIDE = "experiments.bench.torch_komplexnet"
 PLAIN_SIDE = "experiments.bench.torch_komplexnet_plain"
-EVERYWHERE, PEER, PLAIN = "_all_devices", "_peer", "_plain"  # suffixes of the workers' names
+EVERYWHERE, PEER, PLAIN, COMPILED = "_all_devices", "_peer", "_plain", "_compiled"  # suffixes of the workers' names
 TOLERANCE = 1e-3
 SIZE = 32  # pixels
 
@@ -41,10 +41,11 @@ def scenes(batch_size: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {"images": images.astype(np.float32), "masks": masks, "labels": labels.astype(np.int32)}
 
 
-def compare(*, rounds: int, peer: bool, **sizes: int) -> dict[str, dict[str, Any]]:
+def compare(*, rounds: int, peer: bool, compiled: bool = False, **sizes: int) -> dict[str, dict[str, Any]]:
     """`measure` of this model without and with feedback; sizes: batch_size, num_steps, kernel_size."""
     models = {"komplexnet": {"feedback": False}, "komplexnet_feedback": {"feedback": True}}
-    return measure(models, JAX_SIDE, TORCH_SIDE, PLAIN_SIDE, rounds=rounds, peer=peer, **sizes)
+    options = {"rounds": rounds, "peer": peer, "compiled": compiled}
+    return measure(models, JAX_SIDE, TORCH_SIDE, PLAIN_SIDE, **options, **sizes)
 
 
 def measure(
@@ -55,6 +56,7 @@ def measure(
     *,
     rounds: int,
     peer: bool,
+    compiled: bool = False,
     **sizes: int,
 ) -> dict[str, dict[str, Any]]:
     """Time the sides of all models in turns.
@@ -66,6 +68,7 @@ def measure(
             are a case's `plain`, with `images_per_second`, `ratio`, `milliseconds`.
         rounds: turns of each side, see `harness.alternate`.
         peer: whether to run PyTorch too; without it the figures of the comparison are None.
+        compiled: whether to run `torch_side` compiled by PyTorch too; its figures are a case's `compiled`, as `plain`.
         **sizes: the options that all sides take, batch_size among them.
 
     Returns:
@@ -83,7 +86,7 @@ def measure(
             check(f"{side}:reference", f"{jax_side}:differences", **sizes, **options)
     workers = {}
     with ExitStack() as stack:
-        for name, (side, options) in _sides(models, jax_side, torch_side, plain_side, peer).items():
+        for name, (side, options) in _sides(models, jax_side, torch_side, plain_side, peer, compiled).items():
             # In sequence, so that nothing else runs while a side compiles.
             worker = stack.enter_context(harness.Worker(side, sizes | options))
             if worker.ask("facts").get("devices") != 1 or not name.endswith(EVERYWHERE):
@@ -92,13 +95,15 @@ def measure(
         facts = {name: worker.ask("facts") for name, worker in workers.items()}
     cases = {}
     for name in seconds:
-        if not name.endswith((PEER, PLAIN)):
-            other, plain = (name.removesuffix(EVERYWHERE) + end for end in (PEER, PLAIN))
+        if not name.endswith((PEER, PLAIN, COMPILED)):
+            other, *more = (name.removesuffix(EVERYWHERE) + end for end in (PEER, PLAIN, COMPILED))
             against = partial(harness.case, seconds[name], sizes=sizes, facts=facts[name])
             cases[name] = against(seconds.get(other), peer_facts=facts.get(other, {})) | {"load": load}
-            if plain in seconds:
-                figures = against(seconds[plain], peer_facts=facts[plain])
-                cases[name]["plain"] = {
+            for kind, side in zip(("plain", "compiled"), more, strict=True):
+                if side not in seconds:
+                    continue
+                figures = against(seconds[side], peer_facts=facts[side])
+                cases[name][kind] = {
                     "images_per_second": figures["peer_images_per_second"],
                     "milliseconds": figures["peer_milliseconds"],
                     "ratio": figures["ratio"],
@@ -107,7 +112,12 @@ def measure(
 
 
 def _sides(
-    models: Mapping[str, Mapping[str, Any]], jax_side: str, torch_side: str, plain_side: str | None, peer: bool
+    models: Mapping[str, Mapping[str, Any]],
+    jax_side: str,
+    torch_side: str,
+    plain_side: str | None,
+    peer: bool,
+    compiled: bool,
 ) -> dict[str, Any]:
     """Worker's name -> (side, its options)."""
     sides = {}
@@ -118,6 +128,8 @@ def _sides(
             sides[model + PEER] = f"{torch_side}:train", dict(options)
         if peer and plain_side:
             sides[model + PLAIN] = f"{plain_side}:train", dict(options)
+        if peer and compiled:
+            sides[model + COMPILED] = f"{torch_side}:train", {"compiled": True, **options}
     return sides
 
 

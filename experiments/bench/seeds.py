@@ -28,8 +28,8 @@ def train(*, model: str, seeds: int, way: str, batch_size: int, size: int) -> tu
     from experiments.bench.jax_komplexnet import model_of
     from experiments.configs import komplexnet as configs
     from experiments.engine import devices as mesh
+    from experiments.engine import fit, steps
     from experiments.engine import seeds as seeds_lib
-    from experiments.engine import steps
     from experiments.komplexnet.specs import FAMILY
 
     devices, strategy = WAYS[way]
@@ -55,6 +55,7 @@ def train(*, model: str, seeds: int, way: str, batch_size: int, size: int) -> tu
 
     kept = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) / seeds
     facts = {"mesh": "x".join(map(str, plan.mesh.devices.shape)), "state_mb_per_seed": kept / 2**20}
+    facts["program_mb"] = fit.size(step) / 2**20
     return run, {"compile_seconds": taken, "jax": jax.__version__, "device": jax.devices()[0].device_kind} | facts
 
 

@@ -148,11 +148,13 @@ def train_step(model: GASPnet, optimizer: torch.optim.Optimizer, batch: dict[str
 
 
 def train(
-    *, batch_size: int, num_steps: int, network: type[GASPnet] = GASPnet
+    *, batch_size: int, num_steps: int, network: type[GASPnet] = GASPnet, compiled: bool = False
 ) -> tuple[Callable[[], float], dict[str, Any]]:
     """The side of a comparison: a training step on one batch, fresh phases every time."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, batch = _setup(network, batch_size, device)
+    if compiled:
+        model.compile()
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4, weight_decay=1e-5)
 
     def run() -> float:

@@ -208,11 +208,19 @@ def train_step(model: KomplexNet, optimizer: torch.optim.Optimizer, batch: dict[
 
 
 def train(
-    *, batch_size: int, num_steps: int, kernel_size: int, feedback: bool = False, network: type[KomplexNet] = KomplexNet
+    *,
+    batch_size: int,
+    num_steps: int,
+    kernel_size: int,
+    feedback: bool = False,
+    network: type[KomplexNet] = KomplexNet,
+    compiled: bool = False,
 ) -> tuple[Callable[[], float], dict[str, Any]]:
     """The side of a comparison: a training step on one batch, fresh phases every time."""
     device = _device()
     model, batch = _setup(network, batch_size, kernel_size, feedback, device)
+    if compiled:
+        model.compile()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def run() -> float:

@@ -163,10 +163,14 @@ class Segmenter(nn.Module):
         return self.classifier(images)
 
 
-def train(*, batch_size: int, size: int, **options: Any) -> tuple[Callable[[], float], dict[str, Any]]:
+def train(
+    *, batch_size: int, size: int, compiled: bool = False, **options: Any
+) -> tuple[Callable[[], float], dict[str, Any]]:
     """The side of a comparison: a training step of Adam on one batch."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, images, labels = _setup(batch_size, size, device, options)
+    if compiled:
+        model.compile()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def run() -> float:

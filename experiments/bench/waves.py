@@ -33,16 +33,19 @@ def scenes(batch_size: int, size: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {"images": inside[..., None].astype(np.float32), "labels": labels.astype(np.int32)}
 
 
-def compare(*, rounds: int, peer: bool, cases: Sequence[str] = tuple(CASES), **sizes: int) -> dict[str, dict[str, Any]]:
+def compare(
+    *, rounds: int, peer: bool, compiled: bool = False, cases: Sequence[str] = tuple(CASES), **sizes: int
+) -> dict[str, dict[str, Any]]:
     """`komplexnet.measure` of one case after the other.
 
     Args:
-        rounds, peer: as there.
+        rounds, peer, compiled: as there.
         cases: names in `CASES`.
         **sizes: replace those of each case: size, batch_size, num_steps.
     """
     results = {}
     for name in cases:
         options = CASES[name] | sizes
-        results |= komplexnet.measure({name: {}}, JAX_SIDE, TORCH_SIDE, rounds=rounds, peer=peer, **options)
+        how = {"rounds": rounds, "peer": peer, "compiled": compiled}
+        results |= komplexnet.measure({name: {}}, JAX_SIDE, TORCH_SIDE, **how, **options)
     return results

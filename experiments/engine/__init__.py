@@ -62,9 +62,9 @@ from experiments.engine.run.entries import (
 )
 from experiments.engine.run.family import Family
 from experiments.engine.run.shorthand import Shorthand
-from experiments.engine.run.workdir import differences, write_atomically
+from experiments.engine.run.workdir import differences, environment, write_atomically
 from experiments.engine.run.workdir import record as record_facts
-from experiments.engine.training import evaluate, seeds, steps
+from experiments.engine.training import evaluate, fit, seeds, steps
 from experiments.engine.training.experiment import Experiment, Model, Test, Trained
 from experiments.engine.training.program import experiment_of, main
 from experiments.engine.training.runner import load_trained, report, run
@@ -122,9 +122,11 @@ __all__ = [
     "devices",
     "differences",
     "each",
+    "environment",
     "evaluate",
     "expected_models",
     "experiment_of",
+    "fit",
     "flat_entries",
     "from_json",
     "header",

@@ -29,9 +29,6 @@ def _feedback(layers: str, rate: float, *rates: float) -> engine.Entries:
 
 
 ENTRIES: engine.Entries = {
-    "slice_size": Entry(
-        int, "images whose intermediates training holds at a time; not set: 32 on CPU, else the batch", at_least(1)
-    ),
     "data": {
         "source": Entry("mnist", "data set of the digits", one_of(*sources.NAMES[:3])),
         "num_digits": Entry(2, "digits in a scene", between(2, 9)),

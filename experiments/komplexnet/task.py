@@ -101,8 +101,6 @@ def make_task(
         init = lambda key: network.init(key, example)  # noqa: E731
         curriculum, loss, scores_on = 0.0, partial(real_loss, network), _real_scores_on(network)
     init = partial(_with_output_gain, init, config.train.output_gain)
-    slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
-    loss = partial(in_slices, loss, slice_size)
     return engine.Task(
         init,
         partial(with_phase_noise, loss, curriculum) if curriculum else loss,
@@ -112,6 +110,8 @@ def make_task(
         evaluate_on=lambda label: scores_on((tests or {})[label]),
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"], data["overlap"])),
         takes_progress=curriculum > 0,
+        # Of so many images the intermediates stay in the cache of a CPU.
+        slice_size=config.slice_size or (32 if jax.default_backend() == "cpu" else None),
     )
 
 
@@ -145,15 +145,6 @@ def _real_scores_on(network: nn.Module) -> ScoresOn:
     still = partial(real_scores, network)
     by_frame = partial(frame_scores, still)
     return lambda test: by_frame if test["kind"] in VIDEOS else still
-
-
-def in_slices(loss, slice_size: int, params, batch, keys) -> Scored:
-    """The mean of `loss` over a batch, computed a slice at a time so that its intermediates stay in the cache."""
-    size = len(keys)
-    count = next(n for n in range(-(-size // slice_size), size + 1) if size % n == 0)
-    sliced = jax.tree.map(lambda x: x.reshape(count, size // count, *x.shape[1:]), (batch, keys))
-    total, scalars = losses.streaming_sum(lambda params, _, data: loss(params, *data), params, (), sliced)
-    return total / count, jax.tree.map(lambda x: x.mean(0), scalars)
 
 
 def real_loss(network, params, batch, keys) -> Scored:

@@ -102,7 +102,13 @@ class Trials:
         self.steps_per_epoch = count // batch_size
         self.total_steps = self.steps_per_epoch * config.train.epochs
         plan = engine.seeds.make_plan(
-            config.seed, together * config.seeds, batch_size, config.seed_strategy, mesh=config.mesh
+            config.seed,
+            together * config.seeds,
+            batch_size,
+            config.seed_strategy,
+            mesh=config.mesh,
+            at_once=config.seeds_at_once,
+            slice_size=config.slice_size,
         )
         self._plan = plan._replace(seeds=np.tile(plan.seeds[: config.seeds], together))
         self._train = engine.devices.replicate(plan.mesh, data["train"])
@@ -130,7 +136,8 @@ class Trials:
         """
         count, size = self.config.seeds, self._plan.group
         shape = {name: value for name, value in trials[0].items() if name not in self.traced}
-        score = self.make_task(trials[0]).score.removeprefix("-")
+        task = self.make_task(trials[0])
+        score = task.score.removeprefix("-")
         scores, yielded = np.zeros(len(self._plan.seeds)), wanted.start
         for start in range(wanted.start * count // size * size, wanted.stop * count, size):
             members = slice(start, start + size)
@@ -140,16 +147,17 @@ class Trials:
             }
             plan = self._plan._replace(seeds=self._plan.seeds[members])
             requested = range(max(start, wanted.start * count), min(start + size, wanted.stop * count))
-            scores[members] = self._train_group(self._compiled(shape), plan, values, score, len(requested))
+            scores[members] = self._train_group(self._compiled(shape, task), plan, values, score, len(requested))
             while yielded < wanted.stop and (yielded + 1) * count <= start + size:
                 yield yielded, scores[yielded * count : (yielded + 1) * count].copy()
                 yielded += 1
 
-    def _compiled(self, shape: Values) -> _Compiled:
+    def _compiled(self, shape: Values, example: engine.Task) -> _Compiled:
         key = tuple(sorted(shape.items()))
         if key not in self._by_shape:
             plan = self._plan
             task = with_traced_hyperparameters(lambda values: self.make_task({**shape, **values}), self.traced)
+            task = task._replace(slice_size=example.slice_size, may_slice=example.may_slice)
             self._by_shape[key] = _Compiled(
                 engine.steps.make_initialize(task, plan),
                 engine.steps.make_order(plan, engine.num_examples(self.data["train"])),

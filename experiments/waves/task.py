@@ -83,10 +83,12 @@ def make_task(config: ConfigDict, model: Table) -> engine.Task:
     """The task of one model, given its own config and its table; the best validation loss is kept."""
     network = make_network(config, model)
     init = partial(network.init, images=blank(config))
-    optimizer, objective = engine.optimizer.make(config.train), loss
-    if isinstance(network, models.UNet):
+    optimizer, objective, norms = engine.optimizer.make(config.train), loss, isinstance(network, models.UNet)
+    if norms:
         optimizer, objective = engine.with_statistics(optimizer), normalized_loss
-    return engine.Task(init, partial(objective, network), partial(scores, network), optimizer, score="-loss")
+    return engine.Task(
+        init, partial(objective, network), partial(scores, network), optimizer, score="-loss", may_slice=not norms
+    )
 
 
 def blank(config: ConfigDict) -> Array:

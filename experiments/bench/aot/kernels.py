@@ -56,10 +56,11 @@ class Count(NamedTuple):
     loops: tuple[Loop, ...]
 
     def per_step(self, num_steps: int | None) -> float | None:
-        """Kernels of the loops over time per step of the dynamics; None where there are no steps."""
+        """Kernels of the loops over time per step of the dynamics; None where there are no such loops outside others."""
         if num_steps is None:
             return None
-        return sum(loop.kernels * (loop.trips or 1) for loop in self.loops if loop.is_over(num_steps)) / num_steps
+        found = [loop.kernels * (loop.trips or 1) for loop in self.loops if loop.is_over(num_steps)]
+        return sum(found) / num_steps if found else None
 
 
 def count(text: str) -> Count:

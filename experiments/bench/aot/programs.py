@@ -2,20 +2,18 @@
 
 import difflib
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
-from jax.sharding import NamedSharding, SingleDeviceSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import SingleDeviceSharding
 
 from experiments import engine
 from experiments.bench.aot import dynamics
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
 from experiments.configs import waves as waves_configs
-from experiments.engine import seeds, steps
+from experiments.engine import fit, seeds, steps
 from experiments.gaspnet import specs as gaspnet
 from experiments.komplexnet import specs as komplexnet
 from experiments.waves import specs as waves
@@ -86,10 +84,16 @@ def chosen(patterns: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def build(name: str, devices: Sequence[jax.Device]) -> Program:
-    """A program for some devices."""
+def builds(name: str, devices: Sequence[jax.Device], scale: str = "paper") -> Iterator[tuple[Program, float]]:
+    """A program for some devices, then, of a training step, the same in smaller and smaller slices of the batch.
+
+    Each comes with its number of examples at a time, as `engine.fit.fitting` takes them.
+    """
     family, experiment, model = name.split("/")
-    return _dynamics(experiment, model, devices) if family == "dynamics" else _step(family, experiment, model, devices)
+    if family == "dynamics":
+        yield _dynamics(experiment, model, devices), 1
+    else:
+        yield from _steps(family, experiment, model, devices, scale)
 
 
 def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Program:
@@ -100,10 +104,12 @@ def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Progr
     return Program(jax.jit(function), arguments, num_steps, {"shapes": [list(x.shape) for x in arguments]})
 
 
-def _step(family: str, experiment: str, label: str, devices: Sequence[jax.Device]) -> Program:
-    """The engine's own training step of one seed, as `paper` trains it; nothing is computed but shapes."""
+def _steps(
+    family: str, experiment: str, label: str, devices: Sequence[jax.Device], scale: str
+) -> Iterator[tuple[Program, float]]:
+    """The engine's own training step of one seed, as a scale trains it; nothing is computed but shapes."""
     described, configs, _ = FAMILIES[family]
-    config = engine.complete(configs.get_config(f"{experiment},paper"), described)
+    config = engine.complete(configs.get_config(f"{experiment},{scale}"), described)
     total = config.train.num_examples
     _without_downloads(config)
     model = described.experiment(config, engine.tables(config, "tests")).models[label]
@@ -113,12 +119,11 @@ def _step(family: str, experiment: str, label: str, devices: Sequence[jax.Device
     count = total * engine.num_examples(few) // _FEW
     shape = jax.ShapeDtypeStruct
     data = jax.tree.map(lambda x: shape((count, *x.shape[1:]), x.dtype), few)
-    params, opt_state = steps.state_shapes(task)
-    per_seed = (params, opt_state, shape((1,), np.int32), shape((1, count), np.int32))
-    shared = (data, shape((), np.int32), shape((), np.int32))
-    placed = (*_on(plan.mesh, P("seed"), per_seed), *_on(plan.mesh, P(), shared))
-    sizes = {"batch_size": batch_size, "mesh": "x".join(map(str, plan.mesh.devices.shape))}
-    return Program(steps.make_step(task, plan, batch_size, 1), placed, _num_steps(model, label), sizes)
+    placed = steps.argument_shapes(task, plan, data)
+    mesh = "x".join(map(str, plan.mesh.devices.shape))
+    for each, examples in fit.plans(task, plan, batch_size):
+        sizes = {"batch_size": batch_size, "slice_size": examples, "mesh": mesh}
+        yield Program(steps.make_step(task, each, batch_size, 1), placed, _num_steps(model, label), sizes), examples
 
 
 def _without_downloads(config: Any) -> None:
@@ -135,8 +140,3 @@ def _num_steps(model: engine.Model, label: str) -> int | None:
         return model.config.model.lstm_steps
     still = ("real", "real_large", "vit", "random", "ideal", "baseline", "cnn", "unet")
     return None if network in still else model.config.model.num_steps
-
-
-def _on(mesh: jax.sharding.Mesh, spec: P, tree: Any) -> Any:
-    placed = NamedSharding(mesh, spec)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placed), tree)

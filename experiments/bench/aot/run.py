@@ -151,8 +151,9 @@ def _row(key: str, entry: Mapping[str, Any]) -> list[str]:
     times = entry["least_seconds"].values()
     largest = max(time for time in times if time is not None)
     steps = entry["kernels_per_step"]
+    few, batch = entry.get("slice_size"), entry.get("batch_size")
     return [
-        program,
+        f"{program}, slices of {few}" if few and few < batch // _along_data(entry) else program,
         target,
         f"{entry['compile_seconds']:.0f}",
         *("-" if size is None else f"{size / 2**20:,.0f}" for size in sizes),
@@ -163,6 +164,10 @@ def _row(key: str, entry: Mapping[str, Any]) -> list[str]:
         f"{entry['bytes'] / 1e9:.3g}",
         *("-" if time is None else f"**{_ms(time)}**" if time == largest else _ms(time) for time in times),
     ]
+
+
+def _along_data(entry: Mapping[str, Any]) -> int:
+    return int(entry["mesh"].rpartition("x")[2])
 
 
 def _ms(seconds: float) -> str:

@@ -9,6 +9,7 @@ import jax
 
 from experiments.bench.aot import arithmetic, kernels, programs
 from experiments.bench.aot.targets import PLATFORM_VERSIONS, TARGETS, Target, devices_of, versions_of
+from experiments.engine import fit
 
 
 def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
@@ -16,19 +17,24 @@ def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
 
     Arguments include the training set, which every device holds. Code is None where the compiler does not tell.
     """
-    program = programs.build(name, devices)
-    began = time.monotonic()
-    lowered = program.function.trace(*program.arguments).lower()
-    lowering = time.monotonic() - began
-    began, spent = time.monotonic(), time.process_time()
-    compiled = lowered.compile()
-    seconds, spent = time.monotonic() - began, time.process_time() - spent
+    spent = {}
+
+    def compile_one(program):
+        began = time.monotonic()
+        spent["lowered"] = program.function.trace(*program.arguments).lower()
+        lowering, began, processor = time.monotonic() - began, time.monotonic(), time.process_time()
+        compiled = spent["lowered"].compile()
+        spent["seconds"] = time.monotonic() - began, time.process_time() - processor, lowering
+        return compiled
+
+    program, compiled = fit.fitting(programs.builds(name, devices), compile_one, target.usable)
+    lowered, (seconds, processor, lowering) = spent["lowered"], spent["seconds"]
     memory = compiled.memory_analysis()
     found = kernels.count(compiled.as_text())
     operations = arithmetic.flops(lowered.as_text("hlo"))
     return {
         "compile_seconds": round(seconds, 1),
-        "compile_cpu_seconds": round(spent, 1),
+        "compile_cpu_seconds": round(processor, 1),
         "lower_seconds": round(lowering, 1),
         "argument_bytes": memory.argument_size_in_bytes,
         "output_bytes": memory.output_size_in_bytes,

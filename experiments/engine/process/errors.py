@@ -19,6 +19,10 @@ class NonFiniteError(RunError):
     """A loss, gradient or parameter stopped being finite."""
 
 
+class OutOfMemoryError(RunError):
+    """The memory of a device does not suffice for a program."""
+
+
 class Interrupted(Exception):
     """The run was asked to stop by a signal; the work done until then is kept: exit status 128 + signum."""
 

@@ -14,9 +14,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.engine.process.errors import CheckpointError, NonFiniteError, RunError, UsageError
+from experiments.engine.process.errors import CheckpointError, NonFiniteError, OutOfMemoryError, RunError, UsageError
 
-_ERRORS = {kind.__name__: kind for kind in (UsageError, RunError, CheckpointError, NonFiniteError)}
+_ERRORS = {kind.__name__: kind for kind in (UsageError, RunError, CheckpointError, NonFiniteError, OutOfMemoryError)}
 
 
 def start(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:

@@ -15,7 +15,7 @@ SECTIONS = ("models", "tests")
 RESERVED = ("train", "validation")  # splits that are no test sets
 # Entries that may differ when a run is continued: where it runs and has its data, which changes numbers by rounding
 # alone, and the number of seeds, which changes no other seed. Tables of models and tests may be added and left out.
-WHERE = ("cpu_devices", "mesh", "seed_strategy", "data.dir")
+WHERE = ("cpu_devices", "mesh", "seed_strategy", "seeds_at_once", "slice_size", "data.dir")
 MAY_CHANGE = (*WHERE, "seeds", "models", "tests")
 
 

@@ -121,6 +121,14 @@ ENTRIES: Entries = {
         "vmap: all seeds in one call; loop: one after the other; auto: by kind of device",
         one_of(*devices.STRATEGIES),
     ),
+    "seeds_at_once": Entry(
+        int, "most seeds that one call trains; not set: by seed_strategy, and as fit into the memory", at_least(1)
+    ),
+    "slice_size": Entry(
+        int,
+        "most examples of a batch that a device computes at a time; not set: by the task, and as fit into the memory",
+        at_least(1),
+    ),
     "cpu_devices": Entry(int, "JAX devices to split the CPU into; not set: one per usable core", at_least(1)),
     "mesh": Entry(
         "auto",

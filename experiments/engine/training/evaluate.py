@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from experiments.engine.process import devices, hosts
 from experiments.engine.record import metrics_log
 from experiments.engine.record.metrics_log import NOT_FINITE
-from experiments.engine.training import seeds, steps
+from experiments.engine.training import fit, seeds
 from experiments.engine.training.seeds import Plan
 from experiments.engine.training.splits import TRAINING, num_examples
 from experiments.engine.training.task import Measured, PyTree, Scores, Task
@@ -21,20 +21,33 @@ Values = dict[str, np.ndarray]
 
 
 class Evaluator:
-    """Measures a task on splits; compiles each of its functions once."""
+    """Measures a task on splits; compiles each of its functions once for each of their shapes.
 
-    def __init__(self, task: Task, plan: Plan, batch_size: int) -> None:
-        self.task, self.plan, self.batch_size = task, plan, batch_size
-        self._compiled: dict[Callable, Callable] = {}
+    Args:
+        task: of the model.
+        plan: how the seeds share the devices.
+        batch_size: examples per call.
+        name: of the model, for a line on stderr where only fewer examples at a time fit the memory.
+    """
+
+    def __init__(self, task: Task, plan: Plan, batch_size: int, name: str = "") -> None:
+        self.task, self.plan, self.batch_size, self.name = task, plan, batch_size, name
+        self._compiled: dict[Any, Callable] = {}
 
     def __call__(
         self, split: str, data: PyTree, groups: list[PyTree], wait: Callable[[Any], None] = lambda _: None
     ) -> Values:
         """Means over a split, (S,) or (S, T) by metric; arguments as for `evaluate`."""
         function = self._function(split)
-        if function not in self._compiled:
-            self._compiled[function] = steps.make_evaluate(function, self.plan)
-        values = evaluate(self._compiled[function], self.plan, groups, data, split, self.batch_size, wait)
+
+        def compiled(*arguments):
+            shapes = tuple((jax.tree_util.keystr(path), x.shape, x.dtype) for path, x in _leaves(arguments))
+            if (key := (function, shapes)) not in self._compiled:
+                name = f"{self.name} on {split}"
+                self._compiled[key] = fit.evaluation(name, self.task, self.plan, function, arguments, self.batch_size)
+            return self._compiled[key](*arguments)
+
+        values = evaluate(compiled, self.plan, groups, data, split, self.batch_size, wait)
         if self.task.on_host is not None and split not in TRAINING:
             values = self.task.on_host(split, data, values)
         return means(values)
@@ -56,7 +69,7 @@ def evaluate(
     """Values per example of every seed on a split.
 
     Args:
-        compiled: from `steps.make_evaluate`.
+        compiled: of `steps.make_evaluate`.
         plan: how the seeds share the devices.
         groups: parameters, one pytree per group.
         data: the split's arrays, on the host.
@@ -82,6 +95,9 @@ def evaluate(
         running = [dispatched]
     parts += [_read(plan, done, wait) for done in running]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1)[:, :count], *parts)
+
+
+_leaves = jax.tree_util.tree_leaves_with_path
 
 
 def _read(plan, results, wait):

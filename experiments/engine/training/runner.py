@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.engine.process import files, hosts
+from experiments.engine.process import files, hosts, memory
 from experiments.engine.process.errors import Interrupted, RunError, UsageError
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
@@ -105,7 +105,15 @@ class _Job(NamedTuple):
     def plan(self, first: int, count: int) -> seeds.Plan:
         """For some of the run's seeds."""
         config = self.model.config
-        return seeds.make_plan(first, count, config.train.batch_size, config.seed_strategy, mesh=config.mesh)
+        return seeds.make_plan(
+            first,
+            count,
+            config.train.batch_size,
+            config.seed_strategy,
+            mesh=config.mesh,
+            at_once=config.seeds_at_once,
+            slice_size=config.slice_size,
+        )
 
 
 def _run_models(experiment, jobs: Mapping[str, _Job], workdir, train, profile, stop):
@@ -139,7 +147,8 @@ def _run_waiting(experiment, jobs: list[_Job], workdir, done, profile, stop):
         recorder = Recorder(log, bar, stop, profile)
         try:
             for job in jobs:
-                _run_one(job, job.model.task(), data[job.model.label], recorder, done[job.model.label])
+                with memory.named(job.model.label):
+                    _run_one(job, job.model.task(), data[job.model.label], recorder, done[job.model.label])
         finally:
             log.close()
 
@@ -160,12 +169,12 @@ def _run_one(job: _Job, task: Task, data: Splits, recorder: Recorder, done: Prog
     """Train unless that is done; evaluate on the test sets that are missing, each finished when its lines are safe."""
     config, label = job.model.config, job.model.label
     plan = job.plan(config.seed, config.seeds)
-    measure = evaluate.Evaluator(task, plan, config.train.batch_size)
+    measure = evaluate.Evaluator(task, plan, config.train.batch_size, label)
     if done is None:
         _images(job, data, 1)
         state, initial, seconds, trainers = _train(job, task, data, recorder)
         if len(trainers) == 1:
-            measure = trainers[0].measure
+            plan, measure = trainers[0].plan, trainers[0].measure
         done = Progress(trainers[0].step, seconds, {}, config.seeds)
         if job.experiment.samples is not None:
             recorder.stop.check()

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments.engine.process import devices as devices_lib
+from experiments.engine.process.errors import UsageError
 
 # Which strategy "auto" is, by kind of device. CPU, measured: one training step of batch 32 on two devices of a busy
 # two-core machine, jax 0.10.2, in turns, the least of 5, in seconds, and the first call with its compilation:
@@ -70,11 +71,18 @@ class Plan(NamedTuple):
         mesh: devices (seed, data).
         seeds: (S,) int32, the seeds themselves.
         group: number of seeds that one call serves; it divides S, and the mesh's seed axis divides it.
+        slice_size: the largest number of examples that a device computes at a time; None: all of its part of a batch.
     """
 
     mesh: Mesh
     seeds: np.ndarray
     group: int
+    slice_size: int | None = None
+
+    def groups(self) -> list[int]:
+        """The numbers of seeds that one call may serve, the largest first."""
+        count, step = len(self.seeds), self.mesh.shape["seed"]
+        return [group for group in range(count, 0, -step) if count % group == 0]
 
     def split(self, tree: Any) -> list[Any]:
         """Arrays with leading axis S -> one pytree per group, on the devices."""
@@ -95,18 +103,29 @@ def make_plan(
     strategy: str,
     devices: Sequence[jax.Device] | None = None,
     mesh: str = "auto",
+    *,
+    at_once: int | None = None,
+    slice_size: int | None = None,
 ) -> Plan:
     """Plan seeds first_seed ... first_seed + num_seeds - 1.
 
     "vmap" serves all of them in one call, "loop" as many as the mesh has places on its seed axis, one group after the
-    other; "auto" chooses by kind of device. Results agree to float tolerance. For `devices` and `mesh` see
-    `devices.make_mesh`.
+    other; "auto" chooses by kind of device. No call serves more than `at_once`, where that is given. Results agree to
+    float tolerance. For `devices` and `mesh` see `devices.make_mesh`.
+
+    Raises:
+        UsageError: as `devices.make_mesh`; `at_once` is less than the mesh's seed axis.
     """
     mesh = devices_lib.make_mesh(num_seeds, batch_size, devices, mesh)
     if strategy == "auto":
         strategy = _AUTO.get(mesh.devices.flat[0].platform, "vmap")
-    group = {"vmap": num_seeds, "loop": mesh.shape["seed"]}[strategy]
-    return Plan(mesh, np.arange(first_seed, first_seed + num_seeds, dtype=np.int32), group)
+    plan = Plan(mesh, np.arange(first_seed, first_seed + num_seeds, dtype=np.int32), mesh.shape["seed"], slice_size)
+    if strategy == "loop":
+        return plan
+    fitting = [group for group in plan.groups() if at_once is None or group <= at_once]
+    if not fitting:
+        raise UsageError(f"config.seeds_at_once={at_once}: expected at least the {plan.group} seeds of the mesh")
+    return plan._replace(group=fitting[0])
 
 
 def spread(function: Callable, plan: Plan, in_specs: tuple[P, ...], out_specs: Any) -> Callable:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments.engine.run import optimizer
@@ -45,6 +46,23 @@ def state_shapes(task: Task) -> tuple[PyTree, PyTree]:
         return jax.tree.map(lambda leaf: leaf[None], (params, task.optimizer.init(params)))
 
     return jax.eval_shape(initialize, jax.ShapeDtypeStruct((), np.int32))
+
+
+def argument_shapes(task: Task, plan: Plan, data: PyTree) -> tuple[PyTree, ...]:
+    """Shapes and places of the arguments of `make_step`, from data of arrays or their shapes."""
+    count = jax.tree.leaves(data)[0].shape[0]
+    shape, group = jax.ShapeDtypeStruct, plan.group
+    state = jax.tree.map(lambda x: shape((group, *x.shape[1:]), x.dtype), state_shapes(task))
+    per_seed = (*state, shape((group,), np.int32), shape((group, count), np.int32))
+    whole = jax.tree.map(lambda x: shape(x.shape, x.dtype), data)
+    shared = (whole, shape((), np.int32), shape((), np.int32))
+    return *placed(plan, P("seed"), per_seed), *placed(plan, P(), shared)
+
+
+def placed(plan: Plan, spec: P, shapes: PyTree) -> PyTree:
+    """The same shapes, on the devices of a plan."""
+    sharding = NamedSharding(plan.mesh, spec)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
 
 
 def make_order(plan: Plan, num_examples: int) -> Callable[[Array, np.int32], Array]:
@@ -99,6 +117,7 @@ def make_steps(task: Task, plan: Plan, batch_size: int, total: int, limit: int) 
     return seeds.spread(several, plan, (*_STEP_SPECS, P()), P("seed"))
 
 
+SHARED = P()  # of an argument that is the same for every seed and device
 # Of (params, opt_state, seeds, order, data, step, start). No buffer is donated: the state before the steps is kept
 # until they are known to be finite.
 _STEP_SPECS = (P("seed"), P("seed"), P("seed"), P("seed"), P(), P(), P())
@@ -113,8 +132,8 @@ def _step(task, plan, batch_size, total, keep_gradients):
         keys = seeds.step_keys(seed, step, first + jnp.arange(local))
         batch = jax.tree.map(lambda leaf: leaf[rows], data)
         progress = step / total
-        loss_at = partial(task.loss_at, progress)
-        (loss, scalars), gradients = jax.value_and_grad(loss_at, has_aux=True)(params, batch, keys)
+        differentiate = jax.value_and_grad(partial(task.loss_at, progress), has_aux=True)
+        (loss, scalars), gradients = _mean(differentiate, num_slices(task, plan, batch_size), params, (batch, keys))
         loss, scalars, gradients = jax.lax.pmean((loss, scalars, gradients), "data")
         changes, opt_state = optimizer.update(task.optimizer, progress, gradients, opt_state, params)
         params = optax.apply_updates(params, changes)
@@ -128,10 +147,40 @@ def make_evaluate(evaluate: Callable[..., Scores], plan: Plan) -> Callable[..., 
     """Compile (params, seeds, batch, split number, indices (B,)) -> values (G, B, ...) by metric; see `Task`."""
 
     def evaluate_one(params, seed, batch, split, indices):
-        return evaluate(params, batch, seeds.evaluation_keys(seed, split, indices))
+        keys = seeds.evaluation_keys(seed, split, indices)
+        count = _num_slices(len(indices), plan.slice_size)
+        if count == 1:
+            return evaluate(params, batch, keys)
+        values = jax.lax.map(lambda part: evaluate(params, *part), _sliced((batch, keys), count))
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), values)
 
     specs = (P("seed"), P("seed"), P("data"), P(), P("data"))
     return seeds.spread(evaluate_one, plan, specs, P("seed", "data"))
+
+
+def num_slices(task: Task, plan: Plan, batch_size: int) -> int:
+    """Number of slices in which a device computes the gradients of its part of a batch, one after the other."""
+    sizes = [size for size in (task.slice_size, plan.slice_size) if size is not None and task.may_slice]
+    return _num_slices(batch_size // plan.mesh.shape["data"], min(sizes, default=None))
+
+
+def _num_slices(size: int, slice_size: int | None) -> int:
+    return next(n for n in range(-(-size // (slice_size or size)), size + 1) if size % n == 0)
+
+
+def _sliced(tree, count):
+    return jax.tree.map(lambda x: x.reshape(count, len(x) // count, *x.shape[1:]), tree)
+
+
+def _mean(function, count, params, examples):
+    """The mean of function(params, *examples) over slices, without storing what lies inside it."""
+    if count == 1:
+        return function(params, *examples)
+    slices = _sliced(examples, count)
+    shapes = jax.eval_shape(function, params, *jax.tree.map(lambda x: x[0], slices))
+    start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    add = lambda total, part: (jax.tree.map(jnp.add, total, function(params, *part)), None)  # noqa: E731
+    return jax.tree.map(lambda x: x / count, jax.lax.scan(add, start, slices)[0])
 
 
 def _all_finite(tree):

@@ -49,6 +49,10 @@ class Task(NamedTuple):
         on_host: (label of a test set, its arrays, what was evaluated on it) -> the values that count, where these take
             more than JAX, such as clusters of pixels. What was evaluated are numpy arrays (S, N, ...) by name, of any
             further axes, seeds first; the values are (S, N) or (S, N, T). None: the values as they are.
+        slice_size: the largest number of examples of a batch whose gradients are computed at a time, where memory does
+            not demand fewer; None: all. Their mean is that of the batch.
+        may_slice: whether that may be fewer than the batch: not where the examples of a batch depend on each other, as
+            by a batch norm.
     """
 
     init: Callable[[Array], PyTree]
@@ -59,6 +63,8 @@ class Task(NamedTuple):
     evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], Scores]] | None = None
     on_host: Callable[[str, PyTree, dict[str, Any]], dict[str, Any]] | None = None
     takes_progress: bool = False
+    slice_size: int | None = None
+    may_slice: bool = True
 
     def loss_at(self, progress: Array, params: PyTree, batch: PyTree, keys: Array) -> tuple[Array, dict[str, Array]]:
         """`loss`, with the progress if it takes that."""

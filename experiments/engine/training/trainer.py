@@ -16,7 +16,7 @@ from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import LONG, Stop
 from experiments.engine.record import metrics_log
 from experiments.engine.run import checkpoint
-from experiments.engine.training import evaluate, nonfinite, pace, steps
+from experiments.engine.training import evaluate, fit, nonfinite, pace, steps
 from experiments.engine.training.seeds import Plan
 from experiments.engine.training.splits import TRAINING, num_examples
 from experiments.engine.training.task import PyTree, Task
@@ -84,7 +84,7 @@ class Trainer:
         task: of the model.
         data: splits of numpy arrays, "train" and "validation" among them.
         config: checked (`config.check`).
-        plan: how the seeds share the devices.
+        plan: how the seeds share the devices; `self.plan` may have smaller groups and slices, to fit their memory.
         store: the checkpoints of these seeds.
         recorder: log, bar, stop signals and profile.
         restored: from `restore` of the store, for as many seeds as the plan has; None: train from the start.
@@ -102,7 +102,7 @@ class Trainer:
         restored: RestoredCheckpoint | None = None,
     ) -> None:
         self.name, self.task, self.data, self.config = name, task, data, config
-        self.plan, self.store = plan, store
+        self.store = store
         self.log, self.bar, self.stop, self.profile = recorder
         self.batch_size = config.train.batch_size
         count = num_examples(data["train"])
@@ -110,13 +110,17 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * config.train.epochs
         self.images_per_step = self.batch_size * len(plan.seeds)
         self.step, self._restored = 0, restored
+        self._pace = pace.Pace(min(self.steps_per_epoch, pace.LIMIT))
+        sizes = (self.batch_size, self.total_steps, self._pace.limit)
+        self.plan, self._update = plan, None
+        if restored is None or restored.step < self.total_steps:
+            self.plan, self._update = fit.training(name, task, plan, data["train"], *sizes)
+        plan = self.plan
         self._seeds = plan.split(plan.seeds)
         self._train = devices.replicate(plan.mesh, data["train"])
         self._initialize = steps.make_initialize(task, plan)
         self._order = steps.make_order(plan, count)
-        self._pace = pace.Pace(min(self.steps_per_epoch, pace.LIMIT))
-        self._update = steps.make_steps(task, plan, self.batch_size, self.total_steps, self._pace.limit)
-        self.measure = evaluate.Evaluator(task, plan, self.batch_size)
+        self.measure = evaluate.Evaluator(task, plan, self.batch_size, name)
         self._pending: _Pending | None = None
         self._validation_seconds = math.inf  # of the last one; the first one compiles
         self._saved: int | None = None  # the step of the newest checkpoint
@@ -136,7 +140,7 @@ class Trainer:
         try:
             while self.step < self.total_steps:
                 self._epoch()
-        except Interrupted:
+        except (Interrupted, jax.errors.JaxRuntimeError):
             self._save()
             raise
         finally:

@@ -80,18 +80,6 @@ def equation_7(params, batch):
     return entropy + losses.cluster_synchrony(out.phases, batch["masks"], out.amplitude).mean()
 
 
-@pytest.mark.parametrize("slice_size", [1, 2, 4, 5, 100])
-def test_slices_make_no_difference(slice_size):
-    def loss(params, batch, keys):
-        noise = jax.vmap(jax.random.normal)(keys)
-        value = jnp.sin(params * batch["x"] + noise)
-        return value.mean(), {"square": (value**2).mean()}
-
-    batch, keys = {"x": jnp.arange(6.0)}, jax.random.split(jax.random.key(0), 6)
-    found = jax.value_and_grad(lambda p: task.in_slices(loss, slice_size, p, batch, keys), has_aux=True)(0.7)
-    assert_close(found, jax.value_and_grad(loss, has_aux=True)(0.7, batch, keys), 1e-6)
-
-
 def test_what_is_dropped_depends_on_each_examples_key_alone(batch):
     """Not on slices, and so not on devices; examples of other keys drop other values."""
     network, made = make("vit_script")
@@ -100,8 +88,9 @@ def test_what_is_dropped_depends_on_each_examples_key_alone(batch):
 
     @jax.jit
     def losses_by_slice(params, batch, keys):
-        loss = lambda size: task.in_slices(lambda *args: task.real_loss(network, *args), size, params, batch, keys)  # noqa: E731
-        return jnp.stack([loss(size)[0] for size in (1, BATCH)])
+        loss = lambda examples: task.real_loss(network, params, *examples)[0]  # noqa: E731
+        alone = jax.tree.map(lambda x: x[:, None], (batch, keys))
+        return jnp.stack([jax.lax.map(loss, alone).mean(), loss((batch, keys))])
 
     found = losses_by_slice(params, batch, KEYS)
     np.testing.assert_allclose(found, found[0], rtol=1e-5)

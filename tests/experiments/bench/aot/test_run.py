@@ -143,11 +143,12 @@ def test_figures_of_a_training_step_and_of_a_trajectory_on_this_machine(monkeypa
         assert found["temporary_bytes"] > 0 and found["compile_seconds"] >= 0
     assert found["num_steps"] == 6 and found["kernels_per_step"] > 1
     # The training set of 48,000 scenes is on the device: an image, two masks, their overlap, the order.
-    program = programs.build("komplexnet/all/real", devices)
+    program, _ = next(programs.builds("komplexnet/all/real", devices))
     assert program.arguments[4]["images"].shape == (48_000, 32, 32, 1)
-    assert program.sizes == {"batch_size": 128, "mesh": "1x1"}
-    four = programs.build("waves/mnist/nwm_linear", jax.devices()[:4])
-    assert four.sizes == {"batch_size": 64, "mesh": "1x4"} and four.num_steps == 100
+    assert program.sizes == {"batch_size": 128, "slice_size": 32, "mesh": "1x1"}
+    (four, _), (smaller, _), *_ = programs.builds("waves/mnist/nwm_linear", jax.devices()[:4])
+    assert smaller.sizes["slice_size"] == 8
+    assert four.sizes == {"batch_size": 64, "slice_size": 16, "mesh": "1x4"} and four.num_steps == 100
     assert four.arguments[4]["images"].shape == (51_000, 56, 56, 1)
 
 
