@@ -74,7 +74,8 @@ class Experiment(NamedTuple):
         tests: by label, in the order of evaluation.
         labels: metric -> axis label with unit.
         statistics: what the summary compares, and with which levels of chance.
-        samples: gives arrays to keep in samples/LABEL.npz when a model is trained, for pictures; None: none.
+        samples: gives arrays to keep in samples/LABEL.npz when a model is trained, for pictures; None: none. A model
+            whose arrays are {} has no file.
         figures: draws the experiment's pictures from the workdir when all else is written; None: none.
     """
 

@@ -264,8 +264,11 @@ def load_trained(experiment: Experiment, workdir: Path, label: str) -> Trained:
 
 def _sample(job: _Job, task: Task, state: TrainState, initial: PyTree, data: Splits) -> None:
     def keep():
+        arrays = job.experiment.samples(_trained(job, task, state, initial), data)
+        if not arrays:
+            return
         content = io.BytesIO()
-        np.savez_compressed(content, **job.experiment.samples(_trained(job, task, state, initial), data))
+        np.savez_compressed(content, **arrays)
         folder = job.workdir / "samples"
         folder.mkdir(exist_ok=True)
         workdir_lib.write_atomically(folder / f"{job.model.label}.npz", content.getvalue())
