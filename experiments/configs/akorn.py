@@ -125,7 +125,7 @@ SCALES: dict[str, dict[str, dict[str, Any]]] = {
         "sudoku": {
             "seeds": 1,
             "models": models("akorn", "itrsa"),
-            "tests": tests("test", "test@16", "sparse", "sparse@16", "sparse+votes8@16"),
+            "tests": tests("test", "sparse", "sparse+votes8"),
             "data.givens": (65, 74),
             "data.sparse_givens": (57, 64),
             "data.validation_examples": 100,
