@@ -49,7 +49,7 @@ def use(folder: Path) -> list[str]:
 
 
 def _is_missing(tops: Iterable[str]) -> bool:
-    return any(importlib.util.find_spec(top) is None for top in tops)
+    return all(importlib.util.find_spec(top) is None for top in tops)
 
 
 def collect(folder: Path) -> list[str]:

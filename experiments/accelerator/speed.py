@@ -17,7 +17,7 @@ SIZES = {
     **{case: {"batch_size": 64} for case in waves.CASES},
     "wave_machine_large": {"batch_size": 16},
 }
-SMOKE = {"komplexnet": {"batch_size": 2, "num_steps": 2, "kernel_size": 3}}
+SMOKE = {"conv_lstm": {"batch_size": 4, "num_steps": 2, "size": 8}}
 
 
 def entries(smoke: bool) -> Entries:

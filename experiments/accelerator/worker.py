@@ -1,13 +1,9 @@
 """`python -m experiments.accelerator.worker PART DIR [--smoke]`: computes the entries of a part that are missing."""
 
 import importlib
-import os
 import sys
 import time
 from pathlib import Path
-
-# Several processes share the card where sides take turns.
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 from experiments import engine
 from experiments.accelerator import state

@@ -60,6 +60,7 @@ def _add_steps(commands: Any) -> None:
     for name in ("size", "batch_size", "num_steps"):
         add(f"--{name}", type=positive, help="instead of the case's value")
     for command in commands.choices.values():
+        command.add_argument("--compiled", action="store_true", help="time PyTorch compiled by itself too")
         command.add_argument("--no_peer", action="store_true", help="time JAX alone; needs no PyTorch")
 
 
@@ -151,7 +152,7 @@ def run_step(options: argparse.Namespace) -> dict[str, Any]:
     """Compare the training steps and print the cases."""
     sizes = {name: value for name in SIZES if (value := getattr(options, name, None)) is not None}
     compare = {"komplexnet": komplexnet, "gaspnet": gaspnet, "waves": waves}[options.command].compare
-    cases = compare(rounds=options.rounds, peer=not options.no_peer, **sizes)
+    cases = compare(rounds=options.rounds, peer=not options.no_peer, compiled=options.compiled, **sizes)
     print(f"{json.dumps(sizes)}, medians of {options.rounds} rounds in turns")
     for load in {case["load"] for case in cases.values()}:
         unreliable = ": too busy for reliable timings" if load > 0.7 else ""
@@ -176,11 +177,12 @@ def describe(name: str, case: dict[str, Any]) -> str:
             f"{case['peer_images_per_second']:.1f} images/s, peak memory {peer['peak_rss_mb']:.0f} MB; "
             f"ratio {case['ratio']:.2f}"
         )
-    if plain := case.get("plain"):
-        lines.append(
-            f"  PyTorch as the equations read: {statistics.median(plain['milliseconds']):.0f} ms per step, "
-            f"{plain['images_per_second']:.1f} images/s; ratio {plain['ratio']:.2f}"
-        )
+    for key, title in (("plain", "as the equations read"), ("compiled", "compiled")):
+        if other := case.get(key):
+            lines.append(
+                f"  PyTorch {title}: {statistics.median(other['milliseconds']):.0f} ms per step, "
+                f"{other['images_per_second']:.1f} images/s; ratio {other['ratio']:.2f}"
+            )
     return "\n".join(lines)
 
 

@@ -44,7 +44,11 @@ ENTRIES: engine.Entries = {
         "dt": Entry(0.1, "length of a step", POSITIVE),
         "omega_start": Entry("default", "initial natural frequencies", one_of("default", "identity")),
         "implicit_damping": Entry(False, "whether a step treats the damping implicitly"),
-        "gradient": Entry("store", "how gradients are taken through time", one_of("store", "checkpoint", "reverse")),
+        "gradient": Entry(
+            "store",
+            "how gradients are taken through time; auto: store or checkpoint, by size",
+            one_of("store", "checkpoint", "reverse", "auto"),
+        ),
     },
 }
 

@@ -1,16 +1,18 @@
 """Loop over time: what is kept of the states and how gradients are taken are two separate choices.
 
-`collect` stacks a value of every step, `reduce` sums these values up as they come. `gradient` is `Store`, `Checkpoint`
-or `Reverse`.
+`collect` stacks a value of every step, `reduce` sums these values up as they come. `gradient` is `Store`, `Checkpoint`,
+`Reverse` or `Auto`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 from jax import Array
 
 from oscnets._inputs import whole_number
+from oscnets.dynamics._memory import default_limit
 from oscnets.dynamics._reverse import unroll_reversible
 from oscnets.dynamics._scan import (
     Reduction,
@@ -56,6 +58,20 @@ class Reverse:
     invertible: Array | bool = True
 
 
+@dataclass(frozen=True)
+class Auto:
+    """`Store()` where what it stores is small enough, else `Checkpoint()`; decided by the shapes, when it is traced.
+
+    What a step stores is taken from its derivative. Under `jax.vmap` the shapes are those of one member.
+
+    Attributes:
+        limit: bytes, >= 0; None is a quarter of what JAX may use of the device's memory, on a CPU of half of the
+            machine's.
+    """
+
+    limit: int | None = None
+
+
 def unroll(
     step: Callable[[PyTree], PyTree],
     state: PyTree,
@@ -63,7 +79,7 @@ def unroll(
     *,
     collect: Callable[[PyTree], PyTree] | None = None,
     reduce: Reduction | None = None,
-    gradient: Store | Checkpoint | Reverse | None = None,
+    gradient: Store | Checkpoint | Reverse | Auto | None = None,
     checkpoint_every: int | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Apply `state = step(state)` `length` times with `jax.lax.scan`.
@@ -91,6 +107,8 @@ def unroll(
     length = whole_number("length", length, least)
     if reduce is not None and collect is None:
         raise ValueError("reduce needs collect, which gives it a value of every step, got collect=None")
+    if isinstance(gradient, Auto):
+        gradient = chosen(gradient, lambda: length * _stored_by(step, state))
     if isinstance(gradient, Reverse):
         return unroll_reversible(step, state, length, collect, reduce, gradient.inverse, gradient.invertible)
     every = checkpoint_interval(length, gradient.every) if isinstance(gradient, Checkpoint) else None
@@ -103,17 +121,29 @@ def unroll(
     return last, reduce.finish(acc)
 
 
+def chosen(auto: Auto, stored: Callable[[], int]) -> Store | Checkpoint:
+    """What `Auto` stands for where `Store` would store so many bytes."""
+    limit = default_limit() if auto.limit is None else auto.limit
+    return Store() if stored() <= limit else Checkpoint()
+
+
+def _stored_by(step: Callable[[PyTree], PyTree], state: PyTree) -> int:
+    """Bytes that automatic differentiation stores of one step, those of the arrays that it closes over included."""
+    stored = jax.eval_shape(lambda state: jax.vjp(step, state)[1], state)
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(stored))
+
+
 def _gradient(
-    gradient: Store | Checkpoint | Reverse | None, checkpoint_every: int | None
-) -> Store | Checkpoint | Reverse:
+    gradient: Store | Checkpoint | Reverse | Auto | None, checkpoint_every: int | None
+) -> Store | Checkpoint | Reverse | Auto:
     if checkpoint_every is not None:
         if gradient is not None:
             raise ValueError(f"give gradient or checkpoint_every, got {gradient} and {checkpoint_every}")
         gradient = Checkpoint(checkpoint_every)
     if gradient is None:
         return Store()
-    if not isinstance(gradient, Store | Checkpoint | Reverse):
-        raise ValueError(f"gradient must be a Store, Checkpoint or Reverse, got {gradient!r}")
+    if not isinstance(gradient, Store | Checkpoint | Reverse | Auto):
+        raise ValueError(f"gradient must be a Store, Checkpoint, Reverse or Auto, got {gradient!r}")
     if isinstance(gradient, Checkpoint) and gradient.every is not None:
         return Checkpoint(whole_number("checkpoint_every", gradient.every, 1))
     return gradient

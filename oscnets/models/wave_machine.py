@@ -25,7 +25,7 @@ from oscnets.models.pixel_head import (
 from oscnets.ops import streaming_readout
 from oscnets.ops._readout import How
 
-Gradient = Literal["store", "checkpoint", "reverse"]
+Gradient = Literal["store", "checkpoint", "reverse", "auto"]
 Keep = Literal["states", "readout"]
 
 
@@ -50,7 +50,8 @@ class NeuralWaveMachine(nn.Module):
         implicit_damping: see `oscnets.dynamics.waves.oscillator_step`.
         gradient: three memory/compute trade-offs. "store" keeps all states; "checkpoint" keeps the state of every
             `checkpoint_every`-th step and recomputes; "reverse" inverts the steps while damping is weak enough (the
-            output's `inverted` says whether). See `oscnets.dynamics.waves.oscillator_trajectory`.
+            output's `inverted` says whether); "auto" is one of the first two, by size. See
+            `oscnets.dynamics.waves.oscillator_trajectory`.
         checkpoint_every: of "checkpoint"; None is the square root of T.
         keep: "states" keeps the states of all steps; "readout" sums the readout up over time instead (not for fft).
             With "checkpoint" or "reverse", memory then grows with the square root of T, or not with T.

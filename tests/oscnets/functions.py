@@ -19,7 +19,7 @@ NOT_OF_ARRAYS = {
     "ops": {"Criterion", "How", "Vote", "num_bins", "complex", "norm", "streaming_readout"},
     "ops.complex": {"Polar"},
     "grouping": {"clusters"},  # on the host
-    "dynamics": {"as_ode", "Checkpoint", "Reduction", "Reverse", "Store"},
+    "dynamics": {"as_ode", "Auto", "Checkpoint", "Reduction", "Reverse", "Store"},
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},
     "dynamics.coupling": {"Method", "PreparedKernel", "choose_method"},
     "dynamics.agreement": {"Gains", "Layers"},

@@ -56,7 +56,7 @@ class Count(NamedTuple):
     loops: tuple[Loop, ...]
 
     def per_step(self, num_steps: int | None) -> float | None:
-        """Kernels of the loops over time per step of the dynamics; None where there are no such loops outside others."""
+        """Kernels of the loops over time per step of the dynamics; None where no outer loop is one."""
         if num_steps is None:
             return None
         found = [loop.kernels * (loop.trips or 1) for loop in self.loops if loop.is_over(num_steps)]

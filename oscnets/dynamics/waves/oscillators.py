@@ -15,7 +15,7 @@ from oscnets._inputs import broadcasting, check_dt, floats, standard_promotion, 
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets._sharding import WHOLE, batch_sharded
 from oscnets.dynamics._scan import Reduction, WeightedReduction, split_reduction
-from oscnets.dynamics._unroll import Checkpoint, Reverse, unroll
+from oscnets.dynamics._unroll import Auto, Checkpoint, Reverse, Store, chosen, unroll
 from oscnets.dynamics.waves._equation import (
     Params,
     State,
@@ -27,7 +27,7 @@ from oscnets.dynamics.waves._equation import (
     stored_run,
 )
 
-Gradient = Literal["store", "checkpoint", "reverse"]
+Gradient = Literal["store", "checkpoint", "reverse", "auto"]
 
 
 class Trajectory(NamedTuple):
@@ -133,7 +133,8 @@ def oscillator_trajectory(
     Three memory/compute trade-offs for gradients. "store" keeps positions and tanh(W * u) of every step; "checkpoint"
     keeps the state of every `checkpoint_every`-th step (by default of every sqrt(num_steps)-th) and recomputes;
     "reverse" keeps the last state and inverts the steps, where `inverse_gain` allows it (see
-    `oscillator_trajectory_chwb`). `checkpoint_every` alone is shorthand for "checkpoint".
+    `oscillator_trajectory_chwb`). "auto" is "store" or "checkpoint", by what "store" would take, see
+    `oscnets.dynamics.Auto`. `checkpoint_every` alone is shorthand for "checkpoint".
 
     Returns:
         Trajectory: last position and velocity (..., H, W, C), the positions after every step (num_steps, ..., H, W, C),
@@ -208,6 +209,9 @@ def oscillator_trajectory_chwb(
 @standard_promotion
 def _trajectory(static, gradient, checkpoint_every, params, state, weights) -> Trajectory:
     num_steps, implicit_damping, functions = static
+    if gradient == "auto":
+        stored = 2 * num_steps * state[0].size * state[0].dtype.itemsize
+        gradient = "store" if isinstance(chosen(Auto(), lambda: stored), Store) else "checkpoint"
     if gradient == "store" and checkpoint_every is None:
         last, kept = stored_run(static, params, weights, state)
         return Trajectory(*last, kept, None)

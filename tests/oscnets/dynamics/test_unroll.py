@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets.dynamics import Checkpoint, Reverse, Store, unroll
+from oscnets.dynamics import Auto, Checkpoint, Reverse, Store, _unroll, unroll, waves
 from tests.helpers import assert_close, float64
 
 LENGTH = 7
@@ -140,6 +140,23 @@ def test_derivatives_are_the_same_however_they_are_taken(name, reduced, derivati
     assert_close(derivatives(value), derivatives_of_a_loop, 1e-11)
 
 
+def test_auto_stores_what_is_small_and_recomputes_what_is_not(monkeypatch):
+    """By the bytes of a derivative's intermediates: tanh keeps its result and 1 less that, here 8000 bytes a step."""
+    state, wave = jnp.ones(1000), (jnp.ones((1, 4, 4, 2)),) * 2
+
+    def loops(fn, *args):
+        return str(jax.make_jaxpr(jax.grad(lambda *args: jnp.sum(fn(*args))))(*args)).count("remat")
+
+    for auto, recomputed in ((Auto(10 * 8000), False), (Auto(10 * 8000 - 1), True), (Auto(), False)):
+        run = lambda x, auto=auto: unroll(jnp.tanh, x, 10, gradient=auto)[0]  # noqa: E731
+        assert (loops(run, state) > 0) is recomputed
+    monkeypatch.setattr(_unroll, "default_limit", lambda: 2 * 10 * 4 * 32)
+    for num_steps, recomputed in ((10, False), (11, True)):
+        options = {"dt": 0.1, "num_steps": num_steps, "gradient": "auto"}
+        run = lambda u, v: waves.oscillator_trajectory(u, v, jnp.ones((3, 3, 2, 2)), 1.0, 0.1, **options).positions  # noqa: B023, E731
+        assert (loops(run, *wave) > 0) is recomputed
+
+
 def test_reversed_gradients_under_vmap():
     """A gain per member: of the step, of its inverse, and of whether that is taken."""
 
@@ -164,7 +181,7 @@ def test_reversed_gradients_under_vmap():
         (3, {"checkpoint_every": 0}, "checkpoint_every must be >= 1, got 0"),
         (3, {"gradient": Checkpoint(0)}, "checkpoint_every must be >= 1, got 0"),
         (3, {"gradient": Store(), "checkpoint_every": 2}, r"gradient or checkpoint_every, got Store\(\) and 2"),
-        (3, {"gradient": "store"}, "gradient must be a Store, Checkpoint or Reverse, got 'store'"),
+        (3, {"gradient": "store"}, "gradient must be a Store, Checkpoint, Reverse or Auto, got 'store'"),
         (3, {"reduce": Weighted(None)}, "reduce needs collect"),
     ],
 )

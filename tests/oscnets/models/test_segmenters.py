@@ -235,7 +235,7 @@ def test_a_unet_of_any_size_gives_every_pixel_its_logits(size):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (WAVES.clone(gradient="none"), "gradient must be one of store, checkpoint, reverse, got 'none'"),
+        (WAVES.clone(gradient="none"), "gradient must be one of store, checkpoint, reverse, auto, got 'none'"),
         (WAVES.clone(keep="all"), "keep must be one of states, readout, got 'all'"),
         (WAVES.clone(checkpoint_every=3), "checkpoint_every needs gradient='checkpoint', got 'store'"),
         (WAVES.clone(readout="median"), "readout must be one of .* got 'median'"),

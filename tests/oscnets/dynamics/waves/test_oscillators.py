@@ -250,7 +250,7 @@ def test_bad_lengths_and_steps():
         waves.oscillator_step(*given, dt=0)
     with pytest.raises(ValueError, match="num_steps must be >= 1, got 0"):
         waves.oscillator_trajectory(*given, dt=0.1, num_steps=0)
-    with pytest.raises(ValueError, match="gradient must be one of store, checkpoint, reverse, got 'recompute'"):
+    with pytest.raises(ValueError, match="gradient must be one of store, checkpoint, reverse, auto, got 'recompute'"):
         waves.oscillator_trajectory(*given, dt=0.1, num_steps=4, gradient="recompute")
     with pytest.raises(ValueError, match="'reverse' takes no checkpoints, got checkpoint_every=3"):
         waves.oscillator_trajectory(*given, dt=0.1, num_steps=4, checkpoint_every=3, gradient="reverse")
