@@ -5,22 +5,11 @@ import os
 
 import jax
 import jaxlib.version
-import pytest
 from hypothesis import settings
 
 DEVICES = 4
 # Most of the suite's time is XLA's compilation. These make it three times faster and change no number but by rounding.
 QUICK_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-# With several workers the longest files start first; the many short ones then fill what is left.
-LONGEST_FIRST = (
-    "tests/oscnets/test_functions",
-    "tests/oscnets/test_derivatives",
-    "tests/experiments/komplexnet",
-    "tests/experiments",
-    "README.md",
-    "tests/oscnets",
-)
-
 # The same examples in every run; --hypothesis-profile=default looks for others.
 settings.register_profile("suite", derandomize=True)
 settings.load_profile("suite")
@@ -43,10 +32,3 @@ def pytest_configure() -> None:
     # Later versions of XLA end a process that names a flag they no longer have.
     if quick and jaxlib.version.__version_info__ < (0, 11):
         os.environ.setdefault("XLA_FLAGS", QUICK_FLAGS)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def rank(item: pytest.Item) -> int:
-        return next((i for i, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start)), len(LONGEST_FIRST))
-
-    items.sort(key=rank)

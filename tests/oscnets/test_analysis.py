@@ -82,18 +82,20 @@ def test_shortest_wavelengths():
         assert least <= shortest < 1.3 * least
 
 
-@pytest.mark.parametrize("value", [0.1, -1 / 3, 1e-20, 1e20, 7.0])
 @pytest.mark.parametrize("length", [2, 7, 10, 1000])
-def test_signals_that_stand_still(value, length):
+def test_signals_that_stand_still(length):
     """The mean of equal numbers is off by rounding, which is no motion; nor is an error of the last digit."""
-    value, rng = np.float32(value), np.random.default_rng(0)
-    ups = np.where(rng.uniform(size=(length, 1, 3, 3, 1)) > 0.5, np.nextafter(value, np.float32(np.inf)), value)
-    for states in (np.full((length, 1, 3, 3, 1), value), ups):
-        np.testing.assert_array_equal(analysis.instantaneous_phase(states), 0)
-        np.testing.assert_array_equal(analysis.wavelength(states), np.inf)
-        assert analysis.long_wave_share(states, 1e9) == 1
-    gradient = jax.grad(lambda x: analysis.instantaneous_phase(x).sum())(jnp.asarray(ups))
-    np.testing.assert_array_equal(gradient, 0)
+    values, rng = np.float32([0.1, -1 / 3, 1e-20, 1e20, 7.0]), np.random.default_rng(0)
+    ups = np.where(rng.uniform(size=(length, 1, 3, 3, 5)) > 0.5, np.nextafter(values, np.float32(np.inf)), values)
+
+    @jax.jit
+    def analyse(states):
+        phases, pull = jax.vjp(analysis.instantaneous_phase, states)
+        return phases, pull(phases + 1), 1 / analysis.wavelength(states), 1 - analysis.long_wave_share(states, 1e9)
+
+    for states in (np.broadcast_to(values, ups.shape), ups):
+        for found in analyse(states):
+            np.testing.assert_array_equal(found, 0)
 
 
 def test_small_motion_around_a_large_value_is_motion():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding
 
-from tests.oscnets.test_functions import BATCHED, CASES, leaves, scalar
+from tests.oscnets.test_functions import BATCHED, CASES, leaves, values_and_gradient
 
 
 @pytest.mark.parametrize("name", BATCHED)
@@ -16,14 +16,12 @@ def test_a_batch_may_be_sharded_over_a_mesh_with_explicit_axes(name):
     pairs = zip(arrays, case.batched, strict=True)
     split = [axis is not None and x.shape[axis] == 2 for x, axis in pairs]
     places = [jax.P(*[None] * axis, "data") if s else jax.P() for s, axis in zip(split, case.batched, strict=True)]
-    expected, found = leaves(case.fn(*arrays)), []
+    fn = values_and_gradient(name)
+    values, gradient = fn(*arrays)
     with jax.set_mesh(mesh):
         sharded = [jax.device_put(x, NamedSharding(mesh, place)) for x, place in zip(arrays, places, strict=True)]
-        found += [leaves(case.fn(*sharded)), leaves(jax.jit(case.fn)(*sharded))]
-        if case.smooth:
-            gradient = jax.jit(jax.grad(scalar(case)))(*sharded)
-            alone = jax.jit(jax.grad(scalar(case)))(*arrays)
-            np.testing.assert_allclose(gradient, alone, rtol=1e-4, atol=1e-4)
-    for each in found:
-        for a, b in zip(each, expected, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+        found, of_sharded = fn(*sharded)
+    for a, b in zip(leaves(found), leaves(values), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    for a, b in zip(of_sharded, gradient, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

@@ -11,6 +11,7 @@ import pytest
 
 from experiments import engine
 from experiments.configs import komplexnet as configs
+from experiments.engine.training import runner
 from experiments.komplexnet import search
 from experiments.komplexnet.specs import FAMILY, MODEL, MODELS, config_of
 from experiments.komplexnet.task import BUILDERS, FEEDBACK
@@ -124,7 +125,7 @@ def test_traced_values_give_the_loss_and_the_gradient_of_the_numbers():
     assert abs(other - found[0]) > 1e-3
 
 
-def test_a_search_and_the_run_of_its_best(tmp_path):
+def test_a_search_and_the_run_of_its_best(tmp_path, monkeypatch):
     place = tmp_path / "search"
     assert search.main([*TINY, "--models=komplexnet", f"--workdir={place}", "--together=2", "--trials=2"]) == 0
     rows = list(csv.DictReader((place / "trials.csv").read_text().splitlines()))
@@ -132,6 +133,7 @@ def test_a_search_and_the_run_of_its_best(tmp_path):
     assert rows[0]["rate"] == "0.006" != rows[1]["rate"]
     best = max(rows, key=lambda row: float(row["value"]))
     run = tmp_path / "run"
+    monkeypatch.setattr(runner, "report", lambda *_: None)
     assert engine.main(FAMILY, [f"--config={place}/best.py", f"--workdir={run}", "--tests=test"]) == 0
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     of_seed = {x["seed"]: x["value"][1] for x in lines if x["split"] == "validation" and x["name"] == "accuracy"}

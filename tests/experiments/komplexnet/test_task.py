@@ -44,7 +44,8 @@ def make(name, **changes):
 KEYS = jax.random.split(jax.random.key(1), BATCH)
 
 
-@pytest.mark.parametrize("name", [name for name in task.BUILDERS if not name.startswith("feedback_")])
+# Others differ from one of these in sizes and options alone.
+@pytest.mark.parametrize("name", ["komplexnet", "feedback", "fixed_kernel", "random", "ideal", "real", "vit_script"])
 def test_tasks_start_and_have_finite_gradients(name, batch):
     network, made = make(name)
 

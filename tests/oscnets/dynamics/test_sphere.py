@@ -9,7 +9,7 @@ from oscnets.dynamics import kuramoto, sphere, unroll
 from tests.helpers import assert_finite, float64, in_float64, slope
 
 rng = np.random.default_rng(0)
-SIZES = [1, 2, 3, 4, 7]
+SIZES = [1, 2, 5]
 
 
 def unit_vectors(*shape):
@@ -127,15 +127,21 @@ def test_order_parameter_lies_between_0_and_1():
     assert sphere.order_parameter(both, np.zeros(2)) == 0
 
 
-@pytest.mark.parametrize("size", [0.0, 1e-30, 1e-15])
-def test_derivatives_are_finite_at_norm_0_to_second_order(size):
-    x = np.full((3, 4), size, np.float32)
+@jax.jit
+def derivatives(x):
+    """Of a step, and of norm and order: gradients and Hessians."""
     loss = lambda x: (sphere.sphere_step(x, 0 * x, rate=0.3, rotation=1.0) * np.arange(4)).sum()  # noqa: E731
     of_norm = lambda x: (sphere.norm(x) + sphere.order_parameter(x)).sum()  # noqa: E731
-    assert_finite((jax.grad(of_norm)(x), jax.grad(loss)(x)))
+    return [jax.grad(fn)(x) for fn in (loss, of_norm)], [jax.hessian(fn)(x) for fn in (loss, of_norm)]
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e-15])
+def test_derivatives_are_finite_at_norm_0_to_second_order(size):
+    gradients, hessians = derivatives(np.full((3, 4), size, np.float32))
+    assert_finite(gradients)
     if size < 1e-19:
-        assert_finite((jax.hessian(loss)(x), jax.hessian(of_norm)(x)))
-        assert not np.any(jax.grad(loss)(x))
+        assert_finite(hessians)
+        assert not np.any(gradients[0])
 
 
 @pytest.mark.parametrize(

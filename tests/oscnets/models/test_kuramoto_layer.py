@@ -77,12 +77,11 @@ def test_golden_akorn_layers(file, case):
     layer, params = layer_of(cfg), as_params(under(arrays, "param/"))
     x, stimulus, weights = (last(arrays[name]) for name in ("x0", "c", "grad_w"))
 
-    @jax.jit
     def loss(params, x, stimulus):
         out = layer.apply({"params": params}, x, stimulus, keep_states=True)
         return (out.states * weights).sum() + 0.01 * out.energies[-1].sum(), out
 
-    ((value, out), gradients) = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(params, x, stimulus)
+    ((value, out), gradients) = jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))(params, x, stimulus)
     np.testing.assert_allclose(out.trajectory, last(arrays["xs"]), rtol=0, atol=2e-4)
     np.testing.assert_array_equal(out.states, out.trajectory[-1])
     energies = arrays["es"]

@@ -33,7 +33,9 @@ MODELS = {
 }
 KEYS = {name: jax.random.key(i) for i, name in enumerate(("params", "phases", "noise"))}
 IMAGES = np.random.default_rng(0).integers(0, 2, size=(2, 16, 16, 1)).astype(np.float32)
-each_model = pytest.mark.parametrize("name", MODELS)
+ALIKE = ("random", "learned phases", "waves reversed")  # but for their derivatives, others of the list
+each_model = pytest.mark.parametrize("name", [name for name in MODELS if name not in ALIKE])
+OSCILLATING = ("komplexnet", "feedback", "gaspnet", "learned phases", "waves", "waves reversed", "akorn", "rotating")
 
 
 def variables_of(model, images=IMAGES):
@@ -150,14 +152,16 @@ def test_an_empty_batch(name):
     model = MODELS[name]
     variables = variables_of(model, IMAGES[:0])
     expected = jax.eval_shape(lambda v: model.apply(v, IMAGES[[0] * 7], rngs=KEYS), variables)
-    apply = lambda v, x: logits_of(model.apply(v, x, rngs=KEYS))  # noqa: E731
     shape = tuple(0 if n == 7 else n for n in logits_of(expected).shape)
-    for fn in (apply, jax.jit(apply)):
-        found = fn(variables, IMAGES[:0])
-        assert (found.shape, found.dtype) == (shape, np.float32)
-    gradients = jax.grad(lambda v: apply(v, IMAGES[:0]).sum())(variables)
+
+    def total(variables):
+        found = logits_of(model.apply(variables, IMAGES[:0], rngs=KEYS))
+        return found.sum(), found
+
+    (_, found), gradients = jax.jit(jax.value_and_grad(total, has_aux=True))(variables)
+    assert (found.shape, found.dtype) == (shape, np.float32)
     assert not any(x.any() for x in jax.tree.leaves(gradients))
-    assert logits_of(model.init_with_output(KEYS, IMAGES[:0])[0]).shape == shape
+    assert logits_of(jax.eval_shape(model.init_with_output, KEYS, IMAGES[:0])[0]).shape == shape
 
 
 def test_an_empty_batch_moves_no_running_statistics():
@@ -167,16 +171,20 @@ def test_an_empty_batch_moves_no_running_statistics():
     assert_close(after["batch_stats"], variables["batch_stats"], 0)
 
 
+def test_compilations_are_counted():
+    assert compiled(lambda: jax.jit(lambda x: x + 17)(1.0)) == 1
+
+
 @each_model
 def test_a_second_call_and_gradient_compile_nothing(name):
+    """Gradients of one model a family."""
     model = MODELS[name]
     variables = variables_of(model)
     call = lambda: model.clone().apply(variables, IMAGES, rngs=KEYS)  # noqa: E731
     gradient = lambda: jax.grad(lambda v: logits_of(model.apply(v, IMAGES, rngs=KEYS)).sum())(variables)  # noqa: E731
-    jax.clear_caches()
-    for fn in (call, gradient):
-        assert compiled(fn) > 0
-        assert [compiled(fn) for _ in range(3)] == [0, 0, 0]
+    for fn in (call, gradient) if name in ("komplexnet", "gaspnet", "waves", "akorn", "rotating") else (call,):
+        compiled(fn)
+        assert [compiled(fn) for _ in range(2)] == [0, 0]
 
 
 def test_the_parts_of_a_call_compile_once_too():
@@ -193,21 +201,15 @@ def test_the_parts_of_a_call_compile_once_too():
 
     variables, of_waves, model = variables_of(KOMPLEX), variables_of(WAVES), MODELS["unet"]
     of_unet = variables_of(model)
-    jax.clear_caches()
     for fn in (komplexnet, waves, unet):
-        assert compiled(fn) > 0
+        compiled(fn)
         assert [compiled(fn) for _ in range(2)] == [0, 0]
 
 
 @each_model
-@pytest.mark.parametrize("setting", ["jax_numpy_rank_promotion", "jax_numpy_dtype_promotion"])
-def test_under_the_promotion_that_finds_bugs(name, setting):
+def test_under_the_promotion_that_finds_bugs(name):
     model = MODELS[name]
-    change, value = {
-        "jax_numpy_rank_promotion": (jax.numpy_rank_promotion, "raise"),
-        "jax_numpy_dtype_promotion": (jax.numpy_dtype_promotion, "strict"),
-    }[setting]
-    with change(value):
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
         variables = jax.eval_shape(lambda: model.init(KEYS, IMAGES.astype(np.uint8)))
         jax.eval_shape(lambda v: model.apply(v, IMAGES.astype(np.uint8), rngs=KEYS), variables)
 
@@ -254,28 +256,29 @@ def test_intermediates_can_be_captured():
     assert "embedding" in captured["intermediates"]
 
 
-@each_model
+@pytest.mark.parametrize("name", OSCILLATING)
 def test_derivatives_of_both_modes_agree(name):
-    """<ct, J d> by forward mode is <J^T ct, d> by reverse mode; so are the Hessian's products by either order."""
+    """<ct, J d> by forward mode is <J^T ct, d> by reverse mode; and the Hessian H that is J of J^T is symmetric.
+
+    Of the models that are more than layers of Flax's kind. Reverse mode twice is tested of every function, in
+    `test_derivatives.py`.
+    """
     model = MODELS[name]
     with float64():
-        variables = jax.tree.map(lambda x: jnp.asarray(x, float), variables_of(model))
+        variables = jax.tree.map(lambda x: x.astype(float), variables_of(model))
         rng = np.random.default_rng(0)
-        along = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), variables)
-        dot = lambda a, b: sum(jnp.vdot(x, y) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))  # noqa: E731
+        first, second = (jax.tree.map(lambda x: rng.normal(size=x.shape), variables) for _ in range(2))
+        dot = lambda a, b: sum(np.vdot(x, y) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))  # noqa: E731
 
         @jax.jit
-        def derivatives(variables):
+        def derivatives(variables, along):
             loss = lambda variables: jnp.sin(logits_of(model.apply(variables, IMAGES, rngs=KEYS))).sum()  # noqa: E731
-            gradient = jax.grad(loss)
-            forward = jax.jvp(loss, (variables,), (along,))[1]
-            over = jax.jvp(gradient, (variables,), (along,))[1]
-            twice = jax.grad(lambda variables: dot(gradient(variables), along))(variables)
-            return forward, dot(gradient(variables), along), over, twice
+            return jax.jvp(jax.value_and_grad(loss), (variables,), (along,))
 
-        forward, reverse, over, twice = derivatives(variables)
-        np.testing.assert_allclose(forward, reverse, rtol=1e-8, atol=1e-8)
-        assert_close(over, twice, 1e-7)
+        (_, gradient), (forward, of_first) = derivatives(variables, first)
+        np.testing.assert_allclose(forward, dot(gradient, first), rtol=1e-8, atol=1e-8)
+        _, (_, of_second) = derivatives(variables, second)
+        np.testing.assert_allclose(dot(of_first, second), dot(of_second, first), rtol=1e-7, atol=1e-7)
 
 
 @each_model

@@ -47,7 +47,8 @@ def variables_of(kind, arrays, folder):
 def assert_autoencoder(kind, arrays, gradient_tolerance, check):
     module, variables = variables_of(kind, arrays, "param/")
     images = last(arrays["x"])
-    evaluated = jax.jit(module.apply)(variables, images)
+    capture = {"capture_intermediates": True, "mutable": ["intermediates"]}
+    evaluated, kept = jax.jit(lambda *x: module.apply(*x, **capture))(variables, images)
     loss = ((evaluated.reconstruction - images) ** 2).mean()
     value, out, stats, gradients = trained(module, variables, images, images)
     for name, found, error in (("eval", evaluated, loss), ("train", out, value)):
@@ -60,7 +61,7 @@ def assert_autoencoder(kind, arrays, gradient_tolerance, check):
     assert_gradient(flat(gradients), flat(expected), gradient_tolerance)
     own = jax.eval_shape(lambda: module.init(jax.random.key(0), images))
     assert jax.tree.map(jnp.shape, own) == jax.tree.map(jnp.shape, variables)
-    return module, variables
+    return module, kept["intermediates"]
 
 
 @pytest.mark.parametrize(("file", "case"), ROTATING)
@@ -72,18 +73,16 @@ def test_golden_rf_autoencoder(file, case):
         np.testing.assert_allclose(np.swapaxes(out.latent, 1, 2), stored["latent"], rtol=0, atol=1e-3)
         np.testing.assert_allclose(as_stored(out.features), stored["rotation_output"], rtol=0, atol=1e-3)
 
-    module, variables = assert_autoencoder("rotating_features", arrays, 1e-3, check)
+    module, kept = assert_autoencoder("rotating_features", arrays, 1e-3, check)
     assert (module.components, module.channels, module.latent) == (cfg["n"], cfg["h"], cfg["lin"])
     grouped = grouping.orientation_features(np.moveaxis(arrays["eval/rotation_output"], (1, 2), (4, 3)))
     expected = np.moveaxis(arrays["eval/normed_output"][:, :, 0], 1, -1)
     np.testing.assert_allclose(grouped, expected, rtol=0, atol=1e-5)
-    images = last(arrays["x"])
-    _, kept = module.apply(variables, images, capture_intermediates=True, mutable=["intermediates"])
     names = {"encoder.convolutional.": "encoder_", "decoder.convolutional.": "decoder_", ".linear": "_dense"}
     for key, expected in under(arrays, "eval/layer/").items():
         for of, to in names.items():
             key = key.replace(of, to)
-        found = kept["intermediates"][key]["__call__"][0]
+        found = kept[key]["__call__"][0]
         found = jnp.transpose(found, (4, 3, 2, 0, 1) if found.ndim == 5 else (2, 1, 0))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
 
