@@ -82,6 +82,7 @@ def _add_tables(commands: Any) -> None:
     add("--sides", choices=dynamics.SIDES, nargs="+", default=list(dynamics.SIDES), help="those installed are measured")
     add("--degree", type=positive, default=20, help="edges that an oscillator of a sparse graph receives")
     add("--num_steps", type=positive, default=1000, help="most steps of a run")
+    add("--limit", type=positive, default=60, help="seconds of a side for a graph")
     add = commands.add_parser("scaling", help="throughput over image size and over T").add_argument
     add("--models", choices=scaling.DEFAULTS, nargs="+", default=list(scaling.DEFAULTS))
     add("--sizes", type=positive, nargs="*", default=[32, 64, 128, 256], help="of the image")
@@ -205,7 +206,7 @@ def run_dynamics(options: argparse.Namespace) -> dict[str, Any]:
     """Measure simulations of graphs."""
     if min(options.counts) <= options.degree:
         raise engine.UsageError(f"--degree={options.degree} needs more oscillators than {min(options.counts)}")
-    settings = {name: getattr(options, name) for name in ("degree", "num_steps", "rounds")}
+    settings = {name: getattr(options, name) for name in ("degree", "num_steps", "rounds", "limit")}
     names = dynamics.present(options.sides)
     return {"rows": show(dynamics.measure(options.counts, names, **settings), dynamics.table, options)}
 
