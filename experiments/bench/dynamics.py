@@ -171,27 +171,10 @@ def measure(
         sizes = {name: units**2 if name == "kuramoto" else edges for name in names}
         tried = [name for name in names if sizes[name] <= MOST_EDGES.get(name, sizes[name])]
         case = {"units": units, "form": form, "degree": degree, "num_steps": steps}
-        with contextlib.ExitStack() as stack:
-            start = lambda name: stack.enter_context(harness.Worker(SIDE, case | {"name": name}, limit))  # noqa: E731
-            workers = {name: worker for name in tried if _ready(worker := start(name))}
-            seconds = harness.alternate(workers, rounds)
-            facts = {name: _facts(worker) for name, worker in workers.items()}
+        seconds, facts = harness.race(SIDE, {name: case | {"name": name} for name in tried}, rounds, limit)
         speeds = {name: steps / statistics.median(s) if (s := seconds.get(name)) else None for name in names}
         over = [name for name in tried if not speeds[name]]
         yield case | {"steps_per_second": speeds, "over": over, "limit": limit, "facts": facts}
-
-
-def _ready(worker: harness.Worker) -> bool:
-    """Wait until a side is built, so that no other is timed meanwhile; False where its time is up before."""
-    return bool(_facts(worker))
-
-
-def _facts(worker: harness.Worker) -> dict[str, Any]:
-    """Its report; empty where its time is up."""
-    try:
-        return worker.ask("facts")
-    except harness.SideTimeoutError:
-        return {}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -76,6 +76,13 @@ class Worker:
             raise SideError(f"{self.side} ended with status {code}; see its output above")
         return json.loads(answer)
 
+    def report(self) -> dict[str, Any]:
+        """Wait until the side is built, and return its facts; empty where its time is up."""
+        try:
+            return self.ask("facts")
+        except SideTimeoutError:
+            return {}
+
     def __enter__(self) -> Self:
         return self
 
@@ -126,8 +133,8 @@ def alternate(workers: Mapping[str, Worker], rounds: int) -> dict[str, list[floa
     """Seconds of every run that is timed, by name: `rounds` turns of every worker.
 
     A turn is two runs, of which the second counts: a system takes back the memory of a process that waits, so that the
-    first run after the others' turns is slower than any run of a program that works without a pause. A worker whose time
-    is up has no further turn.
+    first run after the others' turns is slower than any run of a program that works without a pause. A worker whose
+    time is up has no further turn.
     """
     seconds, late = {name: [] for name in workers}, set()
     for _, (name, worker) in itertools.product(range(rounds), workers.items()):
@@ -138,6 +145,29 @@ def alternate(workers: Mapping[str, Worker], rounds: int) -> dict[str, list[floa
             except SideTimeoutError:
                 late.add(name)
     return seconds
+
+
+def race(
+    side: str, options: Mapping[str, Mapping[str, Any]], rounds: int, limit: float
+) -> tuple[dict[str, list[float]], dict[str, dict[str, Any]]]:
+    """Sides that have a limit of time each: all are built, then they take turns.
+
+    Args:
+        side: as for `Worker`.
+        options: of each side, by name.
+        rounds: as for `alternate`.
+        limit: as for `Worker`.
+
+    Returns:
+        Seconds of every run that is timed, and the last report of every side: both empty for a side that was not
+        built in time.
+    """
+    with contextlib.ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker(side, values, limit)) for name, values in options.items()}
+        built = {name: worker for name, worker in workers.items() if worker.report()}
+        seconds = alternate(built, rounds)
+        facts = {name: worker.report() for name, worker in built.items()}
+    return {name: seconds.get(name, []) for name in options}, {name: facts.get(name, {}) for name in options}
 
 
 def case(

@@ -11,13 +11,12 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from experiments import engine
@@ -28,16 +27,16 @@ from oscnets.models import pixel_head
 
 SOLVERS = ("picard", "diagonal")
 TOLERANCES = (1e-5, 1e-6)
-DT = 0.1
+DT = 0.1  # of the network
 Params = dict[str, Array]  # kernel; omega, damping and start, (B, H, W, C)
 
 
-def network(source: str, channels: int, size: int, batch_size: int = 1) -> Params:
+def network(source: str, channels: int | None, size: int, batch_size: int = 1) -> Params:
     """Kernel, frequencies, damping and first positions that a network gives to pictures of one disk each.
 
     Args:
         source: "trained", the package's network of 2 channels, or "initial".
-        channels: C; of an initial network.
+        channels: C, of an initial network.
         size: of the picture, pixels.
         batch_size: pictures.
     """
@@ -50,9 +49,13 @@ def network(source: str, channels: int, size: int, batch_size: int = 1) -> Param
         params = module.init(jax.random.key(0), images[:1, :8, :8])["params"]
     channels = params["kernel"].shape[-1]
 
+    swap = partial(jnp.swapaxes, axis1=0, axis2=3)  # pictures are (B, H, W, C), for the encoders (C, H, W, B)
+
     def encoded(name: str, features: Sequence[int], last: str) -> Array:
         encoder = pixel_head.Encoder((*features, channels), last)
-        return jnp.moveaxis(encoder.apply({"params": params[name]}, jnp.moveaxis(images, (3, 0), (0, 3))), (0, 3), (3, 0))
+        return jnp.moveaxis(
+            encoder.apply({"params": params[name]}, jnp.moveaxis(images, (3, 0), (0, 3))), (0, 3), (3, 0)
+        )
 
     return {
         "kernel": params["kernel"],
@@ -110,7 +113,7 @@ def diagonal(params: Params, positions: Array, method: filters.Method) -> Array:
         merged = i * a + j * c, i * b + j * d, k * a + l * c, k * b + l * d
         return *merged, i * f + j * g + m, k * f + l * g + n
 
-    a, b, c, d, f, g = jax.lax.associative_scan(then, (*matrix, drive, first))
+    *_, c, d, _, g = jax.lax.associative_scan(then, (*matrix, drive, first))
     return c * state[0] + d * state[1] + g
 
 
@@ -140,14 +143,102 @@ def solve(name: str, params: Params, num_steps: int, count: int, method: filters
     return run(params)
 
 
-def errors(name: str, params: Params, num_steps: int, most: int) -> np.ndarray:
-    """Largest error after every iteration, relative to the largest position of the sequential run."""
-    expected = sequential(params, num_steps)
-    iteration = partial(ITERATIONS[name], method="scan")
-    first = jnp.broadcast_to(params["start"], expected.shape)
+def iterations(
+    name: str, params: Params, num_steps: int, tolerances: tuple[float, ...] = TOLERANCES
+) -> list[int | None]:
+    """Iterations until no position errs by more than each tolerance; None where T of them do not suffice.
 
-    def step(positions, _):
-        positions = iteration(params, positions)
-        return positions, jnp.abs(positions - expected).max() / jnp.abs(expected).max()
+    Errors are relative to the largest position of the sequential run; tolerances fall.
+    """
 
-    return np.asarray(jax.jit(lambda: jax.lax.scan(step, first, None, most)[1])())
+    @jax.jit
+    def count(params):
+        expected = sequential(params, num_steps)
+        size = jnp.abs(expected).max()
+
+        def unfinished(state):
+            _, found, n = state
+            return (n < num_steps) & (found[-1] == 0)
+
+        def step(state):
+            positions, found, n = state
+            positions = ITERATIONS[name](params, positions, "scan")
+            error = jnp.abs(positions - expected).max() / size
+            reached = (found == 0) & (error <= jnp.asarray(tolerances))
+            return positions, jnp.where(reached, n + 1, found), n + 1
+
+        start = jnp.broadcast_to(params["start"], expected.shape), jnp.zeros(len(tolerances), int), 0
+        return jax.lax.while_loop(unfinished, step, start)[1]
+
+    return [int(n) or None for n in count(params)]
+
+
+def milliseconds(params: Params, num_steps: int, counts: dict[str, int | None], rounds: int) -> dict[str, Any]:
+    """Milliseconds of the loop and of every solver, forward and with the gradient in all parameters, in turns.
+
+    Args:
+        params: of `network`.
+        num_steps: T.
+        counts: iterations of each solver, also of its adjoint; one without is left out.
+        rounds: turns, of which the median counts.
+    """
+    functions = {"loop": partial(sequential, num_steps=num_steps)}
+    for name, count in counts.items():
+        if count is not None:
+            functions[name] = partial(solve, name, num_steps=num_steps, count=count, method="scan")
+    runs = {}
+    for name, fn in functions.items():
+        gradient = jax.value_and_grad(lambda params, fn=fn: jnp.square(fn(params)).sum())
+        runs |= {(name, "forward"): jax.jit(fn), (name, "gradient"): jax.jit(gradient)}
+    taken = {key: [] for key in runs}
+    for turn, (key, run) in itertools.product(range(rounds + 1), runs.items()):
+        start = time.perf_counter()
+        jax.block_until_ready(run(params))
+        if turn:  # the first compiles
+            taken[key].append(1e3 * (time.perf_counter() - start))
+    medians = {key: statistics.median(times) for key, times in taken.items()}
+    return {part: {name: medians[name, part] for name in functions} for part in ("forward", "gradient")}
+
+
+def measure(
+    sizes: Sequence[int], lengths: Sequence[int], channels: Sequence[int], *, rounds: int, largest: int = 4_000_000
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per network, size of the image and T, for one picture.
+
+    Args:
+        sizes: of the image, pixels.
+        lengths: T.
+        channels: of networks as they begin; the trained one comes first, and it alone is timed.
+        rounds: turns.
+        largest: positions of a run, T times pixels times channels; larger ones are left out.
+    """
+    networks = [("trained", None), *(("initial", count) for count in channels)]
+    for (source, count), size, num_steps in itertools.product(networks, sizes, lengths):
+        params = network(source, count, size)
+        if params["start"].size * num_steps > largest:
+            continue
+        found = {name: iterations(name, params, num_steps) for name in SOLVERS}
+        case = {"weights": source, "channels": params["start"].shape[-1], "size": size, "num_steps": num_steps}
+        times = {"forward": {}, "gradient": {}}
+        if source == "trained":
+            times = milliseconds(params, num_steps, {name: n for name, (n, _) in found.items()}, rounds)
+        yield case | {"iterations": found, "milliseconds": times, "load": os.getloadavg()[0]}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows in Markdown: iterations to each tolerance, milliseconds, and how many times those of the loop."""
+    parts = ("forward", "gradient")
+    head = ["weights", "channels", "image", "T", *(f"{name}, iterations" for name in SOLVERS)]
+    head += [f"{part}: {name}, ms" for part in parts for name in ("loop", *SOLVERS)]
+    lines = []
+    for row in rows:
+        counts = ["/".join("-" if n is None else str(n) for n in row["iterations"][name]) for name in SOLVERS]
+        times = [_cell(row["milliseconds"][part], name) for part in parts for name in ("loop", *SOLVERS)]
+        lines.append([row["weights"], row["channels"], row["size"], f"{row['num_steps']:,}", *counts, *times])
+    return engine.markdown.table(head, lines)
+
+
+def _cell(times: dict[str, float], name: str) -> str:
+    if name not in times:
+        return "-"
+    return f"{times[name]:.3g}" + ("" if name == "loop" else f" ({times[name] / times['loop']:.3g} x)")
