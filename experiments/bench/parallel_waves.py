@@ -49,13 +49,11 @@ def network(source: str, channels: int | None, size: int, batch_size: int = 1) -
         params = module.init(jax.random.key(0), images[:1, :8, :8])["params"]
     channels = params["kernel"].shape[-1]
 
-    swap = partial(jnp.swapaxes, axis1=0, axis2=3)  # pictures are (B, H, W, C), for the encoders (C, H, W, B)
+    swap = partial(jnp.swapaxes, axis1=0, axis2=3)  # between (B, H, W, C) and the encoders' (C, H, W, B)
 
     def encoded(name: str, features: Sequence[int], last: str) -> Array:
         encoder = pixel_head.Encoder((*features, channels), last)
-        return jnp.moveaxis(
-            encoder.apply({"params": params[name]}, jnp.moveaxis(images, (3, 0), (0, 3))), (0, 3), (3, 0)
-        )
+        return swap(encoder.apply({"params": params[name]}, swap(images)))
 
     return {
         "kernel": params["kernel"],
