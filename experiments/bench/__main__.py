@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from experiments import engine
-from experiments.bench import dynamics, gaspnet, harness, komplexnet, memory, profile, scaling, seeds, waves
+from experiments.bench import dynamics, filters, gaspnet, harness, komplexnet, memory, profile, scaling, seeds, waves
 from experiments.bench.aot import run as aot
 from experiments.bench.aot import targets
 
@@ -85,6 +85,20 @@ def _add_tables(commands: Any) -> None:
     add("--sides", choices=dynamics.SIDES, nargs="+", default=list(dynamics.SIDES), help="those installed are measured")
     add("--degree", type=positive, default=20, help="edges that an oscillator of a sparse graph receives")
     add("--num_steps", type=positive, default=1000, help="most steps of a run")
+    add("--limit", type=positive, default=60, help="seconds of a side for a graph")
+    add = commands.add_parser(
+        "filters", help="a layer of LinOSS over sequence lengths, against other code"
+    ).add_argument
+    add("--lengths", type=positive, nargs="+", default=[256, 1024, 4096, 16_384], help="of the sequences")
+    add("--sides", choices=filters.SIDES, nargs="+", default=list(filters.SIDES), help="those installed are measured")
+    add("--batch_size", type=positive, default=4)
+    add("--channels", type=positive, default=64, help="of the sequences, and oscillators")
+    add("--limit", type=positive, default=120, help="seconds of a side for a row, its compilation included")
+    text = "the waves of all steps at once by iterations, against the loop"
+    add = commands.add_parser("parallel_waves", help=text).add_argument
+    add("--sizes", type=positive, nargs="+", default=[14, 28, 56], help="of the image")
+    add("--num_steps", type=positive, nargs="+", default=[25, 50, 100, 400, 1000], help="of the dynamics")
+    add("--channels", type=positive, nargs="*", default=[1, 4, 16], help="of networks that are not trained")
     add = commands.add_parser("profile", help="where the time of a training step goes").add_argument
     add("--models", choices=profile.CASES, nargs="+", default=list(profile.CASES))
     for name in ("batch_size", "num_steps"):
@@ -136,7 +150,8 @@ def run(options: argparse.Namespace) -> None:
         except OSError as error:
             raise engine.UsageError(f"--workdir={options.workdir}: {error.strerror}") from error
     runs = {"coupling": run_coupling, "memory": run_memory, "seeds": run_seeds, "scaling": run_scaling}
-    runs |= {"dynamics": run_dynamics, "profile": run_profile}
+    runs |= {"dynamics": run_dynamics, "filters": run_filters, "parallel_waves": run_parallel_waves}
+    runs["profile"] = run_profile
     try:
         results = runs.get(options.command, run_step)(options)
     except ModuleNotFoundError as error:
@@ -226,9 +241,24 @@ def run_dynamics(options: argparse.Namespace) -> dict[str, Any]:
     """Measure simulations of graphs."""
     if min(options.counts) <= options.degree:
         raise engine.UsageError(f"--degree={options.degree} needs more oscillators than {min(options.counts)}")
-    settings = {name: getattr(options, name) for name in ("degree", "num_steps", "rounds")}
+    settings = {name: getattr(options, name) for name in ("degree", "num_steps", "rounds", "limit")}
     names = dynamics.present(options.sides)
     return {"rows": show(dynamics.measure(options.counts, names, **settings), dynamics.table, options)}
+
+
+def run_filters(options: argparse.Namespace) -> dict[str, Any]:
+    """Time a layer of LinOSS."""
+    settings = {name: getattr(options, name) for name in ("batch_size", "channels", "rounds", "limit")}
+    names = filters.present(options.sides)
+    return {"rows": show(filters.measure(options.lengths, names, **settings), filters.table, options)}
+
+
+def run_parallel_waves(options: argparse.Namespace) -> dict[str, Any]:
+    """Count iterations and time the waves of all steps at once."""
+    from experiments.bench import parallel_waves  # compiles as it measures
+
+    sizes = options.sizes, options.num_steps, options.channels
+    return {"rows": show(parallel_waves.measure(*sizes, rounds=options.rounds), parallel_waves.table, options)}
 
 
 def run_compile(options: argparse.Namespace) -> None:

@@ -151,9 +151,9 @@ def present(names: Sequence[str]) -> list[str]:
 
 
 def measure(
-    counts: Sequence[int], names: Sequence[str], *, degree: int, num_steps: int, rounds: int
+    counts: Sequence[int], names: Sequence[str], *, degree: int, num_steps: int, rounds: int, limit: float
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row per graph: steps a second of each side, the median over rounds; None where it was not tried.
+    """Yield one row per graph: steps a second of each side, the median over rounds; None without a run that counts.
 
     Args:
         counts: numbers of oscillators.
@@ -161,6 +161,8 @@ def measure(
         degree: edges that an oscillator of a sparse graph receives, fewer than oscillators.
         num_steps: most steps of a run; large graphs take fewer, down to 10.
         rounds: turns of each side.
+        limit: seconds of a side for a graph, all its turns and what goes before them (jitcode's C compiler) included;
+            its figure then is of the turns that it had. Those without any are listed in `over`.
     """
     for units, form in itertools.product(counts, FORMS):
         edges = units * (units - 1 if form == "dense" else degree)
@@ -169,15 +171,10 @@ def measure(
         sizes = {name: units**2 if name == "kuramoto" else edges for name in names}
         tried = [name for name in names if sizes[name] <= MOST_EDGES.get(name, sizes[name])]
         case = {"units": units, "form": form, "degree": degree, "num_steps": steps}
-        workers = {name: harness.Worker(SIDE, case | {"name": name}) for name in tried}
-        try:
-            seconds = harness.alternate(workers, rounds)
-            facts = {name: worker.ask("facts") for name, worker in workers.items()}
-        finally:
-            for worker in workers.values():
-                worker.__exit__()
-        speeds = {name: steps / statistics.median(seconds[name]) if name in tried else None for name in names}
-        yield case | {"steps_per_second": speeds, "facts": facts}
+        seconds, facts = harness.race(SIDE, {name: case | {"name": name} for name in tried}, rounds, limit)
+        speeds = {name: steps / statistics.median(s) if (s := seconds.get(name)) else None for name in names}
+        over = [name for name in tried if not speeds[name]]
+        yield case | {"steps_per_second": speeds, "over": over, "limit": limit, "facts": facts}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -186,7 +183,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         ours = row["steps_per_second"].get("oscnets")
-        cells = [_cell(row["steps_per_second"][name], ours if name != "oscnets" else None) for name in names]
+        cells = [
+            f"over {row['limit']:g} s"
+            if name in row["over"]
+            else _cell(row["steps_per_second"][name], ours if name != "oscnets" else None)
+            for name in names
+        ]
         lines.append([f"{row['units']:,}", row["form"], *cells])
     return engine.markdown.table(["oscillators", "coupling", *(f"{name}, steps/s" for name in names)], lines)
 

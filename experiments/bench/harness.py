@@ -5,13 +5,17 @@ is a dict to report. Compilation, threads and peak memory of the sides are thus 
 lines on its standard input and output.
 """
 
+import contextlib
 import importlib
+import itertools
 import json
 import math
 import os
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,42 +30,73 @@ class SideError(RuntimeError):
     """A side's process ended before it answered."""
 
 
+class SideTimeoutError(SideError):
+    """A side's process was ended, since its time was up."""
+
+
 class Worker:
     """A side's process: a context manager that ends it.
 
     Args:
         side: "module:function", the function being a `Side`.
         options: its keyword arguments; JSON values.
+        limit: seconds for all its answers together, what it does before the first of them included.
     """
 
-    def __init__(self, side: str, options: Mapping[str, Any]):
+    def __init__(self, side: str, options: Mapping[str, Any], limit: float = math.inf):
         from experiments.engine import hugepages  # not in the side's process, which imports no more than it needs
 
-        self.side = side
+        self.side, self.limit, self._left = side, limit, limit
         command = [sys.executable, "-m", "experiments.bench.worker", side, json.dumps(dict(options))]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         environment = {**os.environ, **hugepages.environment()}  # as an experiment has it; the same for every side
-        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, encoding="utf-8", **pipes)
+        options = {"cwd": ROOT, "env": environment, "encoding": "utf-8", "start_new_session": True}
+        self._process = subprocess.Popen(command, **pipes, **options)
 
     def ask(self, question: str) -> dict[str, Any]:
         """Send `run` or `facts`, wait, and return the answer; SideError if the process is gone."""
+        start, timer = time.monotonic(), None
+        if self._left < math.inf:
+            timer = threading.Timer(max(self._left, 0), end, [self._process])
+            timer.start()
         try:
             self._process.stdin.write(question + "\n")
             self._process.stdin.flush()
+            answer = self._process.stdout.readline()
         except BrokenPipeError:
-            pass
-        answer = self._process.stdout.readline()
+            answer = ""
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._left -= time.monotonic() - start
         if not answer:
             code = self._process.wait()
+            if self._left <= 0:
+                raise SideTimeoutError(f"{self.side} took over {self.limit:g} s")
             raise SideError(f"{self.side} ended with status {code}; see its output above")
         return json.loads(answer)
+
+    def report(self) -> dict[str, Any]:
+        """Wait until the side is built, and return its facts; empty where its time is up."""
+        try:
+            return self.ask("facts")
+        except SideTimeoutError:
+            return {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        end(self._process)
         self._process.communicate()
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process that began a session of its own, with the processes that it started."""
+    if hasattr(os, "killpg") and process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def serve(side: str, options: Mapping[str, Any]) -> None:
@@ -98,14 +133,41 @@ def alternate(workers: Mapping[str, Worker], rounds: int) -> dict[str, list[floa
     """Seconds of every run that is timed, by name: `rounds` turns of every worker.
 
     A turn is two runs, of which the second counts: a system takes back the memory of a process that waits, so that the
-    first run after the others' turns is slower than any run of a program that works without a pause.
+    first run after the others' turns is slower than any run of a program that works without a pause. A worker whose
+    time is up has no further turn.
     """
-    seconds = {name: [] for name in workers}
-    for _ in range(rounds):
-        for name, worker in workers.items():
-            worker.ask("run")
-            seconds[name].append(worker.ask("run")["seconds"])
+    seconds, late = {name: [] for name in workers}, set()
+    for _, (name, worker) in itertools.product(range(rounds), workers.items()):
+        if name not in late:
+            try:
+                worker.ask("run")
+                seconds[name].append(worker.ask("run")["seconds"])
+            except SideTimeoutError:
+                late.add(name)
     return seconds
+
+
+def race(
+    side: str, options: Mapping[str, Mapping[str, Any]], rounds: int, limit: float
+) -> tuple[dict[str, list[float]], dict[str, dict[str, Any]]]:
+    """Sides that have a limit of time each: all are built, then they take turns.
+
+    Args:
+        side: as for `Worker`.
+        options: of each side, by name.
+        rounds: as for `alternate`.
+        limit: as for `Worker`.
+
+    Returns:
+        Seconds of every run that is timed, and the last report of every side: both empty for a side that was not
+        built in time.
+    """
+    with contextlib.ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker(side, values, limit)) for name, values in options.items()}
+        built = {name: worker for name, worker in workers.items() if worker.report()}
+        seconds = alternate(built, rounds)
+        facts = {name: worker.report() for name, worker in built.items()}
+    return {name: seconds.get(name, []) for name in options}, {name: facts.get(name, {}) for name in options}
 
 
 def case(

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,10 +85,12 @@ def compile_one(program: str, name: str, limit: float) -> dict[str, Any]:
         try:
             out, told = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            _end(process)
+            harness.end(process)
+            process.communicate()
             return {"error": f"took more than {limit:g} s"}
         except BaseException:
-            _end(process)
+            harness.end(process)
+            process.communicate()
             raise
     if process.returncode:
         return {"error": f"status {process.returncode}: {_last_line(told)}"}
@@ -97,14 +98,6 @@ def compile_one(program: str, name: str, limit: float) -> dict[str, Any]:
         return json.loads(out.splitlines()[-1])
     except (IndexError, ValueError):
         return {"error": f"printed no figures: {_last_line(out)}"}
-
-
-def _end(process: subprocess.Popen) -> None:
-    """With the processes that it started."""
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.communicate()
 
 
 def _last_line(text: str) -> str:

@@ -40,6 +40,13 @@ def test_the_command_writes_a_table(tmp_path, capsys):
     assert bench.main(["dynamics", "--counts", "3", "--degree=3"]) == 2
 
 
-def test_what_is_too_large_for_a_side_is_left_out():
-    row = {"units": 10_000, "form": "dense", "steps_per_second": {"oscnets": 20.0, "numpy": 0.5, "jitcode": None}}
-    assert dynamics.table([row]).splitlines()[-1] == "| 10,000 | dense | 20 | 0.5 (40 x) | - |"
+def test_what_is_too_large_or_too_slow_for_a_side_is_left_out():
+    speeds = {"oscnets": 20.0, "numpy": 0.5, "kuramoto": None, "jitcode": None}
+    row = {"units": 10_000, "form": "dense", "steps_per_second": speeds, "over": ["kuramoto"], "limit": 60}
+    assert dynamics.table([row]).splitlines()[-1] == "| 10,000 | dense | 20 | 0.5 (40 x) | over 60 s | - |"
+
+
+def test_a_side_that_is_not_built_in_time():
+    options = {"degree": 3, "num_steps": 5, "rounds": 1, "limit": 1e-3}
+    row = next(dynamics.measure([8], ["numpy"], **options))
+    assert row["over"] == ["numpy"] and row["steps_per_second"] == {"numpy": None}

@@ -66,6 +66,18 @@ def test_a_dead_side_is_an_error_and_says_why(when, question, said, capfd):
     assert said in capfd.readouterr().err
 
 
+def test_a_side_whose_time_is_up_has_no_further_turn(tmp_path):
+    options = {"name": "a", "path": str(tmp_path / "order")}
+    with (
+        harness.Worker(f"{TOY}:note", options) as quick,
+        harness.Worker(f"{TOY}:note", options | {"seconds": 600}, limit=0.5) as slow,
+    ):
+        seconds = harness.alternate({"quick": quick, "slow": slow}, rounds=2)
+        assert [len(seconds[name]) for name in ("quick", "slow")] == [2, 0]
+        with pytest.raises(harness.SideTimeoutError, match=r"toy:note took over 0\.5 s"):
+            slow.ask("facts")
+
+
 def test_a_worker_ends_with_its_context(tmp_path):
     with harness.Worker(f"{TOY}:note", {"name": "a", "path": str(tmp_path / "order")}) as worker:
         process = worker.ask("facts")["process"]
