@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from experiments import engine, groups
 from experiments.komplexnet.data import VIDEOS
 from oscnets import grouping, losses, metrics, models
+from oscnets._platform import sizes
 from oscnets.models.komplexnet import LAYERS
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -101,7 +102,7 @@ def make_task(
         init = lambda key: network.init(key, example)  # noqa: E731
         curriculum, loss, scores_on = 0.0, partial(real_loss, network), _real_scores_on(network)
     init = partial(_with_output_gain, init, config.train.output_gain)
-    slice_size = config.slice_size or (32 if jax.default_backend() == "cpu" else config.train.batch_size)
+    slice_size = config.slice_size or sizes().images or config.train.batch_size
     loss = partial(in_slices, loss, slice_size)
     return engine.Task(
         init,

@@ -11,7 +11,9 @@ from jax.sharding import NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments import engine
+from experiments.akorn import specs as akorn
 from experiments.bench.aot import dynamics
+from experiments.configs import akorn as akorn_configs
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
 from experiments.configs import waves as waves_configs
@@ -24,6 +26,7 @@ FAMILIES = {
     "komplexnet": (komplexnet.FAMILY, komplexnet_configs, ("all",)),
     "gaspnet": (gaspnet.FAMILY, gaspnet_configs, ("ablations", "cifar_mnist")),
     "waves": (waves.FAMILY, waves_configs, ("mnist", "tetrominoes", "multi_mnist", "polygons")),
+    "akorn": (akorn.FAMILY, akorn_configs, ("sudoku", "discovery", "shapes")),
 }
 # The main model of each family first: what `--only=main` stands for.
 MAIN = (
@@ -33,6 +36,9 @@ MAIN = (
     "komplexnet/all/feedback",
     "waves/mnist/lstm_linear",
     "waves/multi_mnist/nwm_linear",
+    "akorn/sudoku/akorn",
+    "akorn/discovery/akorn",
+    "akorn/shapes/rotating_features",
 )
 _FEW = 20  # examples that are made to learn the shapes of a training set
 
@@ -86,10 +92,12 @@ def chosen(patterns: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def build(name: str, devices: Sequence[jax.Device]) -> Program:
-    """A program for some devices."""
+def build(name: str, devices: Sequence[jax.Device], num_seeds: int = 1) -> Program:
+    """A program for some devices; a training step is of so many seeds."""
     family, experiment, model = name.split("/")
-    return _dynamics(experiment, model, devices) if family == "dynamics" else _step(family, experiment, model, devices)
+    if family == "dynamics":
+        return _dynamics(experiment, model, devices)
+    return _step(family, experiment, model, devices, num_seeds)
 
 
 def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Program:
@@ -100,21 +108,21 @@ def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Progr
     return Program(jax.jit(function), arguments, num_steps, {"shapes": [list(x.shape) for x in arguments]})
 
 
-def _step(family: str, experiment: str, label: str, devices: Sequence[jax.Device]) -> Program:
-    """The engine's own training step of one seed, as `paper` trains it; nothing is computed but shapes."""
+def _step(family: str, experiment: str, label: str, devices: Sequence[jax.Device], num_seeds: int) -> Program:
+    """The engine's own training step, as `paper` trains it; nothing is computed but shapes."""
     described, configs, _ = FAMILIES[family]
     config = engine.complete(configs.get_config(f"{experiment},paper"), described)
     total = config.train.num_examples
     _without_downloads(config)
     model = described.experiment(config, engine.tables(config, "tests")).models[label]
     batch_size = model.config.train.batch_size
-    task, plan = model.task(), seeds.make_plan(0, 1, batch_size, "loop", devices)
+    task, plan = model.task(), seeds.make_plan(0, num_seeds, batch_size, "loop", devices)
     few = model.data["train"]()
     count = total * engine.num_examples(few) // _FEW
     shape = jax.ShapeDtypeStruct
     data = jax.tree.map(lambda x: shape((count, *x.shape[1:]), x.dtype), few)
-    params, opt_state = steps.state_shapes(task)
-    per_seed = (params, opt_state, shape((1,), np.int32), shape((1, count), np.int32))
+    state = jax.tree.map(lambda x: shape((num_seeds, *x.shape[1:]), x.dtype), steps.state_shapes(task))
+    per_seed = (*state, shape((num_seeds,), np.int32), shape((num_seeds, count), np.int32))
     shared = (data, shape((), np.int32), shape((), np.int32))
     placed = (*_on(plan.mesh, P("seed"), per_seed), *_on(plan.mesh, P(), shared))
     sizes = {"batch_size": batch_size, "mesh": "x".join(map(str, plan.mesh.devices.shape))}
@@ -123,7 +131,9 @@ def _step(family: str, experiment: str, label: str, devices: Sequence[jax.Device
 
 def _without_downloads(config: Any) -> None:
     """Scenes of the same shapes from the digits that come with scikit-learn."""
-    config.train.num_examples, config.data.source = _FEW, "digits"
+    config.train.num_examples = _FEW
+    if "source" in config.data:
+        config.data.source = "digits"
     for key in ("background", "pictures"):
         if key in config.data:
             config.data[key] = "textures"
@@ -134,6 +144,7 @@ def _num_steps(model: engine.Model, label: str) -> int | None:
     if network == "lstm":
         return model.config.model.lstm_steps
     still = ("real", "real_large", "vit", "random", "ideal", "baseline", "cnn", "unet")
+    still += ("rotating_features", "complex_autoencoder")
     return None if network in still else model.config.model.num_steps
 
 

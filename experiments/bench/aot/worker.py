@@ -14,9 +14,10 @@ from experiments.bench.aot.targets import PLATFORM_VERSIONS, TARGETS, Target, de
 def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
     """The figures of one program, compiled for some devices of a target; those of one device where there are several.
 
+    A training step is of as many seeds as the target has.
     Arguments include the training set, which every device holds. Code is None where the compiler does not tell.
     """
-    program = programs.build(name, devices)
+    program = programs.build(name, devices, target.seeds)
     began = time.monotonic()
     lowered = program.function.trace(*program.arguments).lower()
     lowering = time.monotonic() - began
@@ -24,7 +25,8 @@ def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
     compiled = lowered.compile()
     seconds, spent = time.monotonic() - began, time.process_time() - spent
     memory = compiled.memory_analysis()
-    found = kernels.count(compiled.as_text())
+    text = compiled.as_text()
+    found = kernels.count(text)
     operations = arithmetic.flops(lowered.as_text("hlo"))
     return {
         "compile_seconds": round(seconds, 1),
@@ -39,6 +41,7 @@ def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
         "flops": operations.total,
         "bytes": found.bytes,
         "least_seconds": least_seconds(found, operations, target),
+        "collectives": kernels.collectives(text),
         "num_steps": program.num_steps,
         "loops": [loop._asdict() for loop in found.loops],
         **program.sizes,
