@@ -60,6 +60,7 @@ class Target(NamedTuple):
         launch: seconds of a kernel's launch; None where a program is launched as one.
         source: of these figures.
         config: XLA's description of a card.
+        level: of JAX's option `jax_optimization_level`; None for the compiler's own.
     """
 
     platform: str
@@ -72,6 +73,7 @@ class Target(NamedTuple):
     launch: float | None
     source: str
     config: Mapping[str, Any] | None = None
+    level: str | None = None
 
 
 # A launch of 3 microseconds is an assumption: vendors publish no figure, and short kernels in sequence take 3 to 5.
@@ -79,6 +81,7 @@ _LAUNCH = 3e-6
 _V5E_SOURCE = "Google Cloud, TPU v5e system architecture; `highest` is six passes of bfloat16"
 TARGETS = {
     "v5e": Target("tpu", 1, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
+    "v5e-O1": Target("tpu", 1, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE, level="O1"),
     "v5e-2x2": Target("tpu", 4, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
     "v5e-2x2-seeds": Target("tpu", 4, 4, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
     "h100": Target(

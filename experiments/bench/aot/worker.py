@@ -63,6 +63,8 @@ def main(name: str, target_name: str) -> None:
     target = TARGETS[target_name]
     # The models choose how they compute by the platform that they run on.
     jax.default_backend = lambda: {"cuda": "gpu"}.get(target.platform, target.platform)
+    if target.level is not None:
+        jax.config.update("jax_optimization_level", target.level)
     found = figures(name, target, devices_of(target))
     versions = {"jax": jax.__version__} | versions_of(PLATFORM_VERSIONS[target.platform])
     print(json.dumps(found | {"versions": versions}), flush=True)
