@@ -20,13 +20,14 @@ from oscnets._inputs import (
     standard_promotion,
     whole_number,
 )
+from oscnets._platform import sizes
 from oscnets._sharding import WHOLE, batch_sharded
 from oscnets.phase import modulus, powers
 
 __all__ = ["binary_cross_entropy", "cluster_synchrony", "mean_over_pixels", "mean_over_time", "streaming_sum"]
 
 PyTree = Any
-CLASSIFIER_CHUNK_PIXELS = 4096  # the hidden layers of so many pixels stay in a CPU core's cache
+_SMALL = 256  # numbers; gradients of so many at most are summed in one array, which takes one kernel
 
 
 def __dir__() -> list[str]:
@@ -125,6 +126,8 @@ def mean_over_time(
 ) -> Array:
     """Mean over time of a loss of each step, by `streaming_sum`: nothing inside `step_loss` is stored for gradients.
 
+    A CPU takes one step at a time, other devices as many as have 16 million numbers in their states.
+
     For a KomplexNet, with `run = network.apply(variables, images, method="synchronize")`:
 
         def step_loss(shared, state, targets):
@@ -152,13 +155,25 @@ def mean_over_time(
     ((length,),) = lengths
     # Batch last, as the models compute: their transposition, this one and that of each step cancel in XLA.
     batch_last = jax.tree.map(lambda x: rearrange(x, "t b ... -> t ... b"), states)
-    repeated = jax.tree.map(lambda x: jnp.broadcast_to(x, (length, *jnp.shape(x))), targets)
+    numbers = sum(x.size for x in jax.tree.leaves(batch_last)) // length
+    count = _largest_divisor(length, sizes().state_numbers // max(numbers, 1))
+    batch_last = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]), batch_last)
+    repeated = jax.tree.map(lambda x: jnp.broadcast_to(x, (length // count, *jnp.shape(x))), targets)
 
-    def of_step(shared: PyTree, state: PyTree, targets: PyTree) -> tuple[Array, tuple[()]]:
-        state = jax.tree.map(lambda x: rearrange(x, "... b -> b ..."), state)
-        return step_loss(shared, state, targets), ()
+    def of_steps(shared: PyTree, states: PyTree, targets: PyTree) -> tuple[Array, tuple[()]]:
+        def of_step(state: PyTree) -> Array:
+            return step_loss(shared, jax.tree.map(lambda x: rearrange(x, "... b -> b ..."), state), targets)
 
-    return streaming_sum(of_step, shared, batch_last, repeated)[0] / length
+        if count == 1:
+            return of_step(jax.tree.map(lambda x: x[0], states)), ()
+        return jax.vmap(of_step)(states).sum(), ()
+
+    return streaming_sum(of_steps, shared, batch_last, repeated)[0] / length
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor up to a limit; at least 1."""
+    return max((n for n in range(1, min(limit, number) + 1) if number % n == 0), default=1)
 
 
 @standard_promotion
@@ -169,7 +184,7 @@ def mean_over_pixels(
     features: Array,
     targets: Array,
     *,
-    chunk: int = CLASSIFIER_CHUNK_PIXELS,
+    chunk: int | None = None,
 ) -> Array:
     """Mean over pixels of a loss of each pixel, by `streaming_sum` over chunks: no hidden layer of a pixel is stored.
 
@@ -186,7 +201,8 @@ def mean_over_pixels(
         shared: pytree of float arrays that every pixel uses; differentiated.
         features: (B, H, W, F); differentiated.
         targets: (B, H, W, ...), of any dtype; not differentiated.
-        chunk: the largest number of pixels taken at a time; the largest divisor of B H W up to it is.
+        chunk: the largest number of pixels taken at a time; the largest divisor of B H W up to it is. None: 4,096 on a
+            CPU, whose caches hold their layers, and 65,536 elsewhere.
 
     Returns:
         (), the mean over the B H W pixels; of no pixels NaN.
@@ -199,8 +215,9 @@ def mean_over_pixels(
         raise ValueError(
             f"features must be (B, H, W, F) and targets (B, H, W, ...), got {features.shape} and {targets.shape}"
         )
-    chunk, pixels = whole_number("chunk", chunk, 1), math.prod(features.shape[:3])
-    size = max((n for n in range(1, min(chunk, pixels) + 1) if pixels % n == 0), default=1)
+    chunk = sizes().classifier_pixels if chunk is None else whole_number("chunk", chunk, 1)
+    pixels = math.prod(features.shape[:3])
+    size = _largest_divisor(pixels, chunk)
     # Pixels last, as the models compute: their transposition, this one and that of each chunk cancel in XLA.
     flat = rearrange(features, "b h w f -> f (h w b)")
     labels = rearrange(targets, "b h w ... -> (h w b) ...")
@@ -236,16 +253,38 @@ def _streaming_sum_jvp(fn, primals, tangents):
         (value, aux), gradients = differentiate(shared, *x)
         of_shared, of_x = (gradients[varying.index(i)] if i in varying else None for i in (0, 1))
         total, gradient = state
-        return (total + value.astype(total.dtype), jax.tree.map(jnp.add, gradient, of_shared)), (aux, of_x)
+        return (total + value.astype(total.dtype), jax.tree.map(jnp.add, gradient, _pack(of_shared))), (aux, of_x)
 
-    start = (_zero(), jax.tree.map(jnp.zeros_like, shared) if 0 in varying else None)
+    start = (_zero(), jax.tree.map(jnp.zeros_like, _pack(shared if 0 in varying else None)))
     (total, of_shared), (aux, of_xs) = jax.lax.scan(body, start, (xs, data))
     tangent = jnp.zeros_like(total)
-    for i, gradient, change in ((0, of_shared, d_shared), (1, of_xs, d_xs)):
+    for i, gradient, change in ((0, _unpack(of_shared, shared), d_shared), (1, jax.tree.leaves(of_xs), d_xs)):
         if i in varying:
-            products = map(_product, jax.tree.leaves(gradient), _leaves(change))
+            products = map(_product, gradient, _leaves(change))
             tangent += sum(x.astype(tangent.dtype) for x in products)
     return (total, aux), (tangent, jax.tree.map(_no_tangent, aux))
+
+
+def _is_small(x: Array) -> bool:
+    return x.size <= _SMALL and x.dtype == jnp.float32
+
+
+def _pack(tree: PyTree) -> tuple[list[Array], Array | None]:
+    """The leaves of a pytree that are not small, and all that are in one vector; None where there is none."""
+    leaves = list(map(jnp.asarray, jax.tree.leaves(tree)))
+    small = [x.ravel() for x in leaves if _is_small(x)]
+    return [x for x in leaves if not _is_small(x)], jnp.concatenate(small) if small else None
+
+
+def _unpack(packed: tuple[list[Array], Array | None], like: PyTree) -> list[Array]:
+    """The leaves of a pytree of which `like` has the shapes; [] where nothing was packed."""
+    large, small = packed
+    if small is None:
+        return large
+    leaves, sources = list(map(jnp.asarray, jax.tree.leaves(like))), iter(large)
+    ends = np.cumsum([x.size for x in leaves if _is_small(x)])[:-1]
+    parts = iter(jnp.split(small, ends))
+    return [next(parts).reshape(x.shape) if _is_small(x) else next(sources) for x in leaves]
 
 
 def _product(gradient: Array, change: Any) -> Array:

@@ -96,10 +96,13 @@ def sincos(phases: Array) -> tuple[Array, Array]:
 
 @jax.custom_jvp
 def bounded_sincos(phases: Array) -> tuple[Array, Array]:
-    """`sincos` of phases that are known to lie within 2.5e4 rad, without the branch for those that do not."""
+    """`sincos` of phases that are known to lie within 2.5e4 rad, without the branch for those that do not.
+
+    By polynomials on every device: on a GPU they fuse with what follows, and the library's functions do not.
+    """
     if phases.dtype != jnp.float32:
         return _library_sincos(phases)
-    return jax.lax.platform_dependent(phases, cpu=_near_sincos, default=_library_sincos)
+    return _near_sincos(phases)
 
 
 def _sincos_jvp(fn: Callable, primals: tuple[Array], tangents: tuple[Array]) -> tuple[PyTree, PyTree]:

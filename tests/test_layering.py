@@ -25,6 +25,7 @@ class Rule(NamedTuple):
 PURE = ("jax", "numpy", "einops")
 BELOW_MODELS = (
     "oscnets._inputs",
+    "oscnets._platform",
     "oscnets._sharding",
     "oscnets.phase",
     "oscnets._products",
@@ -40,13 +41,18 @@ ROOMS = {
 RULES = {
     "oscnets._sharding": Rule((), PURE),
     "oscnets._inputs": Rule((), PURE),
+    "oscnets._platform": Rule((), PURE),
     "oscnets.phase": Rule(("oscnets._inputs",), PURE),
     "oscnets._products": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
-    "oscnets.dynamics": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE),
+    "oscnets.dynamics": Rule(
+        ("oscnets._inputs", "oscnets._platform", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE
+    ),
     "oscnets.ops": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE),
     "oscnets.models": Rule(BELOW_MODELS, (*PURE, "flax")),
     "oscnets._groups": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase"), PURE),
-    "oscnets.losses": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets._groups", "oscnets.phase"), PURE),
+    "oscnets.losses": Rule(
+        ("oscnets._inputs", "oscnets._platform", "oscnets._sharding", "oscnets._groups", "oscnets.phase"), PURE
+    ),
     "oscnets.metrics": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets._groups", "oscnets.phase"), PURE),
     "oscnets.grouping": Rule(
         ("oscnets._inputs", "oscnets._sharding", "oscnets.phase", "oscnets.dynamics"),

@@ -25,6 +25,7 @@ from einops import rearrange
 from jax import Array, lax
 
 from oscnets._inputs import at_least_float32, floats, standard_promotion
+from oscnets._platform import cpu_barrier
 from oscnets._products.linear import Linear, linear_map
 
 __all__ = ["Method", "PreparedKernel", "choose_method", "neighbourhood_sum", "prepare_kernel"]
@@ -199,7 +200,7 @@ def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
     height, width, channels, batch = x.shape
     x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, width * channels * batch), precision=_HIGHEST)
     # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
-    x = lax.optimization_barrier(rearrange(x, "(f pair) (w cb) -> f w (pair cb)", pair=2, w=width))
+    x = cpu_barrier(rearrange(x, "(f pair) (w cb) -> f w (pair cb)", pair=2, w=width))
     x = rowwise(jnp.asarray(of_w, x.dtype), x)
     return x.reshape(len(of_h) * len(of_w) // 4, 4 * channels, batch)
 
@@ -209,7 +210,7 @@ def _from_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
     channels, batch = x.shape[1] // 4, x.shape[2]
     frequencies, width = of_h.shape[1] // 2, len(of_w)
     x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], 2 * channels * batch))
-    x = lax.optimization_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
+    x = cpu_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
     x = jnp.matmul(jnp.asarray(of_h, x.dtype), x, precision=_HIGHEST)
     return x.reshape(len(of_h), width, channels, batch)
 

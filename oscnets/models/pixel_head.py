@@ -14,12 +14,11 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array, lax
 
+from oscnets._platform import sizes
 from oscnets._products.stencil import Boundary, stencil_sum
 from oscnets._sharding import WHOLE
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops._readout import How, num_bins, readout_tchwb
-
-ENCODER_CHUNK_PIXELS = 8192  # the hidden layers of the encoders of so many pixels stay in a CPU core's cache
 
 
 class Segmentation(NamedTuple):
@@ -100,14 +99,15 @@ class Encoder(nn.Module):
 def encode(encoders: Sequence[Encoder], x: Array) -> tuple[Array, ...]:
     """Outputs of several encoders for the same images (C_in, H, W, B).
 
-    On a CPU the images are encoded a few at a time, so that the hidden layers of `ENCODER_CHUNK_PIXELS` stay in its
+    On a CPU the images are encoded a few at a time, so that their hidden layers stay in its
     caches, and these layers are computed again for gradients; encoders of one to sixteen channels then take half the
     time. Images that are larger than that are encoded together.
     """
     _, height, width, batch = x.shape
-    fitting = (n for n in range(1, batch + 1) if batch % n == 0 and n * height * width <= ENCODER_CHUNK_PIXELS)
+    pixels = sizes().encoder_pixels or x.size
+    fitting = (n for n in range(1, batch + 1) if batch % n == 0 and n * height * width <= pixels)
     size = max(fitting, default=batch)
-    if encoders[0].is_initializing() or size >= batch or jax.default_backend() != "cpu":
+    if encoders[0].is_initializing() or size >= batch:
         return tuple(encoder(x) for encoder in encoders)
     modules, variables = zip(*(encoder.unbind() for encoder in encoders), strict=True)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
-from oscnets.dynamics import agreement, coupling, kuramoto, unroll, waves
+from oscnets.dynamics import agreement, coupling, filters, kuramoto, unroll, waves
 
 DIRECTIONS = ("forward", "gradient")
 
@@ -18,12 +18,12 @@ class Dynamics(NamedTuple):
     Attributes:
         function: of float32 arrays, differentiable in all of them.
         shapes: of the arrays.
-        num_steps: of the dynamics.
+        num_steps: of the dynamics; None where no loop goes over them.
     """
 
     function: Callable[..., Any]
     shapes: tuple[tuple[int, ...], ...]
-    num_steps: int
+    num_steps: int | None
 
 
 def _kuramoto(method: str, num_steps: int = 15) -> Dynamics:
@@ -70,6 +70,18 @@ def _attention(num_steps: int = 6) -> Dynamics:
     return Dynamics(run, ((32, units), (32, units, 32), (32, units, 32)), num_steps)
 
 
+def _sequence(length: int = 4096, channels: int = 64, units: int = 64) -> Dynamics:
+    """A layer of LinOSS, in parallel over time."""
+    run = partial(filters.state_space, damping=0.0, form="im")
+    maps = ((units, channels, 2), (channels, units, 2), (channels,))
+
+    def layer(inputs, stiffness, dt, weights, output_weights, through):
+        given = {"input_weights": weights, "output_weights": output_weights, "feedthrough": through}
+        return run(inputs, jax.nn.relu(stiffness), dt=jax.nn.sigmoid(dt), **given)
+
+    return Dynamics(layer, ((8, length, channels), (units,), (units,), *maps), None)
+
+
 DYNAMICS: dict[str, Callable[[], Dynamics]] = {
     **{
         f"conv_trajectory_{method}": partial(_kuramoto, method)
@@ -80,10 +92,11 @@ DYNAMICS: dict[str, Callable[[], Dynamics]] = {
     **{f"oscillator_trajectory_{way}": partial(_oscillators, way) for way in ("store", "checkpoint", "reverse")},
     "wave_step": _membrane,
     "attention_step": _attention,
+    "state_space": _sequence,
 }
 
 
-def program(name: str, direction: str) -> tuple[Callable[..., Any], tuple[jax.ShapeDtypeStruct, ...], int]:
+def program(name: str, direction: str) -> tuple[Callable[..., Any], tuple[jax.ShapeDtypeStruct, ...], int | None]:
     """A trajectory, or the gradient of its sum of squares in all arrays: function, arguments, steps."""
     function, shapes, num_steps = DYNAMICS[name]()
     arguments = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)

@@ -69,6 +69,31 @@ def count(text: str) -> Count:
     return _run(module, module.computations[module.entry])
 
 
+_COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute")
+
+
+def collectives(text: str) -> dict[str, dict[str, float]]:
+    """How often a program runs each kind of exchange between devices, and the bytes of their results on one device."""
+    module, found = hlo.parse(text), {}
+
+    def visit(computation: Computation, times: int) -> None:
+        for each in computation.instructions.values():
+            kind = each.opcode.removesuffix("-start")
+            if kind in _COLLECTIVES:
+                entry = found.setdefault(kind, {"count": 0, "bytes": 0.0})
+                entry["count"] += times
+                entry["bytes"] += times * _size(each.shapes)
+            elif each.opcode == "while":
+                trips = hlo.trip_count(module, each) or 1
+                visit(module.computations[each.attribute("body")], times * trips)
+            else:
+                for name in each.called:
+                    visit(module.computations[name], times)
+
+    visit(module.computations[module.entry], 1)
+    return found
+
+
 def listing(text: str, loop: int) -> list[tuple[str, str, float]]:
     """(opcode, operation of the source, bytes) of every kernel in the body of the loop of that number."""
     module = hlo.parse(text)

@@ -9,7 +9,9 @@ import jax
 from jax.sharding import SingleDeviceSharding
 
 from experiments import engine
+from experiments.akorn import specs as akorn
 from experiments.bench.aot import dynamics
+from experiments.configs import akorn as akorn_configs
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
 from experiments.configs import waves as waves_configs
@@ -22,6 +24,7 @@ FAMILIES = {
     "komplexnet": (komplexnet.FAMILY, komplexnet_configs, ("all",)),
     "gaspnet": (gaspnet.FAMILY, gaspnet_configs, ("ablations", "cifar_mnist")),
     "waves": (waves.FAMILY, waves_configs, ("mnist", "tetrominoes", "multi_mnist", "polygons")),
+    "akorn": (akorn.FAMILY, akorn_configs, ("sudoku", "discovery", "shapes")),
 }
 # The main model of each family first: what `--only=main` stands for.
 MAIN = (
@@ -31,6 +34,9 @@ MAIN = (
     "komplexnet/all/feedback",
     "waves/mnist/lstm_linear",
     "waves/multi_mnist/nwm_linear",
+    "akorn/sudoku/akorn",
+    "akorn/discovery/akorn",
+    "akorn/shapes/rotating_features",
 )
 _FEW = 20  # examples that are made to learn the shapes of a training set
 
@@ -84,16 +90,19 @@ def chosen(patterns: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def builds(name: str, devices: Sequence[jax.Device], scale: str = "paper") -> Iterator[tuple[Program, float]]:
+def builds(
+    name: str, devices: Sequence[jax.Device], scale: str = "paper", num_seeds: int = 1
+) -> Iterator[tuple[Program, float]]:
     """A program for some devices, then, of a training step, the same in smaller and smaller slices of the batch.
 
-    Each comes with its number of examples at a time, as `engine.fit.fitting` takes them.
+    Each comes with its number of examples at a time, as `engine.fit.fitting` takes them. A training step is of so many
+    seeds.
     """
     family, experiment, model = name.split("/")
     if family == "dynamics":
         yield _dynamics(experiment, model, devices), 1
     else:
-        yield from _steps(family, experiment, model, devices, scale)
+        yield from _steps(family, experiment, model, devices, scale, num_seeds)
 
 
 def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Program:
@@ -105,16 +114,16 @@ def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Progr
 
 
 def _steps(
-    family: str, experiment: str, label: str, devices: Sequence[jax.Device], scale: str
+    family: str, experiment: str, label: str, devices: Sequence[jax.Device], scale: str, num_seeds: int
 ) -> Iterator[tuple[Program, float]]:
-    """The engine's own training step of one seed, as a scale trains it; nothing is computed but shapes."""
+    """The engine's own training step, as a scale trains it; nothing is computed but shapes."""
     described, configs, _ = FAMILIES[family]
     config = engine.complete(configs.get_config(f"{experiment},{scale}"), described)
     total = config.train.num_examples
     _without_downloads(config)
     model = described.experiment(config, engine.tables(config, "tests")).models[label]
     batch_size = model.config.train.batch_size
-    task, plan = model.task(), seeds.make_plan(0, 1, batch_size, "loop", devices)
+    task, plan = model.task(), seeds.make_plan(0, num_seeds, batch_size, "loop", devices)
     few = model.data["train"]()
     count = total * engine.num_examples(few) // _FEW
     shape = jax.ShapeDtypeStruct
@@ -128,7 +137,9 @@ def _steps(
 
 def _without_downloads(config: Any) -> None:
     """Scenes of the same shapes from the digits that come with scikit-learn."""
-    config.train.num_examples, config.data.source = _FEW, "digits"
+    config.train.num_examples = _FEW
+    if "source" in config.data:
+        config.data.source = "digits"
     for key in ("background", "pictures"):
         if key in config.data:
             config.data[key] = "textures"
@@ -139,4 +150,5 @@ def _num_steps(model: engine.Model, label: str) -> int | None:
     if network == "lstm":
         return model.config.model.lstm_steps
     still = ("real", "real_large", "vit", "random", "ideal", "baseline", "cnn", "unet")
+    still += ("rotating_features", "complex_autoencoder")
     return None if network in still else model.config.model.num_steps

@@ -52,6 +52,7 @@ class Target(NamedTuple):
     Attributes:
         platform: "tpu" or "cuda".
         count: number of devices.
+        seeds: that a training step is of; the devices share them, or one seed's batch.
         memory: bytes of each.
         bandwidth: of its memory, bytes/s.
         float32: products of precision `highest`, FLOP/s.
@@ -59,10 +60,12 @@ class Target(NamedTuple):
         launch: seconds of a kernel's launch; None where a program is launched as one.
         source: of these figures.
         config: XLA's description of a card.
+        level: of JAX's option `jax_optimization_level`; None for the compiler's own.
     """
 
     platform: str
     count: int
+    seeds: int
     memory: float
     bandwidth: float
     float32: float
@@ -70,6 +73,7 @@ class Target(NamedTuple):
     launch: float | None
     source: str
     config: Mapping[str, Any] | None = None
+    level: str | None = None
 
     @property
     def usable(self) -> float:
@@ -81,12 +85,23 @@ class Target(NamedTuple):
 _LAUNCH = 3e-6
 _V5E_SOURCE = "Google Cloud, TPU v5e system architecture; `highest` is six passes of bfloat16"
 TARGETS = {
-    "v5e": Target("tpu", 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
-    "v5e-2x2": Target("tpu", 4, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
+    "v5e": Target("tpu", 1, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
+    "v5e-O1": Target("tpu", 1, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE, level="O1"),
+    "v5e-2x2": Target("tpu", 4, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
+    "v5e-2x2-seeds": Target("tpu", 4, 4, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
     "h100": Target(
-        "cuda", 1, 80e9, 3.35e12, 67e12, 494.5e12, _LAUNCH, "NVIDIA, H100 SXM data sheet, TF32 without sparsity", _H100
+        "cuda",
+        1,
+        1,
+        80e9,
+        3.35e12,
+        67e12,
+        494.5e12,
+        _LAUNCH,
+        "NVIDIA, H100 SXM data sheet, TF32 without sparsity",
+        _H100,
     ),
-    "t4": Target("cuda", 1, 16e9, 320e9, 8.1e12, 8.1e12, _LAUNCH, "NVIDIA, T4 data sheet; it has no TF32", _T4),
+    "t4": Target("cuda", 1, 1, 16e9, 320e9, 8.1e12, 8.1e12, _LAUNCH, "NVIDIA, T4 data sheet; it has no TF32", _T4),
 }
 # The packages that hold the compilers.
 PLATFORM_VERSIONS = {"tpu": ("libtpu",), "cuda": ("jax-cuda12-plugin", "nvidia-cuda-nvcc-cu12")}

@@ -15,6 +15,7 @@ from experiments.engine import fit
 def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
     """The figures of one program, compiled for some devices of a target; those of one device where there are several.
 
+    A training step is of as many seeds as the target has.
     Arguments include the training set, which every device holds. Code is None where the compiler does not tell.
     """
     spent = {}
@@ -27,10 +28,11 @@ def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
         spent["seconds"] = time.monotonic() - began, time.process_time() - processor, lowering
         return compiled
 
-    program, compiled = fit.fitting(programs.builds(name, devices), compile_one, target.usable)
+    program, compiled = fit.fitting(programs.builds(name, devices, num_seeds=target.seeds), compile_one, target.usable)
     lowered, (seconds, processor, lowering) = spent["lowered"], spent["seconds"]
     memory = compiled.memory_analysis()
-    found = kernels.count(compiled.as_text())
+    text = compiled.as_text()
+    found = kernels.count(text)
     operations = arithmetic.flops(lowered.as_text("hlo"))
     return {
         "compile_seconds": round(seconds, 1),
@@ -45,6 +47,7 @@ def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
         "flops": operations.total,
         "bytes": found.bytes,
         "least_seconds": least_seconds(found, operations, target),
+        "collectives": kernels.collectives(text),
         "num_steps": program.num_steps,
         "loops": [loop._asdict() for loop in found.loops],
         **program.sizes,
@@ -66,6 +69,8 @@ def main(name: str, target_name: str) -> None:
     target = TARGETS[target_name]
     # The models choose how they compute by the platform that they run on.
     jax.default_backend = lambda: {"cuda": "gpu"}.get(target.platform, target.platform)
+    if target.level is not None:
+        jax.config.update("jax_optimization_level", target.level)
     found = figures(name, target, devices_of(target))
     versions = {"jax": jax.__version__} | versions_of(PLATFORM_VERSIONS[target.platform])
     print(json.dumps(found | {"versions": versions}), flush=True)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments.engine.process import devices, files, hosts, hugepages
+from experiments.engine.process import devices, files, hosts, hugepages, programs
 from experiments.engine.process.arguments import escape_unknown_characters
 from experiments.engine.process.errors import Interrupted, RunError, UsageError
 from experiments.engine.process.profile import Profile
@@ -102,6 +102,7 @@ def main(
             return 0
         if owns_process and not request.report_only:
             hugepages.restart()
+            programs.keep()
         devices.configure_cpu_devices(request.config.cpu_devices)
         hosts.start(*request.processes)
         request = _with_folder(request)

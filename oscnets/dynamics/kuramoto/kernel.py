@@ -110,12 +110,12 @@ def conv_step_hwcb(
     """
     received = _received(phases, drive, prepared, epsilon)
     if external is None:
-        return phases + rate * coupling_force(phases, *jnp.split(received, 2, axis=-1))
+        return phases + rate * _force_of(phases, received)
     if jnp.ndim(rate):
         rate = jnp.concatenate([rate, rate], axis=-1)
     # The barrier lets the gradient of the whole field be computed once, for both of its parts.
     whole = lax.optimization_barrier(rate * received + external)
-    return phases + coupling_force(phases, *jnp.split(whole, 2, axis=-1))
+    return phases + _force_of(phases, whole)
 
 
 def _received(phases: Array, drive: Array, prepared: couplings.PreparedKernel, epsilon: Array | None) -> Array:
@@ -150,6 +150,15 @@ def coupling_force(phases: Array, real: Array, imag: Array) -> Array:
 
 @partial(jax.checkpoint, prevent_cse=False)
 def _force(phases: Array, real: Array, imag: Array) -> Array:
+    sine, cosine = bounded_sincos(phases)
+    return cosine * imag - sine * real
+
+
+# One array is stored for gradients, not two.
+@partial(jax.checkpoint, prevent_cse=False)
+def _force_of(phases: Array, field: Array) -> Array:
+    """`_force` of a field (..., 2 B), real parts before imaginary ones."""
+    real, imag = jnp.split(field, 2, axis=-1)
     sine, cosine = bounded_sincos(phases)
     return cosine * imag - sine * real
 

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from oscnets import losses, models
+from oscnets import _platform, losses, models
 from oscnets.models import pixel_head, unet
 from tests.helpers import assert_close, assert_finite, random_like
 
@@ -116,7 +116,7 @@ def test_images_encoded_few_at_a_time_are_encoded_alike(name, monkeypatch):
     at_once = loops()
     for pixels, more in ((100, 1), (10, 0)):  # three images at a time; none fits into 10
         with monkeypatch.context() as patch:
-            patch.setattr("oscnets.models.pixel_head.ENCODER_CHUNK_PIXELS", pixels)
+            patch.setattr("oscnets._platform._CPU", _platform._CPU._replace(encoder_pixels=pixels))
             jax.clear_caches()  # of programs with another number
             assert loops() == at_once + more
             if more:

@@ -1,0 +1,48 @@
+"""What helps one kind of device and hurts another, chosen in this one place.
+
+The choice is made where a program is traced, by the platform that JAX computes on by default.
+"""
+
+from typing import NamedTuple
+
+import jax
+from jax import Array, lax
+
+
+class Sizes(NamedTuple):
+    """How much is computed at a time.
+
+    Attributes:
+        encoder_pixels: pixels whose hidden layers the encoders of a segmenter hold; None for all.
+        classifier_pixels: the same of a classifier of pixels.
+        state_numbers: numbers in the states of the steps whose losses are taken at once; at least one step is.
+        images: images whose intermediates a training step of KomplexNet holds; None for all.
+    """
+
+    encoder_pixels: int | None
+    classifier_pixels: int
+    state_numbers: int
+    images: int | None
+
+
+# Hidden layers that stay in the cache of a CPU's core.
+_CPU = Sizes(8192, 4096, 0, 32)
+# Compiled, not measured: each chunk runs the classifier's kernels once. On an H100 a step of the Neural Wave Machine
+# (MNIST, batch 64) has 49 chunks of 34 kernels at 4,096 pixels, 4 at 65,536; a layer of 256 units then takes 50 MiB.
+# The loss of KomplexNet's 15 steps, 59 kernels each, is of all steps at once.
+_ACCELERATOR = Sizes(None, 65_536, 2**24, None)
+
+
+def on_cpu() -> bool:
+    """Whether programs are for a CPU."""
+    return jax.default_backend() == "cpu"
+
+
+def sizes() -> Sizes:
+    """Those of the platform."""
+    return _CPU if on_cpu() else _ACCELERATOR
+
+
+def cpu_barrier(x: Array) -> Array:
+    """`x`, stored before what follows uses it on a CPU; elsewhere the compiler may merge both."""
+    return lax.optimization_barrier(x) if on_cpu() else x
