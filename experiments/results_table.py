@@ -333,6 +333,7 @@ _WAVES = (
         0.5,
     ),
 )
+_SEQUENCES = (Claim("S1", "wave-RNN above iRNN, copying", "sequences/copy", _gap("wrnn", "irnn", "test"), "above"),)
 HEAD = """# Claims of the papers, decided by intervals
 
 Written by `python -m experiments.results_table` from the summaries of the runs; not to be edited. The number is the
@@ -343,10 +344,10 @@ a difference of at most that. Runs are shorter than the papers' and have fewer s
 [where each number is from](../../docs/provenance.md). W1 has no seeds: [the drum](waves/drum/drum.md).
 
 The pages of the families discuss each claim: [KomplexNet](komplexnet/README.md), [GASPnet](gaspnet/README.md),
-[waves](waves/README.md).
+[waves](waves/README.md), [sequences](sequences/README.md).
 
 """
-CLAIMS = (*_KOMPLEXNET, *_GASPNET, *_WAVES)
+CLAIMS = (*_KOMPLEXNET, *_GASPNET, *_WAVES, *_SEQUENCES)
 
 
 def verdict(claim: Claim, low: float, high: float) -> str:

@@ -55,7 +55,8 @@ def test_configs_of_results_are_migrated(path):
     for model in experiment.models.values():
         assert model.table["network"] in model.label or model.label.startswith(model.table["network"])
         assert set(model.data) == {"train", "validation", *experiment.tests}
-        kept = {key: value for key, value in stored["config"]["model"].items() if key in model.config.model}
+        own = {key for key, value in model.table["model"].items() if value is not None}
+        kept = {key: x for key, x in stored["config"]["model"].items() if key in model.config.model and key not in own}
         assert {key: model.config.model.to_dict()[key] for key in kept} == {
             key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()
         }

@@ -116,6 +116,30 @@ def reading_cells(row):
     return [row[1], *(spread("test", step) for step in (1, 3, 6)), *(spread("gaussian0.25", step) for step in (1, 6))]
 
 
+_NETWORKS = {
+    "LinOSS": "linoss",
+    "coRNN": "cornn",
+    "wave-RNN": "wrnn",
+    "iRNN": "irnn",
+    "GRU": "gru",
+}
+_SEQUENCES = (("copy", "accuracy"), ("copy", "loss"))
+
+
+def sequence_cells(row):
+    """Of a network in every run; of a row without a network, what is best without memory."""
+    cells = []
+    for folder, metric in _SEQUENCES:
+        summary = Numbers(f"sequences/{folder}").run.summary
+        if row[0] not in _NETWORKS:
+            cells.append(f"{summary['chance']['test'][metric]:.3f}")
+        elif (model := _NETWORKS[row[0]]) in summary["models"]:
+            cells.append(Numbers(f"sequences/{folder}").spread(model, "test", None, metric))
+        else:
+            cells.append("")
+    return cells
+
+
 TABLES = [  # first cells of the head, the cells that a row should have after its first, number of such tables by page
     (("model", "in distribution"), komplexnet_cells, {"README.md": 1, "experiments/results/komplexnet/README.md": 1}),
     (("model", "accuracy"), segmenter_cells, {"README.md": 1}),
@@ -123,6 +147,7 @@ TABLES = [  # first cells of the head, the cells that a row should have after it
     (("noise", "baseline without phases"), gaspnet_cells, {"README.md": 1}),
     (("test", "baseline"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
     (("test", "GASPnet, step 1"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
+    (("network", "copying"), sequence_cells, {"experiments/results/sequences/README.md": 1}),
     (("offset", "dense nodes"), reading_cells, {"experiments/results/gaspnet/README.md": 1}),
 ]
 
