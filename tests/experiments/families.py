@@ -12,6 +12,7 @@ from experiments.gaspnet.specs import FAMILY as GASPNET
 from experiments.komplexnet.specs import FAMILY as KOMPLEXNET
 from experiments.sequences.specs import FAMILY as SEQUENCES
 from experiments.waves.specs import FAMILY as WAVES
+from oscnets import plotting
 
 FAMILIES = {family.name: family for family in (AKORN, GASPNET, KOMPLEXNET, SEQUENCES, WAVES)}
 CONFIGS = {
@@ -48,3 +49,9 @@ def experiment_of(family, variant, models=(), tests=(), **changes):
     """The experiment of such a config."""
     config = config_of(family, variant, models, tests, **changes)
     return family.experiment(config, engine.tables(config, "tests"))
+
+
+def draw_nothing(patch):
+    """Figures and animations are not written, which is most of the time of a report."""
+    for save in ("save", "save_animation"):
+        patch.setattr(plotting, save, lambda *_, **__: None)

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import engine
 from experiments.gaspnet.specs import FAMILY
-from tests.experiments.families import CONFIGS, experiment_of
+from tests.experiments.families import CONFIGS, draw_nothing, experiment_of
 
 CONFIG = "--config=experiments/configs/gaspnet.py:smoke"
 TINY = ("--config.model.channels=(2,3,2)", "--config.model.hidden=3", "--config.model.dim=2")
@@ -55,10 +55,11 @@ def test_samples_say_what_they_are(workdir):
     assert np.all(arrays["targets"].sum(1) == 2)
 
 
-def test_report_only_writes_the_same_again(workdir):
+def test_report_only_writes_the_same_again(workdir, monkeypatch):
     texts = {name: (workdir / name).read_text() for name in ("summary.json", "summary.md", "steps.json", "steps.md")}
     for name in texts:
         (workdir / name).unlink()
+    draw_nothing(monkeypatch)
     assert engine.main(FAMILY, [f"--workdir={workdir}", "--report_only"]) == 0
     assert {name: (workdir / name).read_text() for name in texts} == texts
 

@@ -12,8 +12,7 @@ from experiments.configs import komplexnet as configs
 from experiments.komplexnet import specs
 from experiments.komplexnet.specs import FAMILY
 from experiments.komplexnet.task import BUILDERS, has_dynamics, has_phases
-from oscnets import plotting
-from tests.experiments.families import experiment_of
+from tests.experiments.families import draw_nothing, experiment_of
 
 CONFIG = "--config=experiments/configs/komplexnet.py:smoke"
 SHOWN = ("komplexnet", "real+digits3")
@@ -36,8 +35,7 @@ def workdir(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "smoke"
     flags = (f"--models={','.join(SHOWN)}", "--config.data.test_videos=2")
     with pytest.MonkeyPatch.context() as patch:
-        for save in ("save", "save_animation"):
-            patch.setattr(plotting, save, lambda *_: None)  # drawn below, with the other sets
+        draw_nothing(patch)  # but below, with the other sets
         assert command(CONFIG, f"--workdir={workdir}", *flags, *SMALL) == 0
     before = summary_of(workdir)
     assert command(f"--workdir={workdir}", f"--evaluate={','.join(LATER)}") == 0

@@ -10,7 +10,7 @@ from experiments import engine
 from experiments.waves import task
 from experiments.waves.figures import tables, wavelengths
 from experiments.waves.specs import FAMILY
-from tests.experiments.families import CONFIGS, experiment_of
+from tests.experiments.families import CONFIGS, draw_nothing, experiment_of
 from tests.helpers import assert_finite
 
 MODELS = ("nwm_linear", "lstm_fft", "cnn_2")
@@ -98,7 +98,8 @@ def test_samples_of_a_wave_machine(workdir):
     assert_finite(arrays)
 
 
-def test_what_is_trained_can_be_measured_again(workdir, capsys):
+def test_what_is_trained_can_be_measured_again(workdir, monkeypatch, capsys):
+    draw_nothing(monkeypatch)
     assert command(f"--workdir={workdir}", "--evaluate=test") == 0
     assert command(f"--workdir={workdir}", "--evaluate=overlap") == 2
     assert "no 'overlap'; there are: test" in capsys.readouterr().err

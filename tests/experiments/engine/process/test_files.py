@@ -45,14 +45,16 @@ def test_a_new_folder_that_cannot_be_made(tmp_path):
         files.new_folder(tmp_path / "file" / "run")
 
 
-@pytest.fixture(params=["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
-def no_locks(request, monkeypatch):
-    number = getattr(errno, request.param)
-
+def without_locks(monkeypatch, number):
     def flock(*_):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.fixture(params=["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def no_locks(request, monkeypatch):
+    without_locks(monkeypatch, getattr(errno, request.param))
 
 
 def test_a_lock_is_held_by_one(tmp_path):
@@ -73,7 +75,8 @@ def test_without_locks_a_marker_stands_for_one(no_locks, tmp_path, capsys):
     assert not (tmp_path / ".lock.owner").exists()
 
 
-def test_the_marker_of_a_killed_process_is_taken_over(no_locks, tmp_path):
+def test_the_marker_of_a_killed_process_is_taken_over(monkeypatch, tmp_path):
+    without_locks(monkeypatch, errno.ENOSYS)
     code = (
         "import fcntl, os, signal, sys\nfrom pathlib import Path\nfrom experiments.engine.process import files\n"
         "def flock(*_): raise OSError(38, 'none')\nfcntl.flock = flock\n"
