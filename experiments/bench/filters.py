@@ -156,6 +156,10 @@ def _cell(row: dict[str, Any], name: str) -> str:
     seconds, ours = row["seconds"][name], row["seconds"].get("oscnets")
     if seconds is None:
         return f"over {row['limit']:g} s"
-    ratio = f" ({seconds / ours:.3g} x)" if ours and name != "oscnets" else ""
+    ratio = f" ({_digits(seconds / ours)} x)" if ours and name != "oscnets" else ""
     memory = row["facts"][name].get("temporary_mb")
-    return f"{1e3 * seconds:.3g} ms{ratio}" + ("" if memory is None else f", {memory:.3g} MiB")
+    return f"{_digits(1e3 * seconds)} ms{ratio}" + ("" if memory is None else f", {_digits(memory)} MiB")
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

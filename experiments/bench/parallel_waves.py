@@ -239,4 +239,5 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def _cell(times: dict[str, float], name: str) -> str:
     if name not in times:
         return "-"
-    return f"{times[name]:.3g}" + ("" if name == "loop" else f" ({times[name] / times['loop']:.3g} x)")
+    text = f"{times[name]:,.0f}" if times[name] >= 100 else f"{times[name]:.3g}"
+    return text if name == "loop" else f"{text} ({times[name] / times['loop']:.3g} x)"

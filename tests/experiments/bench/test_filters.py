@@ -43,5 +43,5 @@ def test_the_command_writes_a_table(tmp_path, capsys):
 def test_how_a_row_reads():
     row = {"length": 1024, "gradient": True, "limit": 9, "seconds": {"oscnets": 0.02, "published": 0.1, "fft": None}}
     row["facts"] = {"oscnets": {"temporary_mb": 1234.0}, "published": {}, "fft": {}}
-    line = "| 1,024 | gradient | 20 ms, 1.23e+03 MiB | 100 ms (5 x) | over 9 s |"
+    line = "| 1,024 | gradient | 20 ms, 1,234 MiB | 100 ms (5 x) | over 9 s |"
     assert filters.table([row]).splitlines()[-1] == line
