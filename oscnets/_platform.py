@@ -16,21 +16,19 @@ class Sizes(NamedTuple):
         encoder_pixels: pixels whose hidden layers the encoders of a segmenter hold; None for all.
         classifier_pixels: the same of a classifier of pixels.
         state_numbers: numbers in the states of the steps whose losses are taken at once; at least one step is.
-        images: images whose intermediates a training step of KomplexNet holds; None for all.
     """
 
     encoder_pixels: int | None
     classifier_pixels: int
     state_numbers: int
-    images: int | None
 
 
 # Hidden layers that stay in the cache of a CPU's core.
-_CPU = Sizes(8192, 4096, 0, 32)
+_CPU = Sizes(8192, 4096, 0)
 # Compiled, not measured: each chunk runs the classifier's kernels once. On an H100 a step of the Neural Wave Machine
 # (MNIST, batch 64) has 49 chunks of 34 kernels at 4,096 pixels, 4 at 65,536; a layer of 256 units then takes 50 MiB.
 # The loss of KomplexNet's 15 steps, 59 kernels each, is of all steps at once.
-_ACCELERATOR = Sizes(None, 65_536, 2**24, None)
+_ACCELERATOR = Sizes(None, 65_536, 2**24)
 
 
 def on_cpu() -> bool:

@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 from experiments import engine, groups
 from experiments.komplexnet.data import VIDEOS
 from oscnets import grouping, losses, metrics, models
-from oscnets._platform import sizes
 from oscnets.models.komplexnet import LAYERS
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -111,7 +110,8 @@ def make_task(
         evaluate_on=lambda label: scores_on((tests or {})[label]),
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"], data["overlap"])),
         takes_progress=curriculum > 0,
-        slice_size=config.slice_size or sizes().images,
+        # Of so many images the intermediates stay in the cache of a CPU.
+        slice_size=config.slice_size or (32 if jax.default_backend() == "cpu" else None),
     )
 
 

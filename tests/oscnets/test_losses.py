@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets import losses
+from oscnets import _platform, losses
 from tests.helpers import assert_close, assert_finite, assert_gradients, float64, in_float64
 
 
@@ -346,8 +346,11 @@ def step_loss(shared, state, targets):
     return jnp.sum(jnp.tanh(state["x"] * shared) * targets) + jnp.sum(state["v"] ** 3)
 
 
-def test_mean_over_time_is_the_mean_of_the_steps():
+# A state has 32 numbers: one step at a time, two, all four.
+@pytest.mark.parametrize(("numbers", "length"), [(0, 4), (3 * 32, 2), (1000, 1)])
+def test_mean_over_time_is_the_mean_of_the_steps(numbers, length, monkeypatch):
     """States of several ranks; their batch axis is where it was for the loss."""
+    monkeypatch.setattr(_platform, "_CPU", _platform._CPU._replace(state_numbers=numbers))
     rng = np.random.default_rng(0)
     states = {"x": jnp.asarray(rng.normal(size=(4, 2, 3, 5))), "v": jnp.asarray(rng.normal(size=(4, 2)))}
     shared, targets = jnp.asarray(rng.normal(size=(2, 3, 5))), jnp.asarray(rng.integers(0, 3, (2, 3, 1)))
@@ -358,6 +361,7 @@ def test_mean_over_time_is_the_mean_of_the_steps():
     streamed = lambda shared, states: losses.mean_over_time(step_loss, shared, states, targets)  # noqa: E731
     found, expected = (jax.jit(jax.value_and_grad(fn, (0, 1)))(shared, states) for fn in (streamed, plain))
     assert_close(found, expected, 1e-6)
+    assert f" length={length}\n" in str(jax.make_jaxpr(streamed)(shared, states))
 
 
 def pixel_loss(shared, features, targets):

@@ -126,7 +126,7 @@ def processor() -> str:
 HEAD = (
     *("program", "device", "compile s", "arguments MiB", "temporaries MiB", "code MiB", "of memory"),
     *("kernels", "per time step"),
-    *("GFLOP", "GB", "launches ms", "memory ms", "arithmetic ms"),
+    *("GFLOP", "GB", "launches ms", "memory ms", "arithmetic ms", "exchanges"),
 )
 
 
@@ -156,7 +156,13 @@ def _row(key: str, entry: Mapping[str, Any]) -> list[str]:
         f"{entry['flops'] / 1e9:.3g}",
         f"{entry['bytes'] / 1e9:.3g}",
         *("-" if time is None else f"**{_ms(time)}**" if time == largest else _ms(time) for time in times),
+        _exchanges(entry.get("collectives", {})) if targets.TARGETS[target].count > 1 else "-",
     ]
+
+
+def _exchanges(found: Mapping[str, Mapping[str, float]]) -> str:
+    parts = [f"{each['count']} {kind}, {each['bytes'] / 2**20:.3g} MiB" for kind, each in found.items()]
+    return "; ".join(parts) or "none"
 
 
 def _along_data(entry: Mapping[str, Any]) -> int:

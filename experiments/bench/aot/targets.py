@@ -87,8 +87,8 @@ _V5E_SOURCE = "Google Cloud, TPU v5e system architecture; `highest` is six passe
 TARGETS = {
     "v5e": Target("tpu", 1, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
     "v5e-O1": Target("tpu", 1, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE, level="O1"),
-    "v5e-2x2": Target("tpu", 4, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
-    "v5e-2x2-seeds": Target("tpu", 4, 4, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE),
+    "v5e-2x2": Target("tpu", 4, 1, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE, level="O1"),
+    "v5e-2x2-seeds": Target("tpu", 4, 4, 16e9, 819e9, 197e12 / 6, 197e12, None, _V5E_SOURCE, level="O1"),
     "h100": Target(
         "cuda",
         1,

@@ -134,7 +134,8 @@ def _step(task, plan, batch_size, total, keep_gradients):
         progress = step / total
         differentiate = jax.value_and_grad(partial(task.loss_at, progress), has_aux=True)
         (loss, scalars), gradients = _mean(differentiate, num_slices(task, plan, batch_size), params, (batch, keys))
-        loss, scalars, gradients = jax.lax.pmean((loss, scalars, gradients), "data")
+        if plan.mesh.shape["data"] > 1:
+            loss, scalars, gradients = jax.lax.pmean((loss, scalars, gradients), "data")
         changes, opt_state = optimizer.update(task.optimizer, progress, gradients, opt_state, params)
         params = optax.apply_updates(params, changes)
         ok = _all_finite((loss, gradients, params))

@@ -168,3 +168,45 @@ def test_arithmetic_of_fourier_transforms():
     found = arithmetic.flops(lowered(jnp.fft.fft, (3, 16), dtype=jnp.complex64))
     assert found == (3 * 5 * 16 * 4,) * 2
     assert arithmetic.flops(lowered(jnp.fft.rfft, (3, 16))).total == 3 * 5 * 16 * 4 / 2
+
+
+EXCHANGES = """HloModule jit_g
+
+%add (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %sum = f32[] add(%a, %b)
+}
+
+%turn (p: (s32[], f32[256])) -> (s32[], f32[256]) {
+  %p = (s32[], f32[256]{0}) parameter(0)
+  %i = s32[] get-tuple-element(%p), index=0
+  %x = f32[256]{0} get-tuple-element(%p), index=1
+  %one = s32[] constant(1)
+  %next = s32[] add(%i, %one)
+  %shared = f32[256]{0} all-reduce(%x), replica_groups={}, to_apply=%add
+  ROOT %out = (s32[], f32[256]{0}) tuple(%next, %shared)
+}
+
+%condition (q: (s32[], f32[256])) -> pred[] {
+  %q = (s32[], f32[256]{0}) parameter(0)
+  %j = s32[] get-tuple-element(%q), index=0
+  %limit = s32[] constant(5)
+  ROOT %less = pred[] compare(%j, %limit), direction=LT
+}
+
+ENTRY %main (x0: f32[256]) -> f32[256] {
+  %x0 = f32[256]{0} parameter(0)
+  %zero = s32[] constant(0)
+  %start = (s32[], f32[256]{0}) tuple(%zero, %x0)
+  %loop = (s32[], f32[256]{0}) while(%start), condition=%condition, body=%turn
+  %last = f32[256]{0} get-tuple-element(%loop), index=1
+  %begun = f32[256]{0} all-reduce-start(%last), replica_groups={}, to_apply=%add
+  ROOT %done = f32[256]{0} all-reduce-done(%begun)
+}
+"""
+
+
+def test_exchanges_between_devices():
+    assert kernels.collectives(EXCHANGES) == {"all-reduce": {"count": 6, "bytes": 6 * 1024}}
+    assert kernels.collectives(PROGRAM) == {}

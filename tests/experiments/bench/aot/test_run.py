@@ -104,10 +104,14 @@ def test_the_table():
     entries = {"waves/mnist/nwm_fft/h100": ENTRY, "a/b/c/v5e": {"error": "took more than 7 s"}}
     lines = run.table(entries | {"a/b/c/t4": ENTRY | {"temporary_bytes": 17e9}}).splitlines()
     assert lines[2] == (
-        "| waves/mnist/nwm_fft | h100 | 12 | 3 | 1,024 | - | 1% | 1,234 | 15 | 2.5 | 1 | **3.7** | 0.3 | 0.01 |"
+        "| waves/mnist/nwm_fft | h100 | 12 | 3 | 1,024 | - | 1% | 1,234 | 15 | 2.5 | 1 | **3.7** | 0.3 | 0.01 | - |"
     )
     assert lines[3].startswith("| a/b/c | v5e | took more than 7 s |")
     assert "| **106%** |" in lines[4]
+    found = {"all-reduce": {"count": 2, "bytes": 3 * 2**19}}
+    rows = run.table({f"a/b/c/{name}": ENTRY | {"collectives": found} for name in ("v5e-2x2", "v5e")}).splitlines()
+    assert rows[2].endswith("| 2 all-reduce, 1.5 MiB |")
+    assert rows[3].endswith("| - |")
     assert {line.count("|") for line in lines} == {len(run.HEAD) + 1}
 
 
