@@ -85,7 +85,7 @@ def _add_tables(commands: Any) -> None:
     add("--sides", choices=dynamics.SIDES, nargs="+", default=list(dynamics.SIDES), help="those installed are measured")
     add("--degree", type=positive, default=20, help="edges that an oscillator of a sparse graph receives")
     add("--num_steps", type=positive, default=1000, help="most steps of a run")
-    add("--limit", type=positive, default=60, help="seconds of a side for a graph")
+    add("--limit", type=positive, default=45, help="seconds of a side for a graph")
     add = commands.add_parser(
         "filters", help="a layer of LinOSS over sequence lengths, against other code"
     ).add_argument
