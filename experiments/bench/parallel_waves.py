@@ -199,7 +199,7 @@ def milliseconds(params: Params, num_steps: int, counts: dict[str, int | None], 
 
 
 def measure(
-    sizes: Sequence[int], lengths: Sequence[int], channels: Sequence[int], *, rounds: int, largest: int = 4_000_000
+    sizes: Sequence[int], lengths: Sequence[int], channels: Sequence[int], *, rounds: int, largest: int = 1_500_000
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per network, size of the image and T, for one picture.
 
