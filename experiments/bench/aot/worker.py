@@ -28,7 +28,9 @@ def figures(name: str, target: Target, devices: Any) -> dict[str, Any]:
         spent["seconds"] = time.monotonic() - began, time.process_time() - processor, lowering
         return compiled
 
-    program, compiled = fit.fitting(programs.builds(name, devices, num_seeds=target.seeds), compile_one, target.usable)
+    program, compiled = fit.fitting(
+        programs.builds(name, devices, num_seeds=target.seeds), compile_one, fit.memory.Limit(target.usable)
+    )
     lowered, (seconds, processor, lowering) = spent["lowered"], spent["seconds"]
     memory = compiled.memory_analysis()
     text = compiled.as_text()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import jax
 from jax.sharding import Mesh
@@ -13,17 +14,26 @@ _USABLE = 0.9  # of the limit: the states of the other seeds, and steps under wa
 _EXHAUSTED = "RESOURCE_EXHAUSTED"
 
 
-def limit(mesh: Mesh) -> float | None:
-    """Bytes that a program may take of each device of a mesh; None where nothing tells.
+class Limit(NamedTuple):
+    """What a program may take.
 
-    Of a GPU or TPU nine tenths of what its allocator may use; of a CPU's devices together half of the machine's memory.
+    Attributes:
+        bytes: of one memory; None where nothing tells.
+        devices: that share it, and in it their arguments.
     """
+
+    bytes: float | None
+    devices: int = 1
+
+
+def limit(mesh: Mesh) -> Limit:
+    """Of each device of a mesh nine tenths of what its allocator may use; of a CPU half of the machine's memory."""
     device = next(each for each in mesh.devices.flat if each.process_index == jax.process_index())
     if device.platform == "cpu":
         physical = _physical()
-        return None if physical is None else physical / 2 / mesh.size
+        return Limit(None if physical is None else physical / 2, mesh.size)
     stats = device.memory_stats() or {}
-    return _USABLE * stats["bytes_limit"] if "bytes_limit" in stats else None
+    return Limit(_USABLE * stats["bytes_limit"] if "bytes_limit" in stats else None)
 
 
 def _physical() -> int | None:

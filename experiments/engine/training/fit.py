@@ -54,7 +54,7 @@ def evaluation(
 
 
 def fitting(
-    choices: Iterable[tuple[Plan, float]], compiled: Callable[[Plan], Any], limit: float | None
+    choices: Iterable[tuple[Plan, float]], compiled: Callable[[Plan], Any], limit: memory.Limit
 ) -> tuple[Plan, Any]:
     """The first of some plans whose program fits, and the program; the last one where none does.
 
@@ -63,7 +63,7 @@ def fitting(
     Args:
         choices: plans, with the number of examples that each computes at a time on a device, the largest first.
         compiled: plan -> program, as `jax.stages.Compiled`. May raise JAX's error of exhausted memory.
-        limit: bytes of a device; None: any.
+        limit: of the memory.
     """
     choices, wanted = list(choices), math.inf
     for plan, examples in choices[:-1]:
@@ -76,9 +76,9 @@ def fitting(
                 raise
             wanted = examples / 2
             continue
-        if limit is None or (need := size(program)) <= limit:
+        if limit.bytes is None or (need := size(program, limit.devices)) <= limit.bytes:
             return plan, program
-        wanted = examples * limit / need
+        wanted = examples * limit.bytes / need
     return choices[-1][0], compiled(choices[-1][0])
 
 
@@ -93,11 +93,13 @@ def _tell(name: str, first: Plan, plan: Plan, program: Any) -> tuple[Plan, Any]:
     return plan, program
 
 
-def size(program: Any) -> int:
-    """Bytes that a compiled program takes of each device: arguments, results, temporaries, code."""
+def size(program: Any, devices: int = 1) -> int:
+    """Bytes that a compiled program takes of a memory: arguments, and results, temporaries and code of each device."""
     found = program.memory_analysis()
-    parts = ("argument", "output", "temp", "generated_code")
-    return 0 if found is None else sum(getattr(found, f"{part}_size_in_bytes") for part in parts)
+    if found is None:
+        return 0
+    own = sum(getattr(found, f"{part}_size_in_bytes") for part in ("output", "temp", "generated_code"))
+    return found.argument_size_in_bytes + devices * own
 
 
 def plans(task: Task, plan: Plan, batch_size: int) -> Iterator[tuple[Plan, float]]:

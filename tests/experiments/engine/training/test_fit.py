@@ -19,7 +19,7 @@ def three(tmp_path_factory):
 
 def test_what_does_not_fit_is_done_in_parts_with_the_same_numbers(tmp_path, three, monkeypatch, capsys):
     """No program fits: one seed in one call, one example at a time, in training and in evaluation."""
-    monkeypatch.setattr(fit.memory, "limit", lambda mesh: 1)
+    monkeypatch.setattr(fit.memory, "limit", lambda mesh: fit.memory.Limit(1))
     state, lines = finish(tmp_path, seeds=3, devices=jax.devices()[:1])
     assert capsys.readouterr().err.startswith("m: in 3 groups of 1 seeds, slices of 1 examples, one after the other")
     assert_close(state, three[0])
@@ -41,17 +41,18 @@ def test_the_first_plan_that_fits_is_chosen_and_few_are_tried(monkeypatch, limit
     """A program of 8 bytes a seed, of 12 seeds; one of a compiler that refuses what does not fit is halved."""
     plan, seen = seeds.make_plan(0, 12, 8, "vmap", jax.devices()[:1]), []
     compiled = lambda plan: seen.append(plan.group) or plan.group  # noqa: E731
-    monkeypatch.setattr(fit, "size", lambda program: 8 * program)
+    monkeypatch.setattr(fit, "size", lambda program, devices: 8 * program)
+    limit = fit.memory.Limit(limit)
     task = TASK._replace(may_slice=False)
     assert fit.fitting(fit.plans(task, plan, 8), compiled, limit) == (plan._replace(group=chosen), chosen)
     assert seen == tried
 
     def refusing(plan):
-        if 8 * plan.group > limit:
+        if 8 * plan.group > limit.bytes:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm")
         return plan.group
 
-    if limit in (50, 100):
+    if limit.bytes in (50, 100):
         assert fit.fitting(fit.plans(task, plan, 8), refusing, limit)[1] == chosen
 
 
@@ -86,8 +87,13 @@ def test_memory_that_ends_in_a_run_loses_nothing_and_says_what_to_lower(tmp_path
 
 def test_the_limit_is_what_the_device_tells_and_of_a_cpu_half_of_the_machine():
     mesh = seeds.make_plan(0, 4, 8, "vmap").mesh
-    assert 0 < fit.memory.limit(mesh) <= fit.memory.limit(seeds.make_plan(0, 1, 1, "loop", jax.devices()[:1]).mesh) / 4
+    one = seeds.make_plan(0, 1, 1, "loop", jax.devices()[:1]).mesh
+    assert fit.memory.limit(mesh) == fit.memory.limit(one)._replace(devices=4)
+    parts = {"argument": 100, "output": 1, "temp": 10, "generated_code": 2, "alias": 7}
+    program = SimpleNamespace(**{f"{name}_size_in_bytes": value for name, value in parts.items()})
+    program.memory_analysis = lambda: program
+    assert [fit.size(program, devices) for devices in (1, 4)] == [113, 152]
     card = SimpleNamespace(platform="gpu", process_index=0, memory_stats=lambda: {"bytes_limit": 1000})
     silent = SimpleNamespace(platform="tpu", process_index=0, memory_stats=lambda: None)
     found = [fit.memory.limit(SimpleNamespace(devices=np.array([each]), size=1)) for each in (card, silent)]
-    assert found == [900, None]
+    assert found == [(900, 1), (None, 1)]
