@@ -68,7 +68,7 @@ def collect(folder: Path) -> list[str]:
         for file in kept:
             to = folder / "packages" / name / file
             to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(found.locate_file(file), to)
+            shutil.copyfile(str(found.locate_file(file)), to)
         tops = sorted({file.parts[0].removesuffix(".py") for file in kept if file.suffix == ".py"})
         if tops := [top for top in tops if top.isidentifier()]:
             index[name] = tops

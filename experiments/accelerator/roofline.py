@@ -76,7 +76,7 @@ def timed(function: Callable[..., Any], *arguments: Any, at_least: float = 0.2) 
     began = time.perf_counter()
     call()
     count = max(1, round(at_least / (time.perf_counter() - began)))
-    turns = []
+    turns, last = [], None
     for _ in range(5):
         began = time.perf_counter()
         for _ in range(count):
@@ -90,7 +90,7 @@ def table(found: Mapping[str, Entry]) -> str:
     """What the device gives, then one line for each step: the least time by each, and the share that it takes."""
     peaks = {name: found[name] for name in PEAKS if "error" not in found.get(name, {"error": ""})}
     rows = [
-        [name, f"{entry.get('flops', entry.get('bytes')) / 1e12:.3g} {'TFLOP/s' if 'flops' in entry else 'TB/s'}"]
+        [name, f"{entry['bytes' if name == 'copy' else 'flops'] / 1e12:.3g} {'TB/s' if name == 'copy' else 'TFLOP/s'}"]
         for name, entry in peaks.items()
     ]
     parts = [engine.markdown.table(("measured", "at best"), rows)]

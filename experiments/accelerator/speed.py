@@ -38,7 +38,7 @@ def measure(name: str, sizes: Mapping[str, int], *, rounds: int, compiled: bool)
         return {"cases": _compare(name, sizes, rounds=rounds, peer=True), "skipped": f"compiled PyTorch: {error}"}
 
 
-def _compare(name: str, sizes: Mapping[str, int], **options: Any) -> dict[str, Any]:
+def _compare(name: str, sizes: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     if name in waves.CASES:
         return waves.compare(cases=[name], **options, **sizes)
     return {"komplexnet": komplexnet, "gaspnet": gaspnet}[name].compare(**options, **sizes)

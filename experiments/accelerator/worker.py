@@ -14,7 +14,7 @@ def main(name: str, out: Path, smoke: bool) -> None:
     """Compute the entries one by one, each in the file when it is there; one that fails holds an error."""
     (part,) = (each for each in PARTS if each.name == name)
     content = state.read(out, name) | {"facts": engine.environment()}
-    for key, compute in importlib.import_module(part.module).entries(smoke):
+    for key, compute in importlib.import_module(str(part.module)).entries(smoke):
         if key in content["entries"]:
             continue
         began = time.monotonic()

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -11,6 +11,8 @@ from experiments.engine.process import hosts, memory
 from experiments.engine.training import steps
 from experiments.engine.training.seeds import Plan
 from experiments.engine.training.task import PyTree, Task
+
+Choice = TypeVar("Choice")
 
 
 def training(
@@ -28,7 +30,7 @@ def training(
     """
 
     def compiled(plan: Plan) -> Any:
-        function = steps.make_steps(task, plan, batch_size, total, at_most)
+        function: Any = steps.make_steps(task, plan, batch_size, total, at_most)
         (number,) = steps.placed(plan, steps.SHARED, (jax.ShapeDtypeStruct((), "int32"),))
         return function.lower(*steps.argument_shapes(task, plan, data), number).compile()
 
@@ -46,7 +48,11 @@ def evaluation(
         arguments: of one call.
         batch_size: examples in them.
     """
-    compiled = lambda plan: steps.make_evaluate(function, plan).lower(*arguments).compile()  # noqa: E731
+
+    def compiled(plan: Plan) -> Any:
+        made: Any = steps.make_evaluate(function, plan)
+        return made.lower(*arguments).compile()
+
     plan = plan if task.may_slice else plan._replace(slice_size=None)
     whole = min(plan.slice_size or batch_size, batch_size // plan.mesh.shape["data"])
     choices = _slices(task, plan, batch_size, whole)
@@ -54,8 +60,8 @@ def evaluation(
 
 
 def fitting(
-    choices: Iterable[tuple[Plan, float]], compiled: Callable[[Plan], Any], limit: memory.Limit
-) -> tuple[Plan, Any]:
+    choices: Iterable[tuple[Choice, float]], compiled: Callable[[Choice], Any], limit: memory.Limit
+) -> tuple[Choice, Any]:
     """The first of some plans whose program fits, and the program; the last one where none does.
 
     After a program that is too large, plans are passed over whose share of its size would be too large as well.
