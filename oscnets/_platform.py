@@ -36,6 +36,11 @@ def on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
+def on_tpu() -> bool:
+    """Whether they are for a TPU."""
+    return jax.default_backend() == "tpu"
+
+
 def sizes() -> Sizes:
     """Those of the platform."""
     return _CPU if on_cpu() else _ACCELERATOR

@@ -43,7 +43,7 @@ RULES = {
     "oscnets._inputs": Rule((), PURE),
     "oscnets._platform": Rule((), PURE),
     "oscnets.phase": Rule(("oscnets._inputs",), PURE),
-    "oscnets._products": Rule(("oscnets._inputs", "oscnets.phase"), PURE),
+    "oscnets._products": Rule(("oscnets._inputs", "oscnets._platform", "oscnets.phase"), PURE),
     "oscnets.dynamics": Rule(
         ("oscnets._inputs", "oscnets._platform", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE
     ),

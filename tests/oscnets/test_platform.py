@@ -1,10 +1,14 @@
 """What is chosen for an accelerator computes the same; here on a CPU, which only takes itself for one."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from oscnets import _platform, losses, models
+from oscnets._products import stencil
 from tests.helpers import assert_close
 
 
@@ -34,6 +38,20 @@ def test_a_training_step_of_komplexnet(monkeypatch):
         found.append(step(variables, module, images, phases, targets))
     assert_close(*found, 1e-5)
     assert min(jnp.abs(x).max() for x in jax.tree.leaves(found[0][1])) > 0
+
+
+@pytest.mark.parametrize("boundary", ["clamped", "periodic"])
+def test_small_kernels(boundary, monkeypatch):
+    rng = np.random.default_rng(0)
+    shapes = ((2, 4, 5, 3), (3, 1, 2, 4), (4, 4, 5, 3))
+    field, kernel, ct_out = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
+    found = []
+    for backend in ("cpu", "tpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        jax.clear_caches()
+        out, pull = jax.vjp(partial(stencil.stencil_sum, boundary=boundary), field, kernel)
+        found.append((out, pull(ct_out), stencil.stencil_gradients(field, kernel, ct_out, boundary=boundary)))
+    assert_close(*found, 1e-5)
 
 
 def test_small_gradients_are_summed_beside_large_ones():

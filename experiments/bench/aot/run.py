@@ -124,7 +124,7 @@ def processor() -> str:
 
 
 HEAD = (
-    *("program", "device", "compile s", "arguments MiB", "temporaries MiB", "code MiB", "of memory"),
+    *("program", "device", "compiler s", "arguments MiB", "temporaries MiB", "code MiB", "of memory"),
     *("kernels", "per time step"),
     *("GFLOP", "GB", "launches ms", "memory ms", "arithmetic ms", "exchanges"),
 )
@@ -148,7 +148,7 @@ def _row(key: str, entry: Mapping[str, Any]) -> list[str]:
     return [
         f"{program}, slices of {few}" if few and few < batch // _along_data(entry) else program,
         target,
-        f"{entry['compile_seconds']:.0f}",
+        f"{entry.get('compile_cpu_seconds', entry['compile_seconds']):.0f}",
         *("-" if size is None else f"{size / 2**20:,.0f}" for size in sizes),
         f"**{share:.0%}**" if share > 1 else f"{share:.0%}",
         f"{entry['kernels']:,}",

@@ -11,7 +11,8 @@ from experiments.bench import __main__ as bench
 from experiments.bench.aot import arithmetic, kernels, programs, run, targets, worker
 
 ENTRY = {
-    "compile_seconds": 12.3,
+    "compile_seconds": 98.7,
+    "compile_cpu_seconds": 12.3,
     "argument_bytes": 3 * 2**20,
     "temporary_bytes": 2**30,
     "code_bytes": None,
