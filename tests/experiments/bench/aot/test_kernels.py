@@ -85,7 +85,7 @@ def test_kernels_and_bytes_of_a_loop():
     # Before the loop an array is filled; the larger branch reads one array and then two, and writes one each.
     assert found.bytes == (4 + WHOLE) + 7 * loop.bytes + (2 * WHOLE + 3 * WHOLE)
     assert found.per_step(7) == 3
-    assert found.per_step(30) == 0
+    assert found.per_step(30) is None
     assert found.per_step(None) is None
 
 
