@@ -123,7 +123,10 @@ _NETWORKS = {
     "iRNN": "irnn",
     "GRU": "gru",
 }
-_SEQUENCES = (("copy", "accuracy"), ("copy", "loss"))
+_SEQUENCES = (
+    *(("copy", "accuracy"), ("copy", "loss"), ("adding", "loss"), ("adding", "solved")),
+    *(("digits", "accuracy"), ("permuted_digits", "accuracy")),
+)
 
 
 def sequence_cells(row):
