@@ -143,6 +143,14 @@ def sequence_cells(row):
     return cells
 
 
+def sudoku_cells(row):
+    numbers, model = Numbers("akorn/sudoku_quick"), {"AKOrN": "akorn", "ItrSA": "itrsa"}[row[0]]
+    splits = ("test", "sparse", "test@16")
+    values = [numbers.values(model, split, None, metric) for split in splits for metric in ("boards", "cells")]
+    assert {value.size for value in values} == {1}  # one seed
+    return [f"{value.mean():.3f}" for value in values]
+
+
 TABLES = [  # first cells of the head, the cells that a row should have after its first, number of such tables by page
     (("model", "in distribution"), komplexnet_cells, {"README.md": 1, "experiments/results/komplexnet/README.md": 1}),
     (("model", "accuracy"), segmenter_cells, {"README.md": 1}),
@@ -150,6 +158,7 @@ TABLES = [  # first cells of the head, the cells that a row should have after it
     (("noise", "baseline without phases"), gaspnet_cells, {"README.md": 1}),
     (("test", "baseline"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
     (("test", "GASPnet, step 1"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
+    (("network", "boards"), sudoku_cells, {"experiments/results/akorn/README.md": 1}),
     (("network", "copying"), sequence_cells, {"experiments/results/sequences/README.md": 1}),
     (("offset", "dense nodes"), reading_cells, {"experiments/results/gaspnet/README.md": 1}),
 ]
