@@ -58,13 +58,15 @@ def test_a_part_that_is_killed_is_continued_and_one_that_is_done_is_not_run_agai
 
 
 @pytest.mark.slow
-def test_every_part_at_smoke_size(tmp_path):
-    subprocess.run(command(f"--out={tmp_path}"), cwd=ROOT, check=True)
-    assert all(state.read(tmp_path, part.name)["done"] for part in PARTS)
-    entries = [entry for part in PARTS for entry in state.read(tmp_path, part.name)["entries"].values()]
+def test_parts_at_smoke_size(tmp_path):
+    """All measurements but the one above, and a training run; the other runs are those of the families' tests."""
+    names = [part.name for part in PARTS if part.family is None and part.name != "accuracy"] + ["polygons"]
+    subprocess.run(command(f"--out={tmp_path}", "--only", *names), cwd=ROOT, check=True)
+    assert all(state.read(tmp_path, name)["done"] for name in names)
+    entries = [entry for name in names for entry in state.read(tmp_path, name)["entries"].values()]
     assert entries and not [entry for entry in entries if "error" in entry]
-    assert len(list(tmp_path.glob("runs/*/summary.md"))) == len({part.folder for part in PARTS if part.folder})
-    assert (tmp_path / "report.md").read_text(encoding="utf-8").count(": done,") == len(PARTS)
+    assert len(list(tmp_path.glob("runs/*/summary.md"))) == 1
+    assert (tmp_path / "report.md").read_text(encoding="utf-8").count(": done,") == len(names)
 
 
 @pytest.mark.parametrize(
