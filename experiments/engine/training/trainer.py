@@ -101,6 +101,7 @@ class Trainer:
         recorder: Recorder,
         restored: RestoredCheckpoint | None = None,
     ) -> None:
+        self._began = time.monotonic()
         self.name, self.task, self.data, self.config = name, task, data, config
         self.store = store
         self.log, self.bar, self.stop, self.profile = recorder
@@ -124,7 +125,6 @@ class Trainer:
         self._pending: _Pending | None = None
         self._validation_seconds = math.inf  # of the last one; the first one compiles
         self._saved: int | None = None  # the step of the newest checkpoint
-        self._began = time.monotonic()
 
     def run(self) -> TrainState:
         """Train; the state at the end.
