@@ -148,19 +148,19 @@ def coupling_force(phases: Array, real: Array, imag: Array) -> Array:
     return _force(*floats(phases=phases, real=real, imag=imag))
 
 
-@partial(jax.checkpoint, prevent_cse=False)
-def _force(phases: Array, real: Array, imag: Array) -> Array:
+def _towards(phases: Array, real: Array, imag: Array) -> Array:
     sine, cosine = bounded_sincos(phases)
     return cosine * imag - sine * real
+
+
+_force = jax.checkpoint(_towards, prevent_cse=False)
 
 
 # One array is stored for gradients, not two.
 @partial(jax.checkpoint, prevent_cse=False)
 def _force_of(phases: Array, field: Array) -> Array:
     """`_force` of a field (..., 2 B), real parts before imaginary ones."""
-    real, imag = jnp.split(field, 2, axis=-1)
-    sine, cosine = bounded_sincos(phases)
-    return cosine * imag - sine * real
+    return _towards(phases, *jnp.split(field, 2, axis=-1))
 
 
 def conv_trajectory_hwcb(
