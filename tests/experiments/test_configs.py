@@ -48,13 +48,16 @@ def test_configs_of_results_are_migrated(path):
     stored = json.loads(path.read_text())
     experiment = engine.experiment_of(FAMILIES[stored["experiment"]], path.parent)
     engine.check(experiment.config, FAMILIES[stored["experiment"]])
-    assert list(experiment.models) == list(stored["config"]["models"])
+    earlier = stored.get("earlier", {"models": {}, "tests": {}})
+    assert list(experiment.models) == [*stored["config"]["models"], *earlier["models"]]
     tests = stored["config"].get("tests", ["test"])
-    labels = [tests[name].get("label") or name for name in tests] if isinstance(tests, dict) else tests
-    assert list(experiment.tests) == labels
+    if isinstance(tests, dict):
+        tests = [table.get("label") or name for name, table in {**tests, **earlier["tests"]}.items()]
+    assert list(experiment.tests) == tests
+    assert {name for model in experiment.models.values() for name in model.data} >= set(tests)
     for model in experiment.models.values():
         assert model.table["network"] in model.label or model.label.startswith(model.table["network"])
-        assert set(model.data) == {"train", "validation", *experiment.tests}
+        assert {"train", "validation"} <= set(model.data) <= {"train", "validation", *experiment.tests}
         own = {key for key, value in model.table["model"].items() if value is not None}
         kept = {key: x for key, x in stored["config"]["model"].items() if key in model.config.model and key not in own}
         assert {key: model.config.model.to_dict()[key] for key in kept} == {
