@@ -1,4 +1,4 @@
-"""`python -m experiments.gallery --workdir=DIR`: pictures of simulated oscillators. See --help."""
+"""`python -m experiments.gallery --workdir=DIR`: pictures and films of simulated oscillators. See --help."""
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def draw(options: argparse.Namespace) -> None:
-    """Simulate, draw and write the figures, and the animation of those that have one."""
+    """Simulate, draw and write each figure and its animation."""
     try:
         options.workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -29,9 +29,8 @@ def draw(options: argparse.Namespace) -> None:
     for name in options.only:
         module = FIGURES[name]
         plotting.save(module.figure(small=options.small), options.workdir / f"{name}.png", dpi=110)
-        if hasattr(module, "animation"):
-            path = options.workdir / f"{name}.gif"
-            plotting.save_animation(module.animation(small=options.small), path, fps=8, hold=1)
+        animation = module.animation(small=options.small)
+        plotting.save_animation(animation, options.workdir / f"{name}.gif", fps=8, hold=4)
         print(options.workdir / f"{name}.png", flush=True)
 
 

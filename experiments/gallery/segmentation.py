@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = 32
+FIRST = 60  # steps of the first layer, its first phases included
 WINDOW = (140, 181)  # steps, counted from 1 with the first phases, over which the similarity of units is taken
 
 
@@ -100,3 +101,33 @@ def figure(*, small: bool = False) -> "Figure":
         for axes, (title, pixels) in zip(cells, shown.items(), strict=True):
             canvas.show_picture(axes, pixels, title)
     return drawn
+
+
+def animation(*, small: bool = False) -> plotting.Animation:
+    """Phases of three starts: in the first layer less their mean, from black to white, in the second as colours."""
+    labels = picture(("square",) if small else ("square", "down", "up"), seed=0)
+    run = segment(labels, seeds=range(1 if small else 3))
+    steps = [0, 60] if small else [0, 1, 2, 3, 5, 10, 20, 40, 59, *range(60, 200, 5)]
+    drawn = canvas.new_figure(1.5 * (1 + len(run.objects)), 1.9)
+    cells = drawn.subplots(1, 1 + len(run.objects))
+
+    def show(i: int) -> None:
+        step, first = steps[i], steps[i] < FIRST
+        canvas.show_picture(_emptied(cells[0]), (labels > 0).astype(float), "picture")
+        for row, (cell, phases) in enumerate(zip(cells[1:], run.phases[step], strict=True)):
+            image = _deviations(phases) if first else plotting.phase_image(phases, 1.0 * ~run.background[row])
+            canvas.show_picture(_emptied(cell), image.reshape(*labels.shape, -1), f"start {row + 1}")
+        drawn.suptitle(f"step {step + 1}, {'first' if first else 'second'} layer", fontsize=9)
+
+    return plotting.Animation(drawn, show, len(steps))
+
+
+def _emptied(axes):
+    axes.clear()
+    return axes
+
+
+def _deviations(phases: np.ndarray) -> np.ndarray:
+    """Differences from the mean phase, scaled to [0, 1]."""
+    around = np.angle(np.exp(1j * phases) / np.exp(1j * phases).mean())
+    return (around - around.min()) / max(np.ptp(around), 1e-9)

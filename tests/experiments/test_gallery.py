@@ -11,7 +11,7 @@ from oscnets import metrics
 def test_every_figure_is_drawn(tmp_path, capsys):
     assert gallery.main([f"--workdir={tmp_path / 'new'}", "--small"]) == 0
     written = {path.name for path in (tmp_path / "new").iterdir()}
-    assert written == {*(f"{name}.png" for name in gallery.FIGURES), "wave.gif"}
+    assert written == {f"{name}.{kind}" for name in gallery.FIGURES for kind in ("png", "gif")}
     assert all((tmp_path / "new" / name).stat().st_size > 1000 for name in written)
     assert len(capsys.readouterr().out.splitlines()) == len(gallery.FIGURES)
     (tmp_path / "file").touch()
@@ -47,9 +47,20 @@ def test_delays_let_a_population_choose_between_frequencies():
         expected = delays.FREQUENCY - delays.STRENGTH * np.sin(found * steps * delays.DT)
         np.testing.assert_allclose(found, expected, atol=0.03)
     assert abs(low[0] - high[0]) < 1e-2 < 0.3 < high[1] - low[1]
-    for times, frequencies in delays.branches():
-        exact = delays.FREQUENCY - delays.STRENGTH * np.sin(frequencies * times)
-        np.testing.assert_allclose(frequencies, exact, atol=1e-10)
+    for apart in (0.0, np.pi):
+        for times, frequencies in delays.branches(apart):
+            exact = delays.FREQUENCY - delays.STRENGTH * np.sin(frequencies * times - apart)
+            np.testing.assert_allclose(frequencies, exact, atol=1e-10)
+
+
+@pytest.mark.parametrize(("start", "apart"), [(0.6, np.pi), (2.4, 0.0)])
+def test_pairs_of_the_film_end_where_the_page_says(start, apart):
+    """The fast one with equal phases, the slow one with opposite phases."""
+    run = delays.simulate(115, longest=115, start=start, num_steps=5000, apart=1.0)
+    gap = np.exp(1j * (run[-1, 1] - run[-1, 0]))
+    np.testing.assert_allclose(gap, np.exp(1j * apart), atol=0.02)
+    speed = (run[-1] - run[-501]) / (500 * delays.DT)
+    assert np.abs(speed[0] - delays.stable(115, apart)).min() < 0.03
 
 
 def test_the_wave_travels_away_from_the_faster_patch():
