@@ -100,6 +100,31 @@ def test_where_to_add_what_is_short_and_names_what_exists():
         assert parent.exists() or (ROOT / f"{family}.py").is_file(), word
 
 
+SIMULATIONS = (ROOT / "docs" / "dynamics.md").read_text()
+
+
+def test_the_code_of_simulations_runs_from_the_top():
+    """But for the block of diffrax, which is an extra with tests of its own; and gives what the page says."""
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", SIMULATIONS, re.DOTALL):
+        if "import diffrax" not in block:
+            exec(block, names)
+    assert abs(names["r"][-50:].mean() - names["expected"]) < 0.05
+    assert names["expected"] == pytest.approx(0.71, abs=5e-3)
+    assert names["away"] < 0.06
+    assert names["growth"][4] == pytest.approx(0, abs=1e-3) and names["growth"][6] == pytest.approx(1.24, abs=5e-3)
+    assert names["exponents"] == pytest.approx([0, -1, -1, -1], abs=0.02)
+    assert abs(names["gradient"]) > 1e-3
+
+
+def test_tests_that_simulations_name_exist():
+    folder = ROOT / "tests" / "oscnets" / "dynamics"
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)", SIMULATIONS)
+    named += [("test_physics.py", name) for name in re.findall(r"`(test_\w+)`", SIMULATIONS)]
+    assert len(named) > 15
+    assert [pair for pair in named if f"def {pair[1]}(" not in (folder / pair[0]).read_text()] == []
+
+
 @pytest.mark.slow
 def test_the_experiment_of_the_page_runs(tmp_path):
     """The example of docs/extend.md, from training to more test sets."""
