@@ -96,7 +96,7 @@ def _all_steps(solver: str | None, num_steps: int = 100, size: int = 14) -> Dyna
     return Dynamics(run, ((3, 3, 2, 2), image, image, image), num_steps if solver is None else None)
 
 
-_ITERATIONS = {"picard": (38, "chunk"), "diagonal": (27, "associative")}  # of the package's network at T = 100
+_ITERATIONS = {"picard": (38, "fft"), "diagonal": (27, "associative")}  # of the package's network at T = 100
 
 DYNAMICS: dict[str, Callable[[], Dynamics]] = {
     **{
