@@ -9,9 +9,17 @@ import numpy as np
 
 
 def golden_files(pattern):
-    """Paths of golden files: those of the folder that OSCNETS_GOLDEN names, where it has any, else the suite's own."""
-    folders = [os.environ.get("OSCNETS_GOLDEN"), Path(__file__).parent / "golden"]
-    found = (sorted(Path(folder).glob(pattern)) for folder in folders if folder)
+    """Paths of golden files: those of the folder that OSCNETS_GOLDEN names, where it has such, else the suite's own.
+
+    Raises:
+        FileNotFoundError: OSCNETS_GOLDEN names no folder, or one without any golden file.
+    """
+    folders, named = [Path(__file__).parent / "golden"], os.environ.get("OSCNETS_GOLDEN")
+    if named:
+        if not any(Path(named).glob("*.npz")):
+            raise FileNotFoundError(f"OSCNETS_GOLDEN={named} is no folder of .npz files")
+        folders.insert(0, Path(named))
+    found = (sorted(folder.glob(pattern)) for folder in folders)
     return next(filter(None, found), [])
 
 

@@ -1,12 +1,14 @@
 """Filters by oscillators: published numbers, four ways of one contract, closed forms, stability."""
 
+from contextlib import nullcontext
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from oscnets.dynamics import filters
-from tests.helpers import assert_close, float64, golden_case, golden_cases, in_float64, slope
+from tests.helpers import float64, golden_case, golden_cases, in_float64, slope
 
 METHODS = ("scan", "associative", "chunk", "fft")
 FORMS = ("im", "imex", "imex2", "ex")
@@ -63,49 +65,68 @@ def test_golden_linoss_and_dlinoss_layers(name, case):
             np.testing.assert_allclose(value, arrays[key], rtol=1e-5)
 
 
-def naive(drive, matrix, gain, start):
-    """Both states after every step, by a loop in float64."""
-    state, states = start, []
-    for u in drive:
-        state = np.einsum("pij,pj->pi", matrix, state) + gain * u[:, None]
-        states.append(state)
-    return np.moveaxis(np.array(states).reshape(-1, *state.shape), -1, 0)
-
-
 def system(form, units):
     """A stable system: stiffness, damping, time step."""
-    dt = rng.uniform(0.4, 0.7, units)
+    dt, stiffness = rng.uniform(0.4, 0.7, units), rng.uniform(0.1, 1, units)
     damping = rng.uniform(0.05, 0.4, units)
-    stiffness = rng.uniform(0.1, 0.3, units) if form == "ex" else rng.uniform(0.1, 1, units)
-    return stiffness, 3 * damping if form == "ex" else damping, dt
+    return stiffness, damping + dt * stiffness if form == "ex" else damping, dt
 
 
-def test_every_way_is_the_loop():
-    units = 4
-    for length in (1, 2, 200):
-        drive, start = rng.normal(size=(length, units)), rng.normal(size=(units, 2))
-        with float64():
-            matrix, gain = map(np.asarray, filters.transition(*system("im", units), form="im"))
-        expected = naive(drive, matrix, gain, start)
-        for method in METHODS:
-            run = lambda *x, method=method: filters.filter_bank(*x[:3], start=(x[3], x[4]), method=method)  # noqa: E731
-            args = (drive, matrix, gain, start[:, 0], start[:, 1])
-            relative(np.array(in_float64(run, *args)), expected, 1e-12)
-            relative(np.array(jax.jit(run)(*map(np.float32, args))), expected, 1e-5)
+UNITS, LENGTH = 3, 4096
 
 
-def test_gradients_of_every_way_are_those_of_the_loop():
-    """In float64; the gradients of the published layers are in float32."""
-    values = (rng.normal(size=(2, 100, 3)), *system("im", 3))
-    weights = rng.normal(size=(2, 2, 100, 3))
+@pytest.fixture(scope="module")
+def loop():
+    """A bank of units of every form, its states, and the gradients of their weighted sum, by loops in float64."""
+    with float64():
+        parts = [filters.transition(*system(form, UNITS), form=form) for form in FORMS]
+    count = UNITS * len(FORMS)
+    shapes = (LENGTH, count), (count, 2), (2, LENGTH, count)
+    values = rng.normal(size=shapes[0]), *map(np.concatenate, zip(*parts, strict=True)), rng.normal(size=shapes[1])
+    # Numbers of float32, so that either precision has the same system.
+    drive, matrix, gain, start, weights = (np.float32(x).astype(float) for x in (*values, rng.normal(size=shapes[2])))
+    states, pulls = [start], [np.zeros_like(start)]
+    for u in drive:
+        states.append(np.einsum("pij,pj->pi", matrix, states[-1]) + gain * u[:, None])
+    for w in np.moveaxis(weights, 1, 0)[::-1]:
+        pulls.append(np.einsum("pji,pj->pi", matrix, pulls[-1]) + w.T)
+    states, pulls = np.array(states), np.array(pulls[:0:-1])
+    gradients = (
+        (pulls * gain).sum(-1),
+        np.einsum("kpi,kpj->pij", pulls, states[:-1]),
+        np.einsum("kpi,kp->pi", pulls, drive),
+        np.einsum("pji,pj->pi", matrix, pulls[0]),
+    )
+    return (drive, matrix, gain, start), weights, np.moveaxis(states[1:], -1, 0), gradients
 
-    def gradient(method):
-        loss = lambda *x: (jnp.stack(filters.oscillator_filter(*x, form="im", method=method)) * weights).sum()  # noqa: E731
-        return in_float64(jax.grad(loss, range(4)), *values)
 
-    expected = gradient("scan")
-    for method in METHODS[1:]:
-        assert_close(gradient(method), expected, 1e-12)
+@pytest.mark.parametrize(("dtype", "tolerance", "short"), [(np.float32, 1e-5, ()), (np.float64, 1e-12, (1, 2, 33))])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_way_is_the_loop_with_its_gradients(method, dtype, tolerance, short, loop):
+    """For every form, over 4,096 steps and a few; relative to the largest number of a form."""
+    args, weights, states, gradients = loop
+
+    def bank(drive, matrix, gain, start):
+        return jnp.stack(filters.filter_bank(drive, matrix, gain, start=tuple(start.T), method=method))
+
+    def loss(weights, *args):
+        found = bank(*args)
+        return (weights * found).sum(), found
+
+    def run(weights, drive, *rest):
+        gradient, found = jax.grad(loss, range(1, 5), has_aux=True)(weights, drive, *rest)
+        return [*(bank(drive[:length], *rest) for length in short), found], gradient
+
+    with float64() if dtype == np.float64 else nullcontext():
+        found, gradient = jax.tree.map(np.asarray, jax.jit(run)(*(x.astype(dtype) for x in (weights, *args))))
+    assert found[0].dtype == dtype
+    for i in range(len(FORMS)):
+        part = slice(i * UNITS, (i + 1) * UNITS)
+        for length, after in zip((*short, LENGTH), found, strict=True):
+            relative(after[..., part], states[:, :length, part], tolerance)
+        relative(gradient[0][:, part], gradients[0][:, part], tolerance)
+        for x, expected in zip(gradient[1:], gradients[1:], strict=True):
+            relative(x[part], expected[part], tolerance)
 
 
 def test_a_sequence_may_be_cut():

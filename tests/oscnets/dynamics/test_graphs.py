@@ -1,5 +1,7 @@
 """Oscillators on graphs with phase lag, noise, inertia and delays: closed forms, orders, invariants."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,17 +62,6 @@ def test_any_solver_may_integrate_it():
     assert -slope(counts, errors) == pytest.approx(4, abs=0.3)
 
 
-def test_steps_are_of_order_one_along_it():
-    phases, coupling, frequency = system()
-    run = lambda count: in_float64(  # noqa: E731
-        lambda: kuramoto.graph_trajectory(
-            phases, coupling, rate=1 / count, natural_frequency=frequency, phase_lag=0.4, num_steps=count, every=count
-        )[0]
-    )
-    fine, counts = run(50_000), [200, 400, 800]
-    assert -slope(counts, [np.abs(run(count) - fine).max() for count in counts]) == pytest.approx(1, abs=0.1)
-
-
 def test_identical_oscillators_with_a_lag_slow_down_together():
     """All in phase, each turns at w - K sin(lag)."""
     units, lag = 5, 0.6
@@ -112,26 +103,31 @@ def test_noise_is_that_of_the_key():
     np.testing.assert_allclose(still, plain, atol=1e-5)
 
 
-def test_weak_order_of_noise_is_one():
-    """Mean of cos(gap) of two coupled oscillators, against small steps of the same Brownian paths.
+def test_the_weak_order_of_noise_is_one():
+    """Bias of the mean of cos(gap) at time 1, of two coupled oscillators, for steps of 1/16, 1/32 and 1/64.
 
-    A step of size 2 h with the sum of two normal numbers of steps of size h has the same path; differences of means
-    between step sizes then have little statistical error.
+    Against steps an eighth as long, of an eighth of the bias, on the same Brownian paths, so that the sampling error is
+    small. A path is what uncoupled oscillators do under the same key, split at random within a step. The margin is
+    three standard errors of the slope, and 0.05 for higher orders of the step.
     """
-    runs, finest, time = 10_000, 128, 1.0
-    with float64():
-        normal = np.random.default_rng(1).normal(size=(finest, runs, 2)) * np.sqrt(time / finest)
-        means = {}
-        for count in (8, 16, 32, 128):
-            dt, state = time / count, np.tile([0.0, 1.0], (runs, 1))
-            kicks = normal.reshape(count, finest // count, runs, 2).sum(1)
-            for kick in kicks:
-                state = np.asarray(kuramoto.graph_step(state, PAIR, rate=dt)) + 0.6 * kick
-            means[count] = np.cos(state[:, 1] - state[:, 0]).mean()
-    errors = [abs(means[count] - means[128]) for count in (8, 16, 32)]
-    # Against 128 steps an error of order 1 falls as 1 / n - 1 / 128.
-    ratios = np.array(errors) / (1 / np.array([8, 16, 32]) - 1 / 128)
-    np.testing.assert_allclose(ratios, ratios[-1], rtol=0.25)
+    runs, parts, noise, counts = 10_000, 8, 0.6, np.array([16, 32, 64])
+    start, draw = np.tile(np.float32([0, 1]), (runs, 1)), np.random.default_rng(1)
+    bias, error = [], []
+    for count in map(int, counts):
+        run = partial(graphs.noisy_trajectory, start, dt=1 / count, noise=noise, num_steps=count)
+        gaps = [np.diff(run(x, jax.random.key(count)), axis=-1)[..., 0].astype(float) for x in (PAIR, 0 * PAIR)]
+        fine, dt = np.ones(runs), 1 / (count * parts)
+        for kick in np.diff(gaps[1], axis=0, prepend=1):
+            split = noise * np.sqrt(2 * dt) * draw.normal(size=(parts, runs))
+            for part in split - split.mean(0) + kick / parts:
+                fine = fine - 2 * dt * np.sin(fine) + part
+        away = np.cos(gaps[0][-1]) - np.cos(fine)
+        bias.append(abs(away.mean()))
+        error.append(away.std() / np.sqrt(runs) / bias[-1])
+    weights = np.log(counts) - np.log(counts).mean()
+    margin = 3 * np.linalg.norm(weights * error) / (weights**2).sum()
+    assert margin < 0.2
+    assert -slope(counts, bias) == pytest.approx(1, abs=margin + 0.05)
 
 
 def test_the_bias_of_noisy_steps_is_that_of_order_one():

@@ -1,5 +1,7 @@
 """Phases far from 0: the same motion, and frequencies that are kept over many turns."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,8 @@ import scipy.sparse
 from jax.experimental import sparse
 
 from oscnets import phase
-from oscnets.dynamics import graphs, kuramoto, unroll
+from oscnets.dynamics import Checkpoint, graphs, kuramoto, unroll
+from tests.helpers import float64
 
 FREQUENCY, STEP = 2 * np.pi * 9, 1e-3  # 9 Hz
 
@@ -46,6 +49,32 @@ def test_a_million_steps_at_40_hertz_keep_the_frequency_in_float32(fn):
         run, _ = graphs.inertial_trajectory(zeros[0], frequency, zeros, **values, **options)
     assert run.dtype == np.float32 and run.shape == (1, 1)
     assert float(run[0, 0]) / (2 * np.pi * count * STEP) == pytest.approx(40, abs=1e-3)
+
+
+def test_gradients_through_100000_steps_are_those_of_the_closed_form():
+    """And their derivatives along a direction. Two oscillators: tan(gap / 2) decays by e^{-2 K t}.
+
+    The run is stored every 400 steps; what the plain one stores of each step grows with their number.
+    """
+    count, piece, pair = 100_000, 400, 1 - np.eye(2)
+    args, along = (np.array(0.8), np.array(2.0)), (np.array(1.0), np.array(-0.5))
+
+    def gap(strength, start, checkpoint=True):
+        phases, coupling = jnp.stack([-start / 2, start / 2]), strength * pair
+        length = piece if checkpoint else count
+        steps = lambda x: kuramoto.graph_trajectory(x, coupling, rate=1 / count, num_steps=length, every=length)[0]  # noqa: E731
+        last = unroll(steps, phases, count // length, gradient=Checkpoint(1))[0] if checkpoint else steps(phases)
+        return last[1] - last[0]
+
+    exact = lambda strength, start: 2 * jnp.arctan(jnp.tan(start / 2) * jnp.exp(-2 * strength))  # noqa: E731
+    both = lambda fn: lambda *args: jax.jvp(jax.grad(fn, (0, 1)), args, along)  # noqa: E731
+    with float64():
+        compiled = [jax.jit(both(fn)).lower(*args).compile() for fn in (gap, partial(gap, checkpoint=False))]
+        found, expected = compiled[0](*args), both(exact)(*args)
+        np.testing.assert_allclose(jax.tree.leaves(found), jax.tree.leaves(expected), rtol=1e-4)
+    needed, stored = (program.memory_analysis().temp_size_in_bytes for program in compiled)
+    phases = count * 2 * 8  # bytes of the phases of each step
+    assert needed < phases / 4 and phases < stored
 
 
 def test_trajectories_are_the_steps():
