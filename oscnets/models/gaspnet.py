@@ -15,9 +15,10 @@ from einops import rearrange, repeat
 from flax import linen as nn
 from jax import Array
 
+from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import to_chwb
-from oscnets.dynamics import agreement, unroll
+from oscnets.dynamics import AtOnce, Checkpoint, agreement, unroll
 from oscnets.models._program import run
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops._phase_conv import modulate, phase_dense_cnb, tap_responses
@@ -169,8 +170,9 @@ class GASPnet(nn.Module):
 
         state = (phases0, _forward(weights, responses, self.norm))
         collect = lambda state: (_logits(state[1][-1], self.num_heads), state[0])  # noqa: E731
-        # Storing the intermediates of a step takes longer than computing them again.
-        stacked = unroll(step, state, self.num_steps, collect=collect, checkpoint_every=1)[1]
+        # Storing the intermediates of a step takes longer than computing them again; on a GPU of all steps at once.
+        gradient = AtOnce() if on_gpu() else Checkpoint(1)
+        stacked = unroll(step, state, self.num_steps, collect=collect, gradient=gradient)[1]
         whole = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), collect(state), stacked)
         return self._output(*whole, shapes)
 
@@ -271,12 +273,12 @@ def _activate_and_pool(y: Array, bias: Array, norm: Norm) -> Array:
     """Bias, relu, max-pool and norm: (C, H, W, B) -> (C, H / 2, W / 2, B)."""
     # The barriers store it before four strided reads, and again for its many readers. Pairwise maxima: reductions are
     # slow.
-    y = jax.lax.optimization_barrier(y)
+    y = cpu_barrier(y)
     if norm == "first":
         y = normalize(y, (1, 2))
     rows = jnp.maximum(y[:, ::2], y[:, 1::2])
     y = nn.relu(jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2]) + bias[:, None, None, None])
-    return jax.lax.optimization_barrier(normalize(y, (1, 2)) if norm == "last" else y)
+    return cpu_barrier(normalize(y, (1, 2)) if norm == "last" else y)
 
 
 def _upsample(phases: Array) -> Array:
