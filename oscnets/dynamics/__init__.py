@@ -3,10 +3,9 @@
 from oscnets.dynamics import agreement, coupling, cvrnn, filters, graphs, kuramoto, recurrent, sphere, waves
 from oscnets.dynamics._ode import as_ode
 from oscnets.dynamics._scan import Reduction
-from oscnets.dynamics._unroll import AtOnce, Auto, Checkpoint, Reverse, Store, unroll
+from oscnets.dynamics._unroll import Auto, Checkpoint, Reverse, Store, unroll
 
 __all__ = [
-    "AtOnce",
     "Auto",
     "Checkpoint",
     "Reduction",

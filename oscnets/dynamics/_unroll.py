@@ -1,7 +1,7 @@
 """Loop over time: what is kept of the states and how gradients are taken are two separate choices.
 
 `collect` stacks a value of every step, `reduce` sums these values up as they come. `gradient` is `Store`, `Checkpoint`,
-`Reverse`, `AtOnce` or `Auto`.
+`Reverse` or `Auto`.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from oscnets._inputs import whole_number
-from oscnets.dynamics._at_once import unroll_at_once
 from oscnets.dynamics._memory import default_limit
 from oscnets.dynamics._reverse import unroll_reversible
 from oscnets.dynamics._scan import (
@@ -61,22 +59,6 @@ class Reverse:
 
 
 @dataclass(frozen=True)
-class AtOnce:
-    """Gradients for which steps are linearized all at once, after the loop, from their stored states.
-
-    For devices on which the number of kernels counts: inside the loop nothing but the states is stored, backwards only
-    their cotangents are computed, and what closed-over arrays receive is of all steps in one batch. The step is
-    computed twice, and memory is that of `Store` with all states.
-
-    Attributes:
-        part: (state) -> value, the part of a step to which this applies; the step is called with the state and the
-            value, and what it computes from them is stored as by `Store`. None is the whole step, of the state alone.
-    """
-
-    part: Callable[[PyTree], PyTree] | None = None
-
-
-@dataclass(frozen=True)
 class Auto:
     """`Store()` where what it stores is small enough, else `Checkpoint()`; decided by the shapes, when it is traced.
 
@@ -97,15 +79,15 @@ def unroll(
     *,
     collect: Callable[[PyTree], PyTree] | None = None,
     reduce: Reduction | None = None,
-    gradient: Store | Checkpoint | Reverse | AtOnce | Auto | None = None,
+    gradient: Store | Checkpoint | Reverse | Auto | None = None,
     checkpoint_every: int | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Apply `state = step(state)` `length` times with `jax.lax.scan`.
 
     Args:
         step: one step of a dynamics; keeps structure, shapes and dtypes of the state.
-        state: any pytree of arrays; of float arrays for `Reverse` and `AtOnce`.
-        length: number of steps, >= 0; >= 1 with `reduce`, `Reverse` or `AtOnce`.
+        state: any pytree of arrays; of float arrays for `Reverse`.
+        length: number of steps, >= 0; >= 1 with `reduce` or `Reverse`.
         collect: what to take of the state after every step; None takes nothing.
         reduce: sums up what `collect` takes instead of stacking it, for example `oscnets.ops.streaming_readout`.
         gradient: how gradients are taken; None is `Store()`.
@@ -121,7 +103,7 @@ def unroll(
             `checkpoint_every` together with `gradient`.
     """
     gradient = _gradient(gradient, checkpoint_every)
-    least = 1 if reduce is not None or isinstance(gradient, Reverse | AtOnce) else 0
+    least = 1 if reduce is not None or isinstance(gradient, Reverse) else 0
     length = whole_number("length", length, least)
     if reduce is not None and collect is None:
         raise ValueError("reduce needs collect, which gives it a value of every step, got collect=None")
@@ -129,10 +111,6 @@ def unroll(
         gradient = chosen(gradient, lambda: length * _stored_by(step, state))
     if isinstance(gradient, Reverse):
         return unroll_reversible(step, state, length, collect, reduce, gradient.inverse, gradient.invertible)
-    if isinstance(gradient, AtOnce):
-        last, states = unroll_at_once(step, state, length, gradient.part)
-        values = None if collect is None else jax.vmap(collect)(states)
-        return last, values if reduce is None else _reduced(reduce, values, length)
     every = checkpoint_interval(length, gradient.every) if isinstance(gradient, Checkpoint) else None
     if reduce is None:
         return checkpointed_scan(scan_body(step, collect), state, None, length, every)
@@ -141,13 +119,6 @@ def unroll(
     options = {"reduce": functions, "weights": weights, "observe": collect, "every": every}
     last, acc, _ = run_steps(without_aux, state, length, **options)
     return last, reduce.finish(acc)
-
-
-def _reduced(reduce: Reduction, values: PyTree, length: int) -> PyTree:
-    """The reduction of stacked values."""
-    add = lambda acc, x: (reduce.add(reduce.weights, acc, *x), None)  # noqa: E731
-    start = reduce.start(jax.tree.map(lambda x: x[0], values))
-    return reduce.finish(jax.lax.scan(add, start, (values, jnp.arange(length, dtype=jnp.int32)))[0])
 
 
 def chosen(auto: Auto, stored: Callable[[], int]) -> Store | Checkpoint:
@@ -163,16 +134,16 @@ def _stored_by(step: Callable[[PyTree], PyTree], state: PyTree) -> int:
 
 
 def _gradient(
-    gradient: Store | Checkpoint | Reverse | AtOnce | Auto | None, checkpoint_every: int | None
-) -> Store | Checkpoint | Reverse | AtOnce | Auto:
+    gradient: Store | Checkpoint | Reverse | Auto | None, checkpoint_every: int | None
+) -> Store | Checkpoint | Reverse | Auto:
     if checkpoint_every is not None:
         if gradient is not None:
             raise ValueError(f"give gradient or checkpoint_every, got {gradient} and {checkpoint_every}")
         gradient = Checkpoint(checkpoint_every)
     if gradient is None:
         return Store()
-    if not isinstance(gradient, Store | Checkpoint | Reverse | AtOnce | Auto):
-        raise ValueError(f"gradient must be a Store, Checkpoint, Reverse, AtOnce or Auto, got {gradient!r}")
+    if not isinstance(gradient, Store | Checkpoint | Reverse | Auto):
+        raise ValueError(f"gradient must be a Store, Checkpoint, Reverse or Auto, got {gradient!r}")
     if isinstance(gradient, Checkpoint) and gradient.every is not None:
         return Checkpoint(whole_number("checkpoint_every", gradient.every, 1))
     return gradient

@@ -134,12 +134,21 @@ def _attention_step(
     if on_gpu() and math.prod(queries.shape[:-1]) * queries.shape[-2] <= limit:
         oscillators = _oscillators(layers)
         couplings = _couple(queries, keys, oscillators, oscillators, gains)
-        of_sine, of_cosine = ((couplings * x[..., None, :]).sum(-1) for x in (sine, cosine))
-        return phases + rate * (cosine * of_sine - sine * of_cosine) / (jnp.abs(couplings).sum(-1) + floor)
+        force, total = _from_all_pairs(couplings, sine, cosine)
+        return phases + rate * force / (total + floor)
     total = _total(queries, keys, layers, gains, cached_strength, limit)
     field = jnp.stack([sine, cosine], axis=-1)
     received = _input(queries, keys, field, layers, gains, has_neighbours=has_neighbours)
     return phases + rate * (cosine * received[..., 0] - sine * received[..., 1]) / (total + floor)
+
+
+# Recomputed for gradients: of all pairs the couplings alone are stored.
+@partial(jax.checkpoint, prevent_cse=False)
+def _from_all_pairs(couplings: Array, sine: Array, cosine: Array) -> tuple[Array, Array]:
+    """sum_j r_ij sin(phase_j - phase_i) and sum_j |r_ij|."""
+    receives, sends = (lambda x: x[..., None]), (lambda x: x[..., None, :])
+    ahead = receives(cosine) * sends(sine) - receives(sine) * sends(cosine)
+    return (couplings * ahead).sum(-1), jnp.abs(couplings).sum(-1)
 
 
 @standard_promotion

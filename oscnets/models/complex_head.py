@@ -51,9 +51,12 @@ class ComplexHead(nn.Module):
 
     def __call__(self, phases: Array, amplitude: Array, classic: Array) -> Layers:
         """(H, W, C, B) phases and amplitude, and `precompute(amplitude)` -> the layers of one step, batch last."""
-        weights = self._weights(phases.shape[:2])
         sine, cosine = sincos(phases)
-        field = jnp.concatenate([amplitude * cosine, amplitude * sine], axis=-1)
+        return self.of_field(jnp.concatenate([amplitude * cosine, amplitude * sine], axis=-1), classic)
+
+    def of_field(self, field: Array, classic: Array) -> Layers:
+        """The same of the field amplitude e^{i phase}, (H, W, C, 2 B), real parts before imaginary ones."""
+        weights = self._weights(field.shape[:2])
         psi = conv_hwcb(field, weights["conv_kernel"], strides=2) + weights["conv_bias"][:, None]
         z = polar.gate(*jnp.split(psi, 2, axis=-1), classic)
         l2 = polar.rectify(z, weights["conv_scale"][:, None], weights["conv_shift"][:, None], axes=(0, 1))

@@ -15,7 +15,9 @@ from jax import Array
 from oscnets._platform import on_gpu
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import from_hwcb, to_hwcb
-from oscnets.dynamics import AtOnce, coupling, kuramoto, unroll
+from oscnets.dynamics import coupling, kuramoto, unroll
+from oscnets.dynamics._at_once import unroll_at_once
+from oscnets.dynamics.kuramoto.kernel import field_of
 from oscnets.models._program import run
 from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of
 from oscnets.models.init import gabor_filters, gaussian_kernel, ground_truth_phases, random_phases, torch_uniform
@@ -31,9 +33,8 @@ Context = tuple[Array, Array]  # amplitude (H, W, C, B) and the head's `precompu
 class Trajectory(NamedTuple):
     """A run of KomplexNet's first layer: T = num_steps with the Kuramoto dynamics, 1 without."""
 
-    # For `classify_step`, time first: `trajectory`; with feedback, but on a GPU, the logits (T, B, K) that it computed.
-    states: Array
-    context: Context | None  # for `classify_step`, constant in time; None where the states are logits
+    states: Array  # for `classify_step`, time first: `trajectory`; with feedback the logits (T, B, K) that it computed
+    context: Context | None  # for `classify_step`, constant in time; None with feedback
     phases: Array  # (B, H, W, C) radians, after the last step
     trajectory: Array  # (T, B, H, W, C) radians, after every step
     amplitude: Array  # (B, H, W, C) >= 0, constant in time
@@ -78,17 +79,21 @@ def _closed_loop(
 
 
 def _closed_loop_at_once(
-    step: Step, received: Callable[[Array], Array], phases: Array, field0: Array, num_steps: int
-) -> Array:
-    """The trajectory alone, of a first step in the field `field0` and others in `received(phases)`."""
+    step: Step,
+    head: Callable[[Array], Layers],
+    feedback: Callable[[Layers], Array],
+    phases: Array,
+    field: Array,
+    num_steps: int,
+) -> tuple[Array, Array]:
+    """`_closed_loop` for a GPU, from the layers' first field: trajectory and logits."""
 
-    def part(state: tuple[Array, Array]) -> Array:
-        phases, is_first = state
-        return jnp.where(is_first > 0, field0, received(phases))
+    def part(phases: Array) -> tuple[Array, Array]:
+        layers = head(phases)
+        return feedback(layers), logits_of(layers)
 
-    moved = lambda state, field: (step(state[0], field), jnp.zeros_like(state[1]))  # noqa: E731
-    state = phases, jnp.ones((), phases.dtype)
-    return unroll(moved, state, num_steps, collect=lambda state: state[0], gradient=AtOnce(part))[1]
+    # Coupled fields are stored: to compute them again moves more memory than the layers need.
+    return unroll_at_once(step, part, phases, field, num_steps, store=True)
 
 
 def _public(run: _Run) -> tuple[Array, Array, Array]:
@@ -216,14 +221,13 @@ class KomplexNet(nn.Module):
 
     def _output(self, **arguments: Any) -> Output:
         of_first = self._run(**arguments)
-        logits, layers = self._classify(of_first) if of_first.logits is None else (of_first.logits, of_first.layers)
+        logits, layers = (of_first.logits, of_first.layers) if self.feedback else self._classify(of_first)
         return Output(logits, *_public(of_first), _batch_first(layers))
 
     def _trajectory(self, **arguments: Any) -> Trajectory:
         of_first = self._run(**arguments)
         public = _public(of_first)
-        has_logits = self.feedback and not on_gpu()
-        states, context = (of_first.logits, None) if has_logits else (public[1], of_first.context)
+        states, context = (of_first.logits, None) if self.feedback else (public[1], of_first.context)
         return Trajectory(states, context, *public)
 
     def _logits(self, state: Array, context: Context) -> Array:
@@ -259,11 +263,16 @@ class KomplexNet(nn.Module):
         head, variables = self.head.unbind()
         look = lambda phases: head.apply(variables, phases, *context)  # noqa: E731
         feedback = partial(feedback_field, feedback_kernels, dict(zip(LAYERS, self.feedback_rates, strict=True)))
+        zeros = head.zero_layers(amplitude)
         if on_gpu():
-            received = lambda phases: feedback(look(phases))  # noqa: E731
-            field0 = jnp.zeros(()) if layers0 is None else feedback(_batch_last(layers0))
-            return _Run(_closed_loop_at_once(step, received, phases0, field0, num_steps), context)
-        layers0 = head.zero_layers(amplitude) if layers0 is None else _batch_last(layers0)
+            of_zeros = jax.eval_shape(feedback, zeros)
+            field = jnp.zeros(of_zeros.shape, of_zeros.dtype) if layers0 is None else feedback(_batch_last(layers0))
+            # By the sines of the dynamics, which are computed again for gradients.
+            of_field = lambda field: head.apply(variables, field, context[1], method="of_field")  # noqa: E731
+            of_phases = lambda phases: of_field(field_of(phases, amplitude))  # noqa: E731
+            trajectory, logits = _closed_loop_at_once(step, of_phases, feedback, phases0, field, num_steps)
+            return _Run(trajectory, context, logits, look(trajectory[-1]))
+        layers0 = zeros if layers0 is None else _batch_last(layers0)
         trajectory, logits, layers = _closed_loop(step, look, feedback, phases0, layers0, num_steps)
         return _Run(trajectory, context, logits, layers)
 
@@ -284,6 +293,8 @@ class KomplexNet(nn.Module):
 
     def _classify(self, run: _Run) -> tuple[Array, Layers]:
         """Logits (T, B, K) of every step, and the layers of the last."""
+        if self.is_initializing():
+            return run.logits, run.layers
         head, variables = self.head.unbind()
         look = lambda phases: head.apply(variables, phases, *run.context)  # noqa: E731
         return jax.lax.map(lambda phases: logits_of(look(phases)), run.trajectory), look(run.trajectory[-1])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets.dynamics import AtOnce, Auto, Checkpoint, Reverse, Store, _unroll, unroll, waves
+from oscnets.dynamics import Auto, Checkpoint, Reverse, Store, _unroll, unroll, waves
 from tests.helpers import assert_close, float64
 
 LENGTH = 7
@@ -24,16 +24,6 @@ def step(state, gain=0.3):
 def inverse(state, gain=0.3):
     v = state["v"] + gain * state["x"]
     return state | {"x": state["x"] - gain * jnp.sin(v), "v": v}
-
-
-def force(state, gain=0.3):
-    return gain * jnp.sin(state["v"])
-
-
-def step_of_parts(state, pull, gain=0.3):
-    """`step`, given its `force`."""
-    x = state["x"] + pull
-    return state | {"x": x, "v": state["v"] - gain * x}
 
 
 def start():
@@ -95,8 +85,6 @@ GRADIENTS = {
     "checkpoint by default": lambda _: Checkpoint(),
     "reverse": lambda gain: Reverse(partial(inverse, gain=gain)),
     "reverse, recomputed": lambda gain: Reverse(partial(inverse, gain=gain), invertible=jnp.asarray(False)),
-    "at once": lambda _: AtOnce(),
-    "a part at once": lambda gain: AtOnce(partial(force, gain=gain)),
 }
 
 
@@ -137,8 +125,6 @@ def derivatives_of_a_loop():
         ("reverse", False),
         ("reverse", True),
         ("reverse, recomputed", True),
-        ("at once", True),
-        ("a part at once", False),
     ],
 )
 def test_derivatives_are_the_same_however_they_are_taken(name, reduced, derivatives_of_a_loop):
@@ -148,8 +134,7 @@ def test_derivatives_are_the_same_however_they_are_taken(name, reduced, derivati
         options = {"collect": lambda state: scale * state["x"], "gradient": GRADIENTS[name](gain)}
         if reduced:
             options["reduce"] = Weighted(weights)
-        one = step_of_parts if name == "a part at once" else step
-        state, kept = unroll(partial(one, gain=gain), start() | {"x": x}, LENGTH, **options)
+        state, kept = unroll(partial(step, gain=gain), start() | {"x": x}, LENGTH, **options)
         return summary(state, kept if reduced else jnp.einsum("t,tn->n", weights, jnp.sin(kept)))
 
     assert_close(derivatives(value), derivatives_of_a_loop, 1e-11)
@@ -188,37 +173,15 @@ def test_reversed_gradients_under_vmap():
     chex.assert_trees_all_close(found, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("transform", [jax.grad, jax.jacfwd])
-def test_gradients_at_once_under_vmap_and_forwards(transform):
-    """In a gain of the part, of the rest of the step, and of both."""
-
-    def value(one, gradient):
-        state, xs = unroll(one, start(), LENGTH, collect=lambda state: state["x"], gradient=gradient)
-        return jnp.sum(xs**2) + jnp.sum(state["v"])
-
-    def at_once(step, part):
-        return value(partial(step_of_parts, gain=step), AtOnce(partial(force, gain=part)))
-
-    def stored(step, part):
-        return value(lambda state: step_of_parts(state, force(state, part), step), Store())
-
-    gains = jnp.array([0.3, 0.5, 0.1])
-    for names in (("step", "part"), ("step",), ("part",)):
-        some = lambda x, fn, names=names: fn(**{"step": 0.2, "part": 0.4} | dict.fromkeys(names, x))  # noqa: E731
-        found, expected = (jax.jit(jax.vmap(transform(partial(some, fn=fn))))(gains) for fn in (at_once, stored))
-        chex.assert_trees_all_close(found, expected, rtol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("length", "options", "message"),
     [
         (-1, {}, "length must be >= 0, got -1"),
         (0, {"gradient": Reverse(inverse)}, "length must be >= 1, got 0"),
-        (0, {"gradient": AtOnce()}, "length must be >= 1, got 0"),
         (3, {"checkpoint_every": 0}, "checkpoint_every must be >= 1, got 0"),
         (3, {"gradient": Checkpoint(0)}, "checkpoint_every must be >= 1, got 0"),
         (3, {"gradient": Store(), "checkpoint_every": 2}, r"gradient or checkpoint_every, got Store\(\) and 2"),
-        (3, {"gradient": "store"}, "gradient must be a Store, Checkpoint, Reverse, AtOnce or Auto, got 'store'"),
+        (3, {"gradient": "store"}, "gradient must be a Store, Checkpoint, Reverse or Auto, got 'store'"),
         (3, {"reduce": Weighted(None)}, "reduce needs collect"),
     ],
 )
