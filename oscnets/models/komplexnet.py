@@ -59,6 +59,14 @@ class _Run(NamedTuple):
     layers: Layers | None = None
 
 
+def _open_loop(step: Step, phases: Array, num_steps: int) -> Array:
+    """The trajectory (T, H, W, C, B) without feedback."""
+    if on_gpu():  # Stores the trajectory once, not the phases before each step too.
+        nothing = lambda _: ((), ())  # noqa: E731
+        return unroll_at_once(lambda phases, _: step(phases, None), nothing, phases, (), num_steps, store=True)[0]
+    return unroll(lambda phases: step(phases, None), phases, num_steps, collect=lambda phases: phases)[1]
+
+
 def _closed_loop(
     step: Step,
     head: Callable[[Array], Layers],
@@ -258,8 +266,7 @@ class KomplexNet(nn.Module):
             return _Run(phases0[None], context)
         step = self._step(kernel, amplitude)
         if not feedback_kernels:
-            of_one = lambda phases: step(phases, None)  # noqa: E731
-            return _Run(unroll(of_one, phases0, num_steps, collect=lambda phases: phases)[1], context)
+            return _Run(_open_loop(step, phases0, num_steps), context)
         head, variables = self.head.unbind()
         look = lambda phases: head.apply(variables, phases, *context)  # noqa: E731
         feedback = partial(feedback_field, feedback_kernels, dict(zip(LAYERS, self.feedback_rates, strict=True)))
