@@ -79,13 +79,22 @@ def logits_of(layers: Layers) -> Array:
 
 def feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], layers: Layers) -> Array:
     """Equation 6: rate_l F_l summed over the layers l that have a kernel, broadcastable to (H, W, C, 2 B)."""
+    return received_field(kernels, rates, sent_fields(kernels, layers))
+
+
+def sent_fields(kernels: dict[str, Array], layers: Layers) -> dict[str, Array]:
+    """What the layers that have a kernel send: tanh of the magnitude at the phase, real parts before imaginary ones."""
+    drives = {name: jnp.tanh(layers[name].magnitude) for name in kernels}
+    parts = {name: (drive * layers[name].cosine, drive * layers[name].sine) for name, drive in drives.items()}
+    return {name: jnp.concatenate(pair, axis=-1) for name, pair in parts.items()}
+
+
+def received_field(kernels: dict[str, Array], rates: dict[str, Array | float], sent: dict[str, Array]) -> Array | float:
+    """The field of equation 6 from what the layers send; 0 of none."""
     total = 0.0
     for name, kernel in kernels.items():
-        z = layers[name]
-        drive = jnp.tanh(z.magnitude)
-        field = jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
         of_layer = conv_transpose_hwcb if name == "l2" else _uniform_field
-        total = total + rates[name] * of_layer(field, kernel)
+        total = total + rates[name] * of_layer(sent[name], kernel)
     return total
 
 

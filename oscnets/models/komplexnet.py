@@ -19,7 +19,7 @@ from oscnets.dynamics import coupling, kuramoto, unroll
 from oscnets.dynamics._at_once import unroll_at_once
 from oscnets.dynamics.kuramoto.kernel import field_of
 from oscnets.models._program import run
-from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of
+from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of, received_field, sent_fields
 from oscnets.models.init import gabor_filters, gaussian_kernel, ground_truth_phases, random_phases, torch_uniform
 from oscnets.ops import complex as polar
 
@@ -89,19 +89,29 @@ def _closed_loop(
 def _closed_loop_at_once(
     step: Step,
     head: Callable[[Array], Layers],
-    feedback: Callable[[Layers], Array],
+    kernels: dict[str, Array],
+    rates: dict[str, Array | float],
     phases: Array,
-    field: Array,
+    layers: Layers,
     num_steps: int,
 ) -> tuple[Array, Array]:
-    """`_closed_loop` for a GPU, from the layers' first field: trajectory and logits."""
+    """`_closed_loop` for a GPU: trajectory and logits."""
+    near = {name: kernel for name, kernel in kernels.items() if name == "l2"}
+    uniform = {name: kernel for name, kernel in kernels.items() if name != "l2"}
 
-    def part(phases: Array) -> tuple[Array, Array]:
+    def sent(layers: Layers) -> tuple[dict[str, Array], Array]:
+        everywhere = received_field(uniform, rates, sent_fields(uniform, layers))
+        return sent_fields(near, layers), jnp.asarray(everywhere, phases.dtype)
+
+    def part(phases: Array) -> tuple[tuple[dict[str, Array], Array], Array]:
         layers = head(phases)
-        return feedback(layers), logits_of(layers)
+        return sent(layers), logits_of(layers)
 
-    # Coupled fields are stored: to compute them again moves more memory than the layers need.
-    return unroll_at_once(step, part, phases, field, num_steps, store=True)
+    def moved(phases: Array, sent: tuple[dict[str, Array], Array]) -> Array:
+        return step(phases, received_field(near, rates, sent[0]) + sent[1])
+
+    # The fields of a step are stored: to compute them again moves more memory than all of the head.
+    return unroll_at_once(moved, part, phases, sent(layers), num_steps, store=True)
 
 
 def _public(run: _Run) -> tuple[Array, Array, Array]:
@@ -269,17 +279,15 @@ class KomplexNet(nn.Module):
             return _Run(_open_loop(step, phases0, num_steps), context)
         head, variables = self.head.unbind()
         look = lambda phases: head.apply(variables, phases, *context)  # noqa: E731
-        feedback = partial(feedback_field, feedback_kernels, dict(zip(LAYERS, self.feedback_rates, strict=True)))
-        zeros = head.zero_layers(amplitude)
+        rates = dict(zip(LAYERS, self.feedback_rates, strict=True))
+        layers0 = head.zero_layers(amplitude) if layers0 is None else _batch_last(layers0)
         if on_gpu():
-            of_zeros = jax.eval_shape(feedback, zeros)
-            field = jnp.zeros(of_zeros.shape, of_zeros.dtype) if layers0 is None else feedback(_batch_last(layers0))
             # By the sines of the dynamics, which are computed again for gradients.
             of_field = lambda field: head.apply(variables, field, context[1], method="of_field")  # noqa: E731
             of_phases = lambda phases: of_field(field_of(phases, amplitude))  # noqa: E731
-            trajectory, logits = _closed_loop_at_once(step, of_phases, feedback, phases0, field, num_steps)
-            return _Run(trajectory, context, logits, look(trajectory[-1]))
-        layers0 = zeros if layers0 is None else _batch_last(layers0)
+            run = _closed_loop_at_once(step, of_phases, feedback_kernels, rates, phases0, layers0, num_steps)
+            return _Run(run[0], context, run[1], look(run[0][-1]))
+        feedback = partial(feedback_field, feedback_kernels, rates)
         trajectory, logits, layers = _closed_loop(step, look, feedback, phases0, layers0, num_steps)
         return _Run(trajectory, context, logits, layers)
 
