@@ -3,10 +3,12 @@
 The choice is made where a program is traced, by the platform that JAX computes on by default.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-from jax import Array, lax
+from jax import lax
+
+PyTree = Any
 
 
 class Sizes(NamedTuple):
@@ -40,6 +42,11 @@ def on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
+def on_gpu() -> bool:
+    """Whether they are for a GPU, where every kernel is launched by itself."""
+    return jax.default_backend() == "gpu"
+
+
 def on_tpu() -> bool:
     """Whether they are for a TPU."""
     return jax.default_backend() == "tpu"
@@ -50,6 +57,6 @@ def sizes() -> Sizes:
     return _CPU if on_cpu() else _ACCELERATOR
 
 
-def cpu_barrier(x: Array) -> Array:
-    """`x`, stored before what follows uses it on a CPU; elsewhere the compiler may merge both."""
+def cpu_barrier(x: PyTree) -> PyTree:
+    """`x`, arrays, stored before what follows uses it on a CPU; elsewhere the compiler may merge both."""
     return lax.optimization_barrier(x) if on_cpu() else x
