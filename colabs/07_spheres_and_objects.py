@@ -153,7 +153,7 @@ optimizer = optax.adam(1e-3)
 
 
 @jax.jit
-def update(params, statistics, state, images):
+def update_autoencoder(params, statistics, state, images):
     def objective(params):
         out, moved = model.apply(
             {"params": params, "batch_stats": statistics}, images, train=True, mutable=["batch_stats"]
@@ -168,7 +168,7 @@ def update(params, statistics, state, images):
 state, updates = optimizer.init(params), 2 if SMOKE else 1000
 for number in range(updates):
     images = pictures.images[rng.integers(0, len(pictures.images), 4 if SMOKE else 32)]
-    params, statistics, state, value = update(params, statistics, state, images)
+    params, statistics, state, value = update_autoencoder(params, statistics, state, images)
     if (number + 1) % max(1, updates // 4) == 0:
         print(f"update {number + 1}: squared error {value:.4f}")
 

@@ -17,17 +17,9 @@ from experiments.bench.aot import targets
 SIZES = ("batch_size", "num_steps", "kernel_size", "size", "cases")  # flags that are arguments of `compare`
 
 
-def positive(text: str) -> int:
-    """A whole number >= 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
-
-
 def odd(text: str) -> int:
     """An odd number >= 1: the size of a kernel."""
-    number = positive(text)
+    number = engine.positive(text)
     if number % 2 == 0:
         raise argparse.ArgumentTypeError(f"must be odd, for a kernel to have a centre, got {number}")
     return number
@@ -40,7 +32,7 @@ def parser() -> engine.Parser:
     _add_steps(commands)
     _add_tables(commands)
     for command in commands.choices.values():
-        command.add_argument("--rounds", type=positive, default=5, help="turns of each side")
+        command.add_argument("--rounds", type=engine.positive, default=5, help="turns of each side")
         command.add_argument("--workdir", type=engine.user_path, help="for COMMAND.json, and COMMAND.md of a table")
     _add_compile(commands)
     return parser
@@ -49,16 +41,16 @@ def parser() -> engine.Parser:
 def _add_steps(commands: Any) -> None:
     """Training steps against PyTorch."""
     add = commands.add_parser("komplexnet", help="a training step against eager PyTorch").add_argument
-    add("--batch_size", type=positive, default=128)
-    add("--num_steps", type=positive, default=15, help="of the dynamics")
+    add("--batch_size", type=engine.positive, default=128)
+    add("--num_steps", type=engine.positive, default=15, help="of the dynamics")
     add("--kernel_size", type=odd, default=13)
     add = commands.add_parser("gaspnet", help="a training step against eager PyTorch").add_argument
-    add("--batch_size", type=positive, default=32)
-    add("--num_steps", type=positive, default=6, help="of the phases")
+    add("--batch_size", type=engine.positive, default=32)
+    add("--num_steps", type=engine.positive, default=6, help="of the phases")
     add = commands.add_parser("waves", help="training steps of segmenters against eager PyTorch").add_argument
     add("--cases", choices=waves.CASES, nargs="+", default=list(waves.CASES))
     for name in ("size", "batch_size", "num_steps"):
-        add(f"--{name}", type=positive, help="instead of the case's value")
+        add(f"--{name}", type=engine.positive, help="instead of the case's value")
     for command in commands.choices.values():
         command.add_argument("--compiled", action="store_true", help="time PyTorch compiled by itself too")
         command.add_argument("--no_peer", action="store_true", help="time JAX alone; needs no PyTorch")
@@ -67,47 +59,48 @@ def _add_steps(commands: Any) -> None:
 def _add_tables(commands: Any) -> None:
     """Tables over methods, sizes, lengths and numbers of seeds."""
     add = commands.add_parser("coupling", help="the coupling's methods over sizes").add_argument
-    add("--sizes", type=positive, nargs="+", default=[16, 32, 64, 128], help="of the image")
+    add("--sizes", type=engine.positive, nargs="+", default=[16, 32, 64, 128], help="of the image")
     add("--kernel_sizes", type=odd, nargs="+", default=[3, 5, 9, 13, 25])
-    add("--batch_sizes", type=positive, nargs="+", default=[1, 16, 128])
+    add("--batch_sizes", type=engine.positive, nargs="+", default=[1, 16, 128])
     add = commands.add_parser("memory", help="gradients through long unrolls of waves").add_argument
-    add("--num_steps", type=positive, nargs="+", default=[1, 100, 500, 2000])
-    add("--size", type=positive, default=56, help="of the image")
-    add("--batch_size", type=positive, default=16)
+    add("--num_steps", type=engine.positive, nargs="+", default=[1, 100, 500, 2000])
+    add("--size", type=engine.positive, default=56, help="of the image")
+    add("--batch_size", type=engine.positive, default=16)
     add = commands.add_parser("seeds", help="several seeds at once: seeds per second, memory per seed").add_argument
-    add("--counts", type=positive, nargs="+", default=[1, 4, 16, 50], help="of seeds")
+    add("--counts", type=engine.positive, nargs="+", default=[1, 4, 16, 50], help="of seeds")
     add("--ways", choices=seeds.WAYS, nargs="+", default=list(seeds.WAYS))
     add("--model", choices=seeds.MODELS, default="komplexnet")
-    add("--batch_size", type=positive, default=32)
-    add("--size", type=positive, default=32, help="of the image")
+    add("--batch_size", type=engine.positive, default=32)
+    add("--size", type=engine.positive, default=32, help="of the image")
     add = commands.add_parser("dynamics", help="simulations of graphs against other packages").add_argument
-    add("--counts", type=positive, nargs="+", default=[100, 1000, 10_000], help="of oscillators")
+    add("--counts", type=engine.positive, nargs="+", default=[100, 1000, 10_000], help="of oscillators")
     add("--sides", choices=dynamics.SIDES, nargs="+", default=list(dynamics.SIDES), help="those installed are measured")
-    add("--degree", type=positive, default=20, help="edges that an oscillator of a sparse graph receives")
-    add("--num_steps", type=positive, default=1000, help="most steps of a run")
-    add("--limit", type=positive, default=45, help="seconds of a side for a graph")
+    add("--forms", choices=dynamics.FORMS, nargs="+", default=list(dynamics.FORMS), help="of couplings")
+    add("--degree", type=engine.positive, default=20, help="edges that an oscillator of a sparse graph receives")
+    add("--num_steps", type=engine.positive, default=1000, help="most steps of a run")
+    add("--limit", type=engine.positive, default=45, help="seconds of a side for a graph")
     add = commands.add_parser(
         "filters", help="a layer of LinOSS over sequence lengths, against other code"
     ).add_argument
-    add("--lengths", type=positive, nargs="+", default=[256, 1024, 4096, 16_384], help="of the sequences")
+    add("--lengths", type=engine.positive, nargs="+", default=[256, 1024, 4096, 16_384], help="of the sequences")
     add("--sides", choices=filters.SIDES, nargs="+", default=list(filters.SIDES), help="those installed are measured")
-    add("--batch_size", type=positive, default=4)
-    add("--channels", type=positive, default=64, help="of the sequences, and oscillators")
-    add("--limit", type=positive, default=120, help="seconds of a side for a row, its compilation included")
+    add("--batch_size", type=engine.positive, default=4)
+    add("--channels", type=engine.positive, default=64, help="of the sequences, and oscillators")
+    add("--limit", type=engine.positive, default=120, help="seconds of a side for a row, its compilation included")
     text = "the waves of all steps at once by iterations, against the loop"
     add = commands.add_parser("parallel_waves", help=text).add_argument
-    add("--sizes", type=positive, nargs="+", default=[14, 28, 56], help="of the image")
-    add("--num_steps", type=positive, nargs="+", default=[25, 50, 100, 400, 1000], help="of the dynamics")
-    add("--channels", type=positive, nargs="*", default=[1, 4, 16], help="of networks that are not trained")
+    add("--sizes", type=engine.positive, nargs="+", default=[14, 28, 56], help="of the image")
+    add("--num_steps", type=engine.positive, nargs="+", default=[25, 50, 100, 400, 1000], help="of the dynamics")
+    add("--channels", type=engine.positive, nargs="*", default=[1, 4, 16], help="of networks that are not trained")
     add = commands.add_parser("profile", help="where the time of a training step goes").add_argument
     add("--models", choices=profile.CASES, nargs="+", default=list(profile.CASES))
     for name in ("batch_size", "num_steps"):
-        add(f"--{name}", type=positive, help="instead of the model's value")
+        add(f"--{name}", type=engine.positive, help="instead of the model's value")
     add = commands.add_parser("scaling", help="throughput over image size and over T").add_argument
     add("--models", choices=scaling.DEFAULTS, nargs="+", default=list(scaling.DEFAULTS))
-    add("--sizes", type=positive, nargs="*", default=[32, 64, 128, 256], help="of the image")
-    add("--num_steps", type=positive, nargs="*", default=[5, 15, 50, 150], help="of the dynamics")
-    add("--batch_size", type=positive, default=4)
+    add("--sizes", type=engine.positive, nargs="*", default=[32, 64, 128, 256], help="of the image")
+    add("--num_steps", type=engine.positive, nargs="*", default=[5, 15, 50, 150], help="of the dynamics")
+    add("--batch_size", type=engine.positive, default=4)
 
 
 def _add_compile(commands: Any) -> None:
@@ -119,7 +112,7 @@ def _add_compile(commands: Any) -> None:
         "--only", type=_listed, help="programs: names, parts of them from the left, patterns; main: some of each family"
     )
     add("--json", type=engine.user_path, help="the file of results; what it holds is not compiled again")
-    add("--limit", type=positive, default=900, help="seconds for a program")
+    add("--limit", type=engine.positive, default=900, help="seconds for a program")
     add("--list", action="store_true", help="print the names of the programs only")
 
 
@@ -241,7 +234,7 @@ def run_dynamics(options: argparse.Namespace) -> dict[str, Any]:
     """Measure simulations of graphs."""
     if min(options.counts) <= options.degree:
         raise engine.UsageError(f"--degree={options.degree} needs more oscillators than {min(options.counts)}")
-    settings = {name: getattr(options, name) for name in ("degree", "num_steps", "rounds", "limit")}
+    settings = {name: getattr(options, name) for name in ("forms", "degree", "num_steps", "rounds", "limit")}
     names = dynamics.present(options.sides)
     return {"rows": show(dynamics.measure(options.counts, names, **settings), dynamics.table, options)}
 

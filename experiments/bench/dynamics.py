@@ -151,20 +151,28 @@ def present(names: Sequence[str]) -> list[str]:
 
 
 def measure(
-    counts: Sequence[int], names: Sequence[str], *, degree: int, num_steps: int, rounds: int, limit: float
+    counts: Sequence[int],
+    names: Sequence[str],
+    *,
+    forms: Sequence[str],
+    degree: int,
+    num_steps: int,
+    rounds: int,
+    limit: float,
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per graph: steps a second of each side, the median over rounds; None without a run that counts.
 
     Args:
         counts: numbers of oscillators.
         names: of sides.
+        forms: of couplings, of `FORMS`.
         degree: edges that an oscillator of a sparse graph receives, fewer than oscillators.
         num_steps: most steps of a run; large graphs take fewer, down to 10.
         rounds: turns of each side.
         limit: seconds of a side for a graph, all its turns and what goes before them (jitcode's C compiler) included;
             its figure then is of the turns that it had. Those without any are listed in `over`.
     """
-    for units, form in itertools.product(counts, FORMS):
+    for units, form in itertools.product(counts, forms):
         edges = units * (units - 1 if form == "dense" else degree)
         steps = int(np.clip(2e8 / edges, 10, num_steps)) if num_steps > 10 else num_steps
         # A sparse graph is a dense one for kuramoto.

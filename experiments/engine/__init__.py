@@ -5,7 +5,7 @@ stand behind it, each of which imports only those before it: process, run, recor
 """
 
 from experiments.engine.process import devices, hosts, hugepages
-from experiments.engine.process.arguments import Parser
+from experiments.engine.process.arguments import Parser, positive
 from experiments.engine.process.errors import CheckpointError, Interrupted, NonFiniteError, RunError, UsageError
 from experiments.engine.process.files import MARKER, user_path
 from experiments.engine.process.profile import Profile
@@ -149,6 +149,7 @@ __all__ = [
     "one_of",
     "optimizer",
     "parse",
+    "positive",
     "progress_bar",
     "record_facts",
     "report",

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 SIZE = 32
 FIRST = 60  # steps of the first layer, its first phases included
-WINDOW = (140, 181)  # steps, counted from 1 with the first phases, over which the similarity of units is taken
+# Steps, counted from 1 with the first phases, over which the similarity of units is taken; the last tells objects best.
+WINDOWS = ((60, 101), (100, 141), (140, 181))
 
 
-class Segmented(NamedTuple):
+class Run(NamedTuple):
     """A batch of runs on one picture, each from other first phases."""
 
     background: np.ndarray  # (B, N) bool
     phases: np.ndarray  # (T, B, N), the first phases included
-    objects: np.ndarray  # (B, N): 0 in the background, else the number of a cluster from 1
 
 
 def shape(name: str) -> np.ndarray:
@@ -58,46 +58,59 @@ def picture(names: tuple[str, ...], *, seed: int, gap: float = 3.0) -> np.ndarra
             return labels
 
 
-def segment(labels: np.ndarray, *, seeds: range) -> Segmented:
-    """Published couplings and steps; clusters of the leading three eigenvectors of the similarity by k-means.
-
-    The number of objects is given. Eigenvectors have an arbitrary phase, so that both parts of similarity times
-    eigenvector are clustered.
-    """
+def simulate(labels: np.ndarray, *, seeds: range) -> Run:
+    """Published couplings and steps, from first phases of each seed."""
     frequency = np.where(labels.ravel() > 0, 1, -1).astype(np.float32)
     draw = lambda seed: jax.random.uniform(jax.random.key(seed), frequency.shape, minval=-np.pi, maxval=np.pi)  # noqa: E731
     start = np.stack([draw(seed) for seed in seeds])
     couplings = [cvrnn.gaussian_coupling(*labels.shape, sigma=sigma) for sigma in (0.9, 0.0313)]
     run = cvrnn.two_layers(np.broadcast_to(frequency, start.shape), start, couplings)
     phases = np.concatenate([start[None], run.first.phases, run.second.phases])
-    background = np.asarray(run.background)
-    objects = np.zeros(background.shape, int)
-    for i, mask in enumerate(background):
-        objects[i, ~mask] = 1 + _clusters(phases[WINDOW[0] - 1 : WINDOW[1] - 1, i][:, ~mask], labels.max())
-    return Segmented(background, phases, objects)
+    return Run(np.asarray(run.background), phases)
 
 
-def _clusters(phases: np.ndarray, count: int) -> np.ndarray:
+def objects(run: Run, count: int, *, window: tuple[int, int] = WINDOWS[-1], both_parts: bool = True) -> np.ndarray:
+    """(B, N): 0 in the background, else the number of a cluster from 1.
+
+    Clusters are those of the leading three eigenvectors of the similarity, by k-means.
+
+    Args:
+        run: B runs.
+        count: objects; it is given.
+        window: one of `WINDOWS`.
+        both_parts: similarity times eigenvectors, real and imaginary part, as eigenvectors have an arbitrary phase.
+            False is as published: the product of the real parts.
+    """
+    found = np.zeros(run.background.shape, int)
+    for i, mask in enumerate(run.background):
+        phases = run.phases[window[0] - 1 : window[1] - 1, i][:, ~mask]
+        found[i, ~mask] = 1 + _clusters(phases, count, both_parts)
+    return found
+
+
+def _clusters(phases: np.ndarray, count: int, both_parts: bool) -> np.ndarray:
     similarity = np.asarray(analysis.phase_locking(phases), complex)
-    leading = similarity @ np.linalg.eigh(similarity)[1][:, -3:]
-    features = np.concatenate([leading.real, leading.imag], axis=1)
-    return KMeans(count, n_init=10, random_state=0).fit_predict(features)
+    vectors = np.linalg.eigh(similarity)[1][:, -3:]
+    leading = similarity @ vectors
+    parts = [leading.real, leading.imag] if both_parts else [similarity.real @ vectors.real]
+    return KMeans(count, n_init=10, random_state=0).fit_predict(np.concatenate(parts, axis=1))
 
 
 def figure(*, small: bool = False) -> "Figure":
     """One row for each of three starts: the picture, what is no background, phases of the second layer, clusters."""
     labels = picture(("square",) if small else ("square", "down", "up"), seed=0)
-    run = segment(labels, seeds=range(1 if small else 3))
-    drawn = canvas.new_figure(8.8, 1.6 * len(run.objects) + 0.2)
+    run = simulate(labels, seeds=range(1 if small else 3))
+    found = objects(run, labels.max())
+    drawn = canvas.new_figure(8.8, 1.6 * len(found) + 0.2)
     image = lambda x: x.reshape(labels.shape)  # noqa: E731
-    truth = np.broadcast_to(labels.ravel(), run.objects.shape)
-    scores = np.asarray(metrics.adjusted_rand_index(truth, run.objects, truth > 0))
-    for row, cells in enumerate(drawn.subplots(len(run.objects), 6, squeeze=False)):
+    truth = np.broadcast_to(labels.ravel(), found.shape)
+    scores = np.asarray(metrics.adjusted_rand_index(truth, found, truth > 0))
+    for row, cells in enumerate(drawn.subplots(len(found), 6, squeeze=False)):
         lit = (~run.background[row]).astype(float)
         shown = {"picture": (labels > 0).astype(float), "not background": image(lit)}
         for step in (61, 100, 180):
             shown[f"phases, step {step}"] = plotting.phase_image(image(run.phases[step - 1, row]), image(lit))
-        shown[f"objects: ARI {scores[row]:.2f}"] = plotting.label_image(image(run.objects[row]))
+        shown[f"objects: ARI {scores[row]:.2f}"] = plotting.label_image(image(found[row]))
         for axes, (title, pixels) in zip(cells, shown.items(), strict=True):
             canvas.show_picture(axes, pixels, title)
     return drawn
@@ -106,10 +119,10 @@ def figure(*, small: bool = False) -> "Figure":
 def animation(*, small: bool = False) -> plotting.Animation:
     """Phases of three starts: in the first layer less their mean, from black to white, in the second as colours."""
     labels = picture(("square",) if small else ("square", "down", "up"), seed=0)
-    run = segment(labels, seeds=range(1 if small else 3))
+    run = simulate(labels, seeds=range(1 if small else 3))
     steps = [0, 60] if small else [0, 1, 2, 3, 5, 10, 20, 40, 59, *range(60, 200, 5)]
-    drawn = canvas.new_figure(1.5 * (1 + len(run.objects)), 1.9)
-    cells = drawn.subplots(1, 1 + len(run.objects))
+    drawn = canvas.new_figure(1.5 * (1 + len(run.background)), 1.9)
+    cells = drawn.subplots(1, 1 + len(run.background))
 
     def show(i: int) -> None:
         step, first = steps[i], steps[i] < FIRST

@@ -13,6 +13,7 @@ import numpy as np
 from einops import rearrange
 from jax import Array, lax
 
+from oscnets._platform import on_gpu
 from oscnets._products.linear import bilinear
 
 _HIGHEST = lax.Precision.HIGHEST
@@ -109,7 +110,9 @@ def _patchwise(gather: Callable[[Array], Array], x: Array, matrix: Array) -> Arr
 
 
 def _at_pixels(x: Array, matrix: Array) -> Array:
-    """(H, W, C, B) times (M, C): a batched product, which leaves the axes in their order."""
+    """(H, W, C, B) times (M, C): on a CPU a batched product, which leaves the axes in their order."""
+    if on_gpu():
+        return jnp.einsum("hwin,oi->hwon", x, matrix, precision=_HIGHEST)
     pixels = x.shape[0] * x.shape[1]
     matrix = jnp.broadcast_to(matrix, (pixels, *matrix.shape))
     out = lax.dot_general(matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
@@ -123,7 +126,10 @@ def _pixelwise_product(_: None, x: Array, matrix: Array) -> Array:
 def _pixelwise_transpose(_: None, factors: tuple[Array, Array], ct_out: Array) -> tuple[Array, Array]:
     # As automatic differentiation has it, but each matrix is oriented as XLA's fast product on a CPU needs it.
     x, matrix = factors
-    ct_matrix = jnp.einsum("hwin,hwon->hwio", x, ct_out, precision=_HIGHEST).sum((0, 1))
+    if on_gpu():
+        ct_matrix = jnp.einsum("hwin,hwon->io", x, ct_out, precision=_HIGHEST)
+    else:
+        ct_matrix = jnp.einsum("hwin,hwon->hwio", x, ct_out, precision=_HIGHEST).sum((0, 1))
     return _at_pixels(ct_out, matrix), ct_matrix
 
 

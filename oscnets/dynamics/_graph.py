@@ -17,9 +17,9 @@ class Dense(NamedTuple):
 
     matrix: Array
 
-    def received(self, sent: Array) -> Array:
-        """sum_j coupling_ij sent_j, (..., N)."""
-        return jnp.einsum("...ij,...j->...i", self.matrix, sent, precision="highest")
+    def received(self, *sent: Array) -> tuple[Array, ...]:
+        """sum_j coupling_ij sent_j, (..., N), of each array (..., N); the matrix is read once for all."""
+        return _parts(jnp.einsum("...ij,...jk->...ik", self.matrix, jnp.stack(sent, -1), precision="highest"))
 
     def strength(self) -> Array:
         """sum_j |coupling_ij|, (..., N)."""
@@ -34,18 +34,27 @@ class Sparse(NamedTuple):
     values: Array
     zeros: Array  # (N,)
 
-    def received(self, sent: Array) -> Array:
-        """sum_j coupling_ij sent_j, (..., N)."""
-        return self.over_columns(self.values * sent.at[..., self.columns].get(mode="fill", fill_value=0))
+    def received(self, *sent: Array) -> tuple[Array, ...]:
+        """sum_j coupling_ij sent_j, (..., N), of each array (..., N); indices are read once for all."""
+        gathered = jnp.stack(sent, -1).at[..., self.columns, :].get(mode="fill", fill_value=0)
+        return _parts(self._over_columns(self.values[:, None] * gathered))
 
     def strength(self) -> Array:
         """sum_j |coupling_ij|, (N,)."""
-        return self.over_columns(jnp.abs(self.values))
+        return self._over_columns(jnp.abs(self.values)[:, None])[:, 0]
 
-    def over_columns(self, entries: Array) -> Array:
-        """Sums of entries (..., E) by their rows, (..., N)."""
-        zeros = jnp.broadcast_to(self.zeros, (*entries.shape[:-1], len(self.zeros)))
-        return zeros.at[..., self.rows].add(entries, mode="drop")
+    def over_columns(self, *entries: Array) -> tuple[Array, ...]:
+        """Sums of entries (..., E) by their rows, (..., N), of each array."""
+        return _parts(self._over_columns(jnp.stack(entries, -1)))
+
+    def _over_columns(self, entries: Array) -> Array:
+        zeros = jnp.broadcast_to(self.zeros[:, None], (*entries.shape[:-2], len(self.zeros), entries.shape[-1]))
+        return zeros.at[..., self.rows, :].add(entries, mode="drop")
+
+
+def _parts(x: Array) -> tuple[Array, ...]:
+    """The arrays that `x` has on its last axis."""
+    return tuple(x[..., i] for i in range(x.shape[-1]))
 
 
 def graph(phases: Any, coupling: Any) -> tuple[Array, Dense | Sparse, tuple[int, ...]]:
@@ -203,7 +212,7 @@ def graph_velocity(
     phases: Array, coupling: Dense | Sparse, oscillators: Oscillators, forcing_phase: Array | None
 ) -> Array:
     """Right-hand side of Kuramoto's model, radians per unit of time."""
-    received = lambda _, sine, cosine: (coupling.received(cosine), coupling.received(sine))  # noqa: E731
+    received = lambda _, sine, cosine: coupling.received(cosine, sine)  # noqa: E731
     return velocity(phases, received, oscillators, forcing_phase)
 
 
@@ -243,7 +252,7 @@ def _terms(oscillators: Oscillators) -> list[tuple[int, Array | None, Array]]:
 def graph_force(phases: Array, coupling: Dense | Sparse) -> Array:
     """sum_j coupling_ij sin(phase_j - phase_i), through the field: no (N, N) array of differences."""
     sine, cosine = sincos(phases)
-    return _force(sine, cosine, coupling.received(cosine), coupling.received(sine))
+    return _force(sine, cosine, *coupling.received(cosine, sine))
 
 
 def _force(sine: Array, cosine: Array, along: Array, across: Array, lag: Array | None = None) -> Array:

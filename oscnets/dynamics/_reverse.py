@@ -7,25 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from oscnets._products.linear import Linear, linear_map
+from oscnets.dynamics._hoisted import Hoisted, add, join, split
 from oscnets.dynamics._scan import Reduction, ReductionFunctions, checkpoint_interval, run_steps, split_reduction
 
 PyTree = Any
-
-
-class _Hoisted:
-    """A function of arrays whose closed-over arrays became arguments: (*args, consts) -> what the function returns."""
-
-    def __init__(self, fn: Callable, *examples: PyTree):
-        closed, out = jax.make_jaxpr(fn, return_shape=True)(*examples)
-        self.consts, self._jaxpr, self._out = closed.consts, closed.jaxpr, jax.tree.structure(out)
-
-    def __call__(self, *args: PyTree) -> PyTree:
-        *args, consts = args
-        out = jaxpr_as_fun(ClosedJaxpr(self._jaxpr, consts))(*jax.tree.leaves(args))
-        return jax.tree.unflatten(self._out, out)
 
 
 class _Loop(NamedTuple):
@@ -57,24 +44,13 @@ def unroll_reversible(
 ) -> tuple[PyTree, PyTree]:
     """`oscnets.dynamics.unroll` with `Reverse(inverse, invertible)`."""
     state = jax.tree.map(jnp.asarray, state)
-    step, inverse = _Hoisted(step, state), _Hoisted(inverse, state)
-    collect = None if collect is None else _Hoisted(collect, state)
+    step, inverse = Hoisted(step, state), Hoisted(inverse, state)
+    collect = None if collect is None else Hoisted(collect, state)
     functions, weights = split_reduction(reduce)
     arrays = _Arrays(step.consts, inverse.consts, ([] if collect is None else collect.consts, weights))
-    floats, others = _split(arrays)
+    floats, others = split(arrays)
     loop = _Loop(step, inverse, collect, functions, length)
     return _reversible(loop, floats, others, state, jnp.asarray(invertible))
-
-
-def _split(arrays: _Arrays) -> tuple[_Arrays, _Arrays]:
-    """Those that can be differentiated, and the others, with None in the places of the other part."""
-    is_float = lambda x: jnp.issubdtype(jnp.result_type(x), jnp.inexact)  # noqa: E731
-    floats = jax.tree.map(lambda x: jnp.asarray(x) if is_float(x) else None, arrays)
-    return floats, jax.tree.map(lambda x: None if is_float(x) else x, arrays)
-
-
-def _join(floats: _Arrays, others: _Arrays) -> _Arrays:
-    return jax.tree.map(lambda a, b: b if a is None else a, floats, others, is_leaf=lambda x: x is None)
 
 
 def _run(loop: _Loop, arrays: _Arrays, state: PyTree, every: int | None = None):
@@ -92,13 +68,13 @@ def _run(loop: _Loop, arrays: _Arrays, state: PyTree, every: int | None = None):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _reversible(loop: _Loop, floats: _Arrays, others: _Arrays, state: PyTree, invertible: Array):
-    return _run(loop, _join(floats, others), state)[0]
+    return _run(loop, join(floats, others), state)[0]
 
 
 @partial(_reversible.defjvp, symbolic_zeros=True)
 def _reversible_jvp(loop, primals, tangents):
     floats, others, state, invertible = primals
-    out, acc = _run(loop, _join(floats, others), state)
+    out, acc = _run(loop, join(floats, others), state)
     residuals = (floats, others, state, out[0], acc, invertible)
     return out, linear_map(_TANGENT, loop, residuals, (tangents[0], tangents[2]))
 
@@ -107,7 +83,7 @@ def _tangent(loop, residuals, tangents):
     floats, others, state, *_ = residuals
     zeros = partial(jax.tree.map, jnp.zeros_like)
     tangents = tuple(zeros(x) if dx is None else dx for x, dx in zip((floats, state), tangents, strict=True))
-    run = lambda floats, state: _run(loop, _join(floats, others), state)[0]  # noqa: E731
+    run = lambda floats, state: _run(loop, join(floats, others), state)[0]  # noqa: E731
     return jax.jvp(run, (floats, state), tangents)[1]
 
 
@@ -119,22 +95,22 @@ def _backward(loop, residuals, cotangents):
 def _recompute(loop: _Loop, residuals: PyTree, cotangents: PyTree) -> tuple[_Arrays, PyTree]:
     floats, others, start, *_ = residuals
     every = checkpoint_interval(loop.length, None)
-    run = lambda floats, start: _run(loop, _join(floats, others), start, every)[0]  # noqa: E731
+    run = lambda floats, start: _run(loop, join(floats, others), start, every)[0]  # noqa: E731
     return jax.vjp(run, floats, start)[1](cotangents)
 
 
 def _invert(loop: _Loop, residuals: PyTree, cotangents: PyTree) -> tuple[_Arrays, PyTree]:
     floats, others, _, last, acc = residuals
     ct_last, ct_kept = cotangents
-    inverse = _join(floats, others).inverse
+    inverse = join(floats, others).inverse
 
     def contribution(read: PyTree, state: PyTree, t: Array) -> PyTree:
         """What the result keeps of step t."""
-        read = _join(read, others.read)
+        read = join(read, others.read)
         value = loop.collect(state, read[0])
         return value if loop.reduce is None else loop.reduce.contribution(read[1], acc, value, t)
 
-    step = lambda state, arrays: loop.step(state, _join(arrays, others.step))  # noqa: E731
+    step = lambda state, arrays: loop.step(state, join(arrays, others.step))  # noqa: E731
 
     def body(carry: PyTree, x: PyTree) -> tuple[PyTree, None]:
         state, ct_state, ct_step, ct_read = carry
@@ -142,20 +118,16 @@ def _invert(loop: _Loop, residuals: PyTree, cotangents: PyTree) -> tuple[_Arrays
         if loop.collect is not None:
             ct_value = ct_value if loop.reduce is None else ct_kept
             more_read, more = jax.vjp(lambda read, state: contribution(read, state, t), floats.read, state)[1](ct_value)
-            ct_state, ct_read = _add(ct_state, more), _add(ct_read, more_read)
+            ct_state, ct_read = add(ct_state, more), add(ct_read, more_read)
         before = loop.inverse(state, inverse)
         ct_before, more_step = jax.vjp(step, before, floats.step)[1](ct_state)
-        return (before, ct_before, _add(ct_step, more_step), ct_read), None
+        return (before, ct_before, add(ct_step, more_step), ct_read), None
 
     zeros = partial(jax.tree.map, jnp.zeros_like)
     xs = (jnp.arange(loop.length), ct_kept if loop.reduce is None else None)
     start = (last, ct_last, zeros(floats.step), zeros(floats.read))
     (_, ct_state, ct_step, ct_read), _ = jax.lax.scan(body, start, xs, reverse=True)
     return _Arrays(ct_step, zeros(floats.inverse), ct_read), ct_state
-
-
-def _add(a: PyTree, b: PyTree) -> PyTree:
-    return jax.tree.map(jnp.add, a, b)
 
 
 _TANGENT = Linear(_tangent, _backward)

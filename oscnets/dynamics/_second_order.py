@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from oscnets._platform import on_cpu
+
 Matrix = tuple[Array, Array, Array, Array]
 Pair = tuple[Array, Array]
 CHUNK = 32  # steps of a matrix product; the work grows with it, the number of products falls
@@ -69,7 +71,7 @@ def _interleave(even: Array, odd: Array, length: int) -> Array:
 
 
 def by_chunks(matrix: Matrix, gain: Pair, drive: Array, start: Pair) -> Pair:
-    """By matrix products of each chunk of steps with the impulse response; only the chunks' last states are a loop."""
+    """By matrix products of each chunk of steps with the impulse response; the chunks' last states follow in order."""
     length, units, batch = drive.shape
     size = min(CHUNK, length)
     chunks = -(-length // size)
@@ -77,10 +79,7 @@ def by_chunks(matrix: Matrix, gain: Pair, drive: Array, start: Pair) -> Pair:
     response, through = _powers(matrix, gain, size), _power(matrix, size)
     ends = tuple(jnp.einsum("kp,ckpn->cpn", x[::-1], blocks, precision="highest") for x in response)
 
-    def next_chunk(state: Pair, end: Pair) -> tuple[Pair, Pair]:
-        return jax.tree.map(jnp.add, apply(through, state), end), state
-
-    before = jax.lax.scan(next_chunk, start, ends)[1]
+    before = _before_each(through, ends, start)
     one, zero = jnp.ones_like(gain[0]), jnp.zeros_like(gain[0])
     decay = [_powers(matrix, apply(matrix, unit), size) for unit in ((one, zero), (zero, one))]
     lags = jnp.arange(size)[:, None] - jnp.arange(size)
@@ -93,6 +92,19 @@ def by_chunks(matrix: Matrix, gain: Pair, drive: Array, start: Pair) -> Pair:
         return out.reshape(chunks * size, units, batch)[:length]
 
     return of_state(0), of_state(1)
+
+
+def _before_each(matrix: Matrix, received: Pair, start: Pair) -> Pair:
+    """States before each step of x_k = M x_{k-1} + received_k."""
+    if on_cpu():
+
+        def step(state: Pair, new: Pair) -> tuple[Pair, Pair]:
+            return jax.tree.map(jnp.add, apply(matrix, state), new), state
+
+        return jax.lax.scan(step, start, received)[1]
+    # In few kernels: on an H100 a layer of 4,096 steps compiles to 19 kernels, and 90 with gradients; with a loop to 526 and 1,848.
+    after = _accumulate(matrix, _add_to_first(received, apply(matrix, start)))
+    return jax.tree.map(lambda first, x: jnp.concatenate([first[None], x[:-1]]), start, after)
 
 
 def by_fft(matrix: Matrix, gain: Pair, drive: Array, start: Pair) -> Pair:

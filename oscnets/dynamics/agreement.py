@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 
 from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
+from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._sharding import batch_sharded
 from oscnets.dynamics.coupling import rowwise
 from oscnets.phase import sincos
@@ -130,10 +131,24 @@ def _attention_step(
     phases, queries, keys, gains, cached_strength, *, rate, floor, layers: Layers, has_neighbours: bool, limit: int
 ) -> Array:
     sine, cosine = sincos(phases)
+    if on_gpu() and math.prod(queries.shape[:-1]) * queries.shape[-2] <= limit:
+        oscillators = _oscillators(layers)
+        couplings = _couple(queries, keys, oscillators, oscillators, gains)
+        force, total = _from_all_pairs(couplings, sine, cosine)
+        return phases + rate * force / (total + floor)
     total = _total(queries, keys, layers, gains, cached_strength, limit)
     field = jnp.stack([sine, cosine], axis=-1)
     received = _input(queries, keys, field, layers, gains, has_neighbours=has_neighbours)
     return phases + rate * (cosine * received[..., 0] - sine * received[..., 1]) / (total + floor)
+
+
+# Recomputed for gradients: of all pairs the couplings alone are stored.
+@partial(jax.checkpoint, prevent_cse=False)
+def _from_all_pairs(couplings: Array, sine: Array, cosine: Array) -> tuple[Array, Array]:
+    """sum_j r_ij sin(phase_j - phase_i) and sum_j |r_ij|."""
+    receives, sends = (lambda x: x[..., None]), (lambda x: x[..., None, :])
+    ahead = receives(cosine) * sends(sine) - receives(sine) * sends(cosine)
+    return (couplings * ahead).sum(-1), jnp.abs(couplings).sum(-1)
 
 
 @standard_promotion
@@ -179,11 +194,11 @@ def _oscillators(layers: Layers) -> _Oscillators:
 
 def _couple(queries: Array, keys: Array, receivers: _Oscillators, senders: _Oscillators, gains: Gains) -> Array:
     near = (receivers.layer[:, None] == senders.layer) & ~receivers.dense[:, None]
-    near &= jnp.abs(receivers.row[:, None] - senders.row) <= 1
-    near &= jnp.abs(receivers.column[:, None] - senders.column) <= 1
+    near = near & (abs(receivers.row[:, None] - senders.row) <= 1)
+    near = near & (abs(receivers.column[:, None] - senders.column) <= 1)
     gain = jnp.where(receivers.dense[:, None] | senders.dense, gains.dense, 1)
     # Stored, because XLA would recompute both for every image.
-    scale, shift = jax.lax.optimization_barrier((gain * jnp.where(near, gains.neighbour, 1), gain * gains.offset))
+    scale, shift = cpu_barrier((gain * jnp.where(near, gains.neighbour, 1), gain * gains.offset))
     return jnp.einsum("...id,...jd->...ij", queries, keys, precision="highest") * scale - shift
 
 

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from oscnets._inputs import at_least_float32, broadcasting, floats, rectified, standard_promotion
+from oscnets._platform import sizes
 from oscnets._sharding import batch_sharded
 from oscnets.dynamics._second_order import METHODS, Pair
 
@@ -34,7 +35,6 @@ __all__ = [
 
 Form = Literal["im", "imex", "imex2", "ex"]
 Method = Literal["auto", "scan", "associative", "chunk", "fft"]
-_SHORT = 128  # steps up to which a loop is not slower than products of chunks
 
 
 def __dir__() -> list[str]:
@@ -105,7 +105,8 @@ def filter_bank(
         start: (z, y) before the first step, broadcasting to (..., P); None is 0. The last states of one call continue
             a sequence in the next.
         method: "scan", step by step; "associative", log L rounds of elementwise products; "chunk", matrix products of
-            32 steps; "fft", Fourier transforms over all L steps. "auto" is "scan" for short sequences, else "chunk".
+            32 steps; "fft", Fourier transforms over all L steps. "auto" is "scan" for few numbers in the drive, else
+            "chunk"; how few depends on the device.
             "fft" and "associative" need more memory. Results are the same up to rounding, as long as the powers of M
             do not overflow.
 
@@ -132,7 +133,7 @@ def filter_bank(
     if not drive.size:
         return drive, drive
     if method == "auto":
-        method = "scan" if drive.shape[-2] <= _SHORT else "chunk"
+        method = "scan" if drive.size <= sizes().loop_numbers else "chunk"
     return _filter_bank(drive, matrix, gain, (zeros, zeros) if start is None else start, method=method)
 
 

@@ -366,7 +366,7 @@ def _delayed(history, edges: Sparse, delays, rate, oscillators, *, num_steps: in
 
         def received(m: int, *_: Array) -> tuple[Array, Array]:
             cosine, sine = late[m - 1]
-            return edges.over_columns(edges.values * cosine), edges.over_columns(edges.values * sine)
+            return edges.over_columns(edges.values * cosine, edges.values * sine)
 
         phases = phases + rate * velocity(phases, received, oscillators, forcing_phase)
         now = (now + 1) % length

@@ -51,9 +51,12 @@ class ComplexHead(nn.Module):
 
     def __call__(self, phases: Array, amplitude: Array, classic: Array) -> Layers:
         """(H, W, C, B) phases and amplitude, and `precompute(amplitude)` -> the layers of one step, batch last."""
-        weights = self._weights(phases.shape[:2])
         sine, cosine = sincos(phases)
-        field = jnp.concatenate([amplitude * cosine, amplitude * sine], axis=-1)
+        return self.of_field(jnp.concatenate([amplitude * cosine, amplitude * sine], axis=-1), classic)
+
+    def of_field(self, field: Array, classic: Array) -> Layers:
+        """The same of the field amplitude e^{i phase}, (H, W, C, 2 B), real parts before imaginary ones."""
+        weights = self._weights(field.shape[:2])
         psi = conv_hwcb(field, weights["conv_kernel"], strides=2) + weights["conv_bias"][:, None]
         z = polar.gate(*jnp.split(psi, 2, axis=-1), classic)
         l2 = polar.rectify(z, weights["conv_scale"][:, None], weights["conv_shift"][:, None], axes=(0, 1))
@@ -76,13 +79,22 @@ def logits_of(layers: Layers) -> Array:
 
 def feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], layers: Layers) -> Array:
     """Equation 6: rate_l F_l summed over the layers l that have a kernel, broadcastable to (H, W, C, 2 B)."""
+    return received_field(kernels, rates, sent_fields(kernels, layers))
+
+
+def sent_fields(kernels: dict[str, Array], layers: Layers) -> dict[str, Array]:
+    """What the layers that have a kernel send: tanh of the magnitude at the phase, real parts before imaginary ones."""
+    drives = {name: jnp.tanh(layers[name].magnitude) for name in kernels}
+    parts = {name: (drive * layers[name].cosine, drive * layers[name].sine) for name, drive in drives.items()}
+    return {name: jnp.concatenate(pair, axis=-1) for name, pair in parts.items()}
+
+
+def received_field(kernels: dict[str, Array], rates: dict[str, Array | float], sent: dict[str, Array]) -> Array | float:
+    """The field of equation 6 from what the layers send; 0 of none."""
     total = 0.0
     for name, kernel in kernels.items():
-        z = layers[name]
-        drive = jnp.tanh(z.magnitude)
-        field = jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
         of_layer = conv_transpose_hwcb if name == "l2" else _uniform_field
-        total = total + rates[name] * of_layer(field, kernel)
+        total = total + rates[name] * of_layer(sent[name], kernel)
     return total
 
 

@@ -7,6 +7,8 @@ shift; queries and keys of the last layer are maps of its logits.
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -15,9 +17,11 @@ from einops import rearrange, repeat
 from flax import linen as nn
 from jax import Array
 
+from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import to_chwb
 from oscnets.dynamics import agreement, unroll
+from oscnets.dynamics._at_once import unroll_at_once
 from oscnets.models._program import run
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops._phase_conv import modulate, phase_dense_cnb, tap_responses
@@ -26,6 +30,11 @@ from oscnets.ops.norm import normalize
 Norm = Literal["last", "first"]
 KERNEL = (3, 3)
 _CHOICES = {"norm": ("last", "first"), "dense_maps": ("layer", "node"), "start": ("normal", "learned")}
+
+
+Read = Callable[[list[Array]], tuple[Array, ...]]  # of activities: queries and keys (B, N, D)
+Step = Callable[[Array, tuple[Array, ...]], Array]  # of phases (B, N), queries and keys: phases
+Forward = Callable[[Array], list[Array]]  # of phases: activities of the layers
 
 
 class Output(NamedTuple):
@@ -158,21 +167,29 @@ class GASPnet(nn.Module):
         gains = agreement.Gains(self.neighbour_gain, self.offset, self.dense_gain)
         cached_strength = agreement.strength(*read, shapes[:1], gains)
 
-        def step(state: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
-            phases, activities = state
-            each = [read, *map(_project, activities, maps[1:])]
-            queries, keys = (jnp.concatenate(parts, axis=1) for parts in zip(*each, strict=True))
-            phases = agreement.attention_step(
-                phases, queries, keys, shapes, gains, rate=self.rate, cached_strength=cached_strength
-            )
-            return phases, _forward(weights, responses, self.norm, _by_layer(phases, shapes), self.strength)
+        project = (
+            partial(_project_together, _of_oscillators(maps[1:], shapes[1:]))
+            if on_gpu()
+            else partial(_project_each, maps[1:])
+        )
 
-        state = (phases0, _forward(weights, responses, self.norm))
-        collect = lambda state: (_logits(state[1][-1], self.num_heads), state[0])  # noqa: E731
-        # Storing the intermediates of a step takes longer than computing them again.
-        stacked = unroll(step, state, self.num_steps, collect=collect, checkpoint_every=1)[1]
-        whole = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), collect(state), stacked)
-        return self._output(*whole, shapes)
+        def read_all(activities: list[Array]) -> tuple[Array, ...]:
+            each = [read, *project(activities)]
+            return tuple(jnp.concatenate(parts, axis=1) for parts in zip(*each, strict=True))
+
+        def step(phases: Array, read: tuple[Array, ...]) -> Array:
+            return agreement.attention_step(
+                phases, *read, shapes, gains, rate=self.rate, cached_strength=cached_strength
+            )
+
+        def forward(phases: Array) -> list[Array]:
+            return _forward(weights, responses, self.norm, _by_layer(phases, shapes), self.strength)
+
+        plain = _forward(weights, responses, self.norm)
+        unrolled = _unrolled_at_once if on_gpu() else _unrolled
+        stacked = unrolled(step, forward, read_all, phases0, plain, self.num_steps)
+        phases, outputs = (jnp.concatenate([x[None], xs]) for x, xs in zip((phases0, plain[-1]), stacked, strict=True))
+        return self._output(_logits(outputs, self.num_heads), phases, shapes)
 
     def _zeros(self, phases0: Array, shapes: tuple[tuple[int, ...], ...]) -> Output:
         """An output of zeros, in the shapes and types of one with these phases (B, N)."""
@@ -255,7 +272,7 @@ def _forward(
     for level, (kernel, bias) in enumerate(weights.blocks):
         responses = tap_responses(activities[-1], kernel) if level else responses
         if phases is None:
-            y = sum(responses)
+            y = responses.sum(0) if on_gpu() else sum(responses)
         else:
             ends = phases[level], _upsample(phases[level + 1])
             y = modulate(responses, *ends, kernel_size=KERNEL, strength=strength)
@@ -271,12 +288,12 @@ def _activate_and_pool(y: Array, bias: Array, norm: Norm) -> Array:
     """Bias, relu, max-pool and norm: (C, H, W, B) -> (C, H / 2, W / 2, B)."""
     # The barriers store it before four strided reads, and again for its many readers. Pairwise maxima: reductions are
     # slow.
-    y = jax.lax.optimization_barrier(y)
+    y = cpu_barrier(y)
     if norm == "first":
         y = normalize(y, (1, 2))
     rows = jnp.maximum(y[:, ::2], y[:, 1::2])
     y = nn.relu(jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2]) + bias[:, None, None, None])
-    return jax.lax.optimization_barrier(normalize(y, (1, 2)) if norm == "last" else y)
+    return cpu_barrier(normalize(y, (1, 2)) if norm == "last" else y)
 
 
 def _upsample(phases: Array) -> Array:
@@ -294,6 +311,30 @@ def _project(activity: Array, maps: tuple[Array, Array]) -> tuple[Array, Array]:
     return tuple(jnp.split(both, 2, axis=-1))
 
 
+def _project_each(maps: list[tuple[Array, Array]], activities: list[Array]) -> list[tuple[Array, Array]]:
+    """Queries and keys of layers, by a product each."""
+    return list(map(_project, activities, maps))
+
+
+def _project_together(maps: Array, activities: list[Array]) -> list[tuple[Array, Array]]:
+    """The same for a GPU, by one product of all oscillators, each with its map."""
+    each = [rearrange(x, "c h w b -> (h w) c b") if x.ndim == 4 else x[:, None] for x in activities]
+    padded = [jnp.pad(x, [(0, 0), (0, maps.shape[1] - x.shape[1]), (0, 0)]) for x in each]
+    both = jnp.einsum("ncb,ncd->bnd", jnp.concatenate(padded), maps, precision="highest")
+    return [tuple(jnp.split(both, 2, axis=-1))]
+
+
+def _of_oscillators(maps: list[tuple[Array, Array]], shapes: tuple[tuple[int, ...], ...]) -> Array:
+    """Query and key map of every oscillator, (N, C, 2 D), with zeros up to the largest C."""
+    both = [jnp.concatenate(pair, axis=1) for pair in maps]
+    each = [
+        x[:, None] if len(shape) == 1 else repeat(x, "c d -> n c d", n=math.prod(shape))
+        for x, shape in zip(both, shapes, strict=True)
+    ]
+    width = max(x.shape[1] for x in each)
+    return jnp.concatenate([jnp.pad(x, [(0, 0), (0, width - x.shape[1]), (0, 0)]) for x in each])
+
+
 def _by_layer(phases: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
     """(B, N) -> (H, W, B) or (n, B) of every layer."""
     ends = list(itertools.accumulate(map(math.prod, shapes)))[:-1]
@@ -301,9 +342,33 @@ def _by_layer(phases: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]
     return [part.reshape(*shape, -1) for part, shape in zip(parts, shapes, strict=True)]
 
 
+def _unrolled(step: Step, forward: Forward, read: Read, phases: Array, activities: list[Array], num_steps: int):
+    """Phases (T, B, N) and activities of the last layer (T, heads K, B) after every step of the phases and the pass."""
+
+    def both(state: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
+        phases = step(state[0], read(state[1]))
+        return phases, forward(phases)
+
+    collect = lambda state: (state[0], state[1][-1])  # noqa: E731
+    # Storing the intermediates of a step takes longer than computing them again.
+    return unroll(both, (phases, activities), num_steps, collect=collect, checkpoint_every=1)[1]
+
+
+def _unrolled_at_once(step: Step, forward: Forward, read: Read, phases: Array, activities: list[Array], num_steps: int):
+    """`_unrolled` for a GPU."""
+
+    def part(phases: Array) -> tuple[tuple[Array, ...], Array]:
+        activities = forward(phases)
+        return read(activities), activities[-1]
+
+    return unroll_at_once(step, part, phases, read(activities), num_steps, store=False)
+
+
 def _logits(output: Array, num_heads: int) -> Array:
-    """(heads K, B) -> (B, K), or (B, heads, K)."""
-    return output.T if num_heads == 1 else rearrange(output, "(heads k) b -> b heads k", heads=num_heads)
+    """(..., heads K, B) -> (..., B, K), or (..., B, heads, K)."""
+    if num_heads == 1:
+        return output.swapaxes(-1, -2)
+    return rearrange(output, "... (heads k) b -> ... b heads k", heads=num_heads)
 
 
 def _check(module: FeedforwardNet | GASPnet, images: Array) -> None:

@@ -12,11 +12,14 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
+from oscnets._platform import on_gpu
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.dynamics import coupling, kuramoto, unroll
+from oscnets.dynamics._at_once import unroll_at_once
+from oscnets.dynamics.kuramoto.kernel import field_of
 from oscnets.models._program import run
-from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of
+from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of, received_field, sent_fields
 from oscnets.models.init import gabor_filters, gaussian_kernel, ground_truth_phases, random_phases, torch_uniform
 from oscnets.ops import complex as polar
 
@@ -56,6 +59,14 @@ class _Run(NamedTuple):
     layers: Layers | None = None
 
 
+def _open_loop(step: Step, phases: Array, num_steps: int) -> Array:
+    """The trajectory (T, H, W, C, B) without feedback."""
+    if on_gpu():  # Stores the trajectory once, not the phases before each step too.
+        nothing = lambda _: ((), ())  # noqa: E731
+        return unroll_at_once(lambda phases, _: step(phases, None), nothing, phases, (), num_steps, store=True)[0]
+    return unroll(lambda phases: step(phases, None), phases, num_steps, collect=lambda phases: phases)[1]
+
+
 def _closed_loop(
     step: Step,
     head: Callable[[Array], Layers],
@@ -73,6 +84,34 @@ def _closed_loop(
     collect = lambda state: (state[0], logits_of(state[1]))  # noqa: E731
     (_, layers), (trajectory, logits) = unroll(both, (phases, layers), num_steps, collect=collect)
     return trajectory, logits, layers
+
+
+def _closed_loop_at_once(
+    step: Step,
+    head: Callable[[Array], Layers],
+    kernels: dict[str, Array],
+    rates: dict[str, Array | float],
+    phases: Array,
+    layers: Layers,
+    num_steps: int,
+) -> tuple[Array, Array]:
+    """`_closed_loop` for a GPU: trajectory and logits."""
+    near = {name: kernel for name, kernel in kernels.items() if name == "l2"}
+    uniform = {name: kernel for name, kernel in kernels.items() if name != "l2"}
+
+    def sent(layers: Layers) -> tuple[dict[str, Array], Array]:
+        everywhere = received_field(uniform, rates, sent_fields(uniform, layers))
+        return sent_fields(near, layers), jnp.asarray(everywhere, phases.dtype)
+
+    def part(phases: Array) -> tuple[tuple[dict[str, Array], Array], Array]:
+        layers = head(phases)
+        return sent(layers), logits_of(layers)
+
+    def moved(phases: Array, sent: tuple[dict[str, Array], Array]) -> Array:
+        return step(phases, received_field(near, rates, sent[0]) + sent[1])
+
+    # The fields of a step are stored: to compute them again moves more memory than all of the head.
+    return unroll_at_once(moved, part, phases, sent(layers), num_steps, store=True)
 
 
 def _public(run: _Run) -> tuple[Array, Array, Array]:
@@ -237,12 +276,18 @@ class KomplexNet(nn.Module):
             return _Run(phases0[None], context)
         step = self._step(kernel, amplitude)
         if not feedback_kernels:
-            of_one = lambda phases: step(phases, None)  # noqa: E731
-            return _Run(unroll(of_one, phases0, num_steps, collect=lambda phases: phases)[1], context)
+            return _Run(_open_loop(step, phases0, num_steps), context)
         head, variables = self.head.unbind()
         look = lambda phases: head.apply(variables, phases, *context)  # noqa: E731
-        feedback = partial(feedback_field, feedback_kernels, dict(zip(LAYERS, self.feedback_rates, strict=True)))
+        rates = dict(zip(LAYERS, self.feedback_rates, strict=True))
         layers0 = head.zero_layers(amplitude) if layers0 is None else _batch_last(layers0)
+        if on_gpu():
+            # By the sines of the dynamics, which are computed again for gradients.
+            of_field = lambda field: head.apply(variables, field, context[1], method="of_field")  # noqa: E731
+            of_phases = lambda phases: of_field(field_of(phases, amplitude))  # noqa: E731
+            run = _closed_loop_at_once(step, of_phases, feedback_kernels, rates, phases0, layers0, num_steps)
+            return _Run(run[0], context, run[1], look(run[0][-1]))
+        feedback = partial(feedback_field, feedback_kernels, rates)
         trajectory, logits, layers = _closed_loop(step, look, feedback, phases0, layers0, num_steps)
         return _Run(trajectory, context, logits, layers)
 

@@ -9,7 +9,7 @@ second needs phases: a third of the multiplications, and only a few per pixel wh
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from jax import Array, lax
 
 from oscnets._inputs import floats, standard_promotion
+from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._products.linear import bilinear
 from oscnets._sharding import batch_sharded
 from oscnets.phase import sincos
@@ -127,7 +128,8 @@ def phase_dense(
     if _is_zero(strength):
         return _biased(jnp.matmul(x, kernel, precision="highest"), bias)
     product = lambda x: jnp.matmul(x, kernel, precision="highest")  # noqa: E731
-    return _biased(_modulated(product, x, phase_in, phase_out, strength), bias)
+    sine, cosine = sincos(phase_in)
+    return _biased(_combine(map(product, (x, x * cosine, x * sine)), phase_out, strength), bias)
 
 
 def phase_dense_cnb(
@@ -151,7 +153,10 @@ def phase_dense_cnb(
 
     if phase_in is None:
         return product(x) + bias[:, None]
-    return _modulated(product, x, phase_in, phase_out, strength) + bias[:, None]
+    sine, cosine = sincos(phase_in)
+    parts = (x, x * cosine, x * sine)
+    products = jnp.split(product(jnp.concatenate(parts, -1)), 3, -1) if on_gpu() else map(product, parts)
+    return _combine(products, phase_out, strength) + bias[:, None]
 
 
 @standard_promotion
@@ -201,10 +206,10 @@ def modulate(
     responses, phase_in, phase_out = floats(responses=responses, phase_in=phase_in, phase_out=phase_out)
     (strength,) = (x.astype(responses.dtype) for x in floats(strength=strength))
     # Stored, because XLA would recompute sines for every tap, and weights for every channel.
-    sender, receiver = lax.optimization_barrier((jnp.stack(sincos(phase_in)), jnp.stack(sincos(phase_out))))
+    sender, receiver = cpu_barrier((jnp.stack(sincos(phase_in)), jnp.stack(sincos(phase_out))))
     (of_sine, of_cosine), shifted = receiver, _shifts(sender, *kernel_size)
     aligned = shifted[:, 0] * of_sine + shifted[:, 1] * of_cosine
-    return _weighted_sum(lax.optimization_barrier(1 + strength * aligned), responses)
+    return _weighted_sum(cpu_barrier(1 + strength * aligned), responses)
 
 
 def _weighted(_: None, weights: Array, responses: Array) -> Array:
@@ -229,15 +234,7 @@ def _shifts(x: Array, taps_h: int, taps_w: int) -> Array:
     return jnp.stack([padded[:, i : i + height, j : j + width] for i in range(taps_h) for j in range(taps_w)])
 
 
-def _modulated(
-    product: Callable[[Array], Array], x: Array, phase_in: Array, phase_out: Array, strength: Array | float
-) -> Array:
-    """Equation 2 without its bias, by the plain layer's product."""
-    sine, cosine = sincos(phase_in)
-    return _combine((product(x), product(x * cosine), product(x * sine)), phase_out, strength)
-
-
-def _combine(parts: Array, phase_out: Array, strength: Array | float) -> Array:
+def _combine(parts: Iterable[Array], phase_out: Array, strength: Array | float) -> Array:
     plain, of_cosine, of_sine = parts
     sine, cosine = sincos(phase_out)
     return plain + strength * (cosine * of_cosine + sine * of_sine)

@@ -1,5 +1,6 @@
 """What is chosen for an accelerator computes the same; here on a CPU, which only takes itself for one."""
 
+import math
 from functools import partial
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 
 from oscnets import _platform, losses, models
 from oscnets._products import stencil
-from tests.helpers import assert_close
+from tests.helpers import assert_close, random_like
 
 
 def loss(variables, module, images, phases, targets):
@@ -22,22 +23,62 @@ def loss(variables, module, images, phases, targets):
     return losses.mean_over_time(of_step, (variables, run.context), run.states, targets)
 
 
-def test_a_training_step_of_komplexnet(monkeypatch):
+SMALL = models.KomplexNet(channels=2, hidden=3, num_classes=4, kernel_size=3, num_steps=3)
+
+
+@pytest.mark.parametrize(
+    ("module", "backends"), [(SMALL, ("cpu", "tpu", "gpu")), (SMALL.clone(feedback=("l2", "l4")), ("cpu", "gpu"))]
+)
+def test_a_training_step_of_komplexnet(module, backends, monkeypatch):
     rng = np.random.default_rng(0)
-    module = models.KomplexNet(channels=2, hidden=3, num_classes=4, kernel_size=3, num_steps=3)
     images = jnp.asarray(rng.uniform(size=(2, 6, 6, 1)), jnp.float32)
     phases = jnp.asarray(rng.uniform(-3, 3, (2, 6, 6, 2)), jnp.float32)
     targets = jnp.eye(4)[:2]
-    variables = module.init(jax.random.key(0), images, phases0=phases)
+    variables = random_like(lambda: module.init(jax.random.key(0), images, phases0=phases))
     found = []
-    for backend in ("cpu", "tpu"):
+    for backend in backends:
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
         jax.clear_caches()  # of programs for the other
         assert _platform.on_cpu() == (backend == "cpu")
         step = jax.jit(jax.value_and_grad(loss), static_argnums=1)
         found.append(step(variables, module, images, phases, targets))
-    assert_close(*found, 1e-5)
+    for other in found[1:]:
+        assert_close(other, found[0], 1e-5)
     assert min(jnp.abs(x).max() for x in jax.tree.leaves(found[0][1])) > 0
+
+
+def test_a_call_of_komplexnet_with_feedback(monkeypatch):
+    """From layers of an earlier run."""
+    rng = np.random.default_rng(0)
+    module = SMALL.clone(feedback=("l3", "l4"), feedback_rates=(0.1, 0.2, 0.3), num_steps=2)
+    images = jnp.asarray(rng.uniform(size=(2, 6, 6, 1)), jnp.float32)
+    variables = random_like(lambda: module.init({"params": jax.random.key(0), "phases": jax.random.key(1)}, images))
+    found = []
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        jax.clear_caches()
+        first = module.apply(variables, images, rngs={"phases": jax.random.key(2)})
+        found.append(module.apply(variables, images, phases0=first.phases, layers0=first.layers))
+    assert_close(*found, 1e-5)
+
+
+def test_gaspnet_and_its_gradients(monkeypatch):
+    rng = np.random.default_rng(0)
+    module = models.GASPnet(channels=(3, 4, 2), hidden=5, num_classes=3, dim=2, num_steps=2)
+    images = jnp.asarray(rng.uniform(size=(2, 8, 8, 1)), jnp.float32)
+    phases = jnp.asarray(rng.normal(size=(2, sum(map(math.prod, module.layers((8, 8)))))), jnp.float32)
+    variables = random_like(lambda: module.init(jax.random.key(0), images, phases0=phases))
+
+    def value(variables, phases):
+        out = module.apply(variables, images, phases0=phases)
+        return jnp.sum(out.logits**2) + jnp.sum(jnp.sin(out.phases)), out
+
+    found = []
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        jax.clear_caches()
+        found.append(jax.jit(jax.grad(value, (0, 1), has_aux=True))(variables, phases))
+    assert_close(*found, 1e-5)
 
 
 @pytest.mark.parametrize("boundary", ["clamped", "periodic"])

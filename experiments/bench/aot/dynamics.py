@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
+from experiments.bench import parallel_waves
 from oscnets.dynamics import agreement, coupling, filters, kuramoto, unroll, waves
 
 DIRECTIONS = ("forward", "gradient")
@@ -82,6 +83,21 @@ def _sequence(length: int = 4096, channels: int = 64, units: int = 64) -> Dynami
     return Dynamics(layer, ((8, length, channels), (units,), (units,), *maps), None)
 
 
+def _all_steps(solver: str | None, num_steps: int = 100, size: int = 14) -> Dynamics:
+    """The wave machine's run step by step, or of all steps at once to 1e-5: iterations are those on a CPU."""
+
+    def run(kernel, omega, damping, start):
+        params = {"kernel": kernel, "omega": omega, "damping": damping, "start": start}
+        if solver is None:
+            return parallel_waves.sequential(params, num_steps)
+        return parallel_waves.solve(solver, params, num_steps, *_ITERATIONS[solver])
+
+    image = (1, size, size, 2)
+    return Dynamics(run, ((3, 3, 2, 2), image, image, image), num_steps if solver is None else None)
+
+
+_ITERATIONS = {"picard": (38, "fft"), "diagonal": (27, "associative")}  # of the package's network at T = 100
+
 DYNAMICS: dict[str, Callable[[], Dynamics]] = {
     **{
         f"conv_trajectory_{method}": partial(_kuramoto, method)
@@ -93,6 +109,7 @@ DYNAMICS: dict[str, Callable[[], Dynamics]] = {
     "wave_step": _membrane,
     "attention_step": _attention,
     "state_space": _sequence,
+    **{f"waves_{solver or 'loop'}": partial(_all_steps, solver) for solver in (None, *_ITERATIONS)},
 }
 
 

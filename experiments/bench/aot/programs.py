@@ -1,4 +1,4 @@
-"""The programs that are compiled: training steps of every family, and the dynamics by themselves."""
+"""The programs that are compiled: training steps of every family, the notebooks' own, the dynamics by themselves."""
 
 import difflib
 import fnmatch
@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
 
 from experiments import engine
 from experiments.akorn import specs as akorn
-from experiments.bench.aot import dynamics
+from experiments.bench.aot import dynamics, notebooks
 from experiments.configs import akorn as akorn_configs
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
@@ -58,13 +59,14 @@ class Program(NamedTuple):
 
 
 def names() -> list[str]:
-    """Every program, FAMILY/EXPERIMENT/MODEL and dynamics/FUNCTION/DIRECTION."""
+    """Every program: FAMILY/EXPERIMENT/MODEL, notebooks/NOTEBOOK/FUNCTION and dynamics/FUNCTION/DIRECTION."""
     found = []
     for family, (described, configs, experiments) in FAMILIES.items():
         for experiment in experiments:
             config = engine.complete(configs.get_config(f"{experiment},paper"), described)
             tables = engine.tables(config, "models")
             found += [f"{family}/{experiment}/{engine.label(*pair)}" for pair in tables.items()]
+    found += [f"notebooks/{name}" for name in notebooks.names()]
     return found + [f"dynamics/{name}/{direction}" for name in dynamics.DYNAMICS for direction in dynamics.DIRECTIONS]
 
 
@@ -101,6 +103,8 @@ def builds(
     family, experiment, model = name.split("/")
     if family == "dynamics":
         yield _dynamics(experiment, model, devices), 1
+    elif family == "notebooks":
+        yield _notebook(experiment, model, devices), 1
     else:
         yield from _steps(family, experiment, model, devices, scale, num_seeds)
 
@@ -108,9 +112,21 @@ def builds(
 def _dynamics(name: str, direction: str, devices: Sequence[jax.Device]) -> Program:
     """On the first device."""
     function, arguments, num_steps = dynamics.program(name, direction)
-    placed = SingleDeviceSharding(devices[0])
-    arguments = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placed) for x in arguments)
+    arguments = _placed(arguments, devices[0])
     return Program(jax.jit(function), arguments, num_steps, {"shapes": [list(x.shape) for x in arguments]})
+
+
+def _notebook(name: str, function: str, devices: Sequence[jax.Device]) -> Program:
+    """On the first device."""
+    jitted, arguments = notebooks.program(name, function)
+    return Program(jitted, _placed(arguments, devices[0]), None, {})
+
+
+def _placed(arguments: Any, device: jax.Device) -> Any:
+    """Their shapes, on a device."""
+    placed = SingleDeviceSharding(device)
+    shape = lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x), sharding=placed)  # noqa: E731
+    return jax.tree.map(shape, arguments)
 
 
 def _steps(

@@ -15,6 +15,14 @@ def escape_unknown_characters() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def positive(text: str) -> int:
+    """A whole number >= 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
 class Parser(argparse.ArgumentParser):
     """An `argparse.ArgumentParser` without abbreviated flags that raises UsageError where it is misused."""
 

@@ -198,7 +198,8 @@ def energy(phases: Array, coupling: Array) -> Array:
     """
     phases, coupling, _ = graph(phases, coupling)
     sine, cosine = sincos(phases)
-    aligned = cosine * coupling.received(cosine) + sine * coupling.received(sine)
+    along, across = coupling.received(cosine, sine)
+    aligned = cosine * along + sine * across
     return -0.5 * aligned.sum(-1)
 
 

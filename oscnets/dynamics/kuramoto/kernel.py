@@ -120,7 +120,7 @@ def conv_step_hwcb(
 
 def _received(phases: Array, drive: Array, prepared: couplings.PreparedKernel, epsilon: Array | None) -> Array:
     """L z, real parts before imaginary ones."""
-    field = _field(phases, drive)
+    field = field_of(phases, drive)
     received = couplings.neighbourhood_sum(field, prepared)
     if epsilon is None:
         return received
@@ -129,7 +129,8 @@ def _received(phases: Array, drive: Array, prepared: couplings.PreparedKernel, e
 
 # Recomputed for gradients: sines cost less than the memory that would hold them for every step of a trajectory.
 @partial(jax.checkpoint, prevent_cse=False)
-def _field(phases: Array, drive: Array) -> Array:
+def field_of(phases: Array, drive: Array) -> Array:
+    """(H, W, C, B) phases within 2.5e4 and b -> b e^{i phase}, (H, W, C, 2 B), real parts before imaginary ones."""
     sine, cosine = bounded_sincos(phases)
     return jnp.concatenate([drive * cosine, drive * sine], axis=-1)
 

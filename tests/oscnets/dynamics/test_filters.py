@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets.dynamics import filters
+from oscnets.dynamics import _second_order, filters
 from tests.helpers import float64, golden_case, golden_cases, in_float64, slope
 
 METHODS = ("scan", "associative", "chunk", "fft")
@@ -101,9 +101,13 @@ def loop():
 
 
 @pytest.mark.parametrize(("dtype", "tolerance", "short"), [(np.float32, 1e-5, ()), (np.float64, 1e-12, (1, 2, 33))])
-@pytest.mark.parametrize("method", METHODS)
-def test_every_way_is_the_loop_with_its_gradients(method, dtype, tolerance, short, loop):
+@pytest.mark.parametrize("method", [*METHODS, "chunk on accelerators"])
+def test_every_way_is_the_loop_with_its_gradients(method, dtype, tolerance, short, loop, monkeypatch):
     """For every form, over 4,096 steps and a few; relative to the largest number of a form."""
+    if method not in METHODS:
+        monkeypatch.setattr(_second_order, "on_cpu", lambda: False)
+        method = "chunk"
+        jax.clear_caches()
     args, weights, states, gradients = loop
 
     def bank(drive, matrix, gain, start):
