@@ -46,6 +46,17 @@ def sizes() -> Sizes:
     return _CPU if on_cpu() else _ACCELERATOR
 
 
+def coupling_method(image: tuple[int, int]) -> str:
+    """The fastest way to sum over the neighbourhood of every pixel, see `oscnets.dynamics.coupling`.
+
+    Measured on a CPU (experiments/results/bench/coupling_cpu.md; images of 16 to 128 pixels, kernels of 3 to 25,
+    batches of 2 and 32): `transform` is the fastest throughout at batch 32; at batch 2 `fft` draws level and is up to
+    twice as fast at 128 pixels. A transform by products grows with the third power of the size, so that beyond 128
+    pixels `fft` is taken. On other devices nothing has been measured, and the same rule holds.
+    """
+    return "transform" if max(image) <= 128 else "fft"
+
+
 def cpu_barrier(x: Array) -> Array:
     """`x`, stored before what follows uses it on a CPU; elsewhere the compiler may merge both."""
     return lax.optimization_barrier(x) if on_cpu() else x

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from oscnets._inputs import precision
+
 Matrix = tuple[Array, Array, Array, Array]
 Pair = tuple[Array, Array]
 CHUNK = 32  # steps of a matrix product; the work grows with it, the number of products falls
@@ -75,7 +77,7 @@ def by_chunks(matrix: Matrix, gain: Pair, drive: Array, start: Pair) -> Pair:
     chunks = -(-length // size)
     blocks = jnp.pad(drive, ((0, chunks * size - length), (0, 0), (0, 0))).reshape(chunks, size, units, batch)
     response, through = _powers(matrix, gain, size), _power(matrix, size)
-    ends = tuple(jnp.einsum("kp,ckpn->cpn", x[::-1], blocks, precision="highest") for x in response)
+    ends = tuple(jnp.einsum("kp,ckpn->cpn", x[::-1], blocks, precision=precision()) for x in response)
 
     def next_chunk(state: Pair, end: Pair) -> tuple[Pair, Pair]:
         return jax.tree.map(jnp.add, apply(through, state), end), state
@@ -89,7 +91,7 @@ def by_chunks(matrix: Matrix, gain: Pair, drive: Array, start: Pair) -> Pair:
         toeplitz = jnp.where((lags >= 0)[..., None], response[i][jnp.maximum(lags, 0)], 0)
         weights = jnp.concatenate([toeplitz, *(d[i][:, None] for d in decay)], axis=1)
         inputs = jnp.concatenate([blocks, *(x[:, None] for x in before)], axis=1)
-        out = jnp.einsum("ijp,cjpn->cipn", weights, inputs, precision="highest")
+        out = jnp.einsum("ijp,cjpn->cipn", weights, inputs, precision=precision())
         return out.reshape(chunks * size, units, batch)[:length]
 
     return of_state(0), of_state(1)

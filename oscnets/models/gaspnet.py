@@ -15,6 +15,7 @@ from einops import rearrange, repeat
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import precision
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import to_chwb
 from oscnets.dynamics import agreement, unroll
@@ -288,9 +289,9 @@ def _upsample(phases: Array) -> Array:
 def _project(activity: Array, maps: tuple[Array, Array]) -> tuple[Array, Array]:
     """Queries and keys of a layer, (B, n, D) each."""
     if activity.ndim == 2:
-        return tuple(jnp.einsum("nb,nd->bnd", activity, x, precision="highest") for x in maps)
+        return tuple(jnp.einsum("nb,nd->bnd", activity, x, precision=precision()) for x in maps)
     flat = rearrange(activity, "c h w b -> c (h w) b")
-    both = jnp.einsum("cnb,cd->bnd", flat, jnp.concatenate(maps, axis=1), precision="highest")
+    both = jnp.einsum("cnb,cd->bnd", flat, jnp.concatenate(maps, axis=1), precision=precision())
     return tuple(jnp.split(both, 2, axis=-1))
 
 

@@ -21,7 +21,7 @@ NOT_OF_ARRAYS = {
     "grouping": {"clusters"},  # on the host
     "dynamics": {"as_ode", "Auto", "Checkpoint", "Reduction", "Reverse", "Store"},
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},
-    "dynamics.coupling": {"Method", "PreparedKernel", "choose_method"},
+    "dynamics.coupling": {"Method", "PreparedKernel", "choose_method", "forget", "tune"},
     "dynamics.agreement": {"Gains", "Layers"},
 }
 

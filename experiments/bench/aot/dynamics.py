@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,16 @@ def _kuramoto(method: str, num_steps: int = 15) -> Dynamics:
 
     image = (128, 32, 32, 8)
     return Dynamics(run, (image, image, (13, 13, 8, 8)), num_steps)
+
+
+def _coupling(method: str, size: int, kernel_size: int, num_steps: int = 15) -> Dynamics:
+    """Neighbourhood sums of a complex field of 32 images, one after the other, by one prepared kernel."""
+
+    def run(field, kernel):
+        prepared = coupling.prepare_kernel(kernel, (size, size), uniform=-1 / field[..., 0].size, method=method)
+        return unroll(lambda x: coupling.neighbourhood_sum(x, prepared), field, num_steps)[0]
+
+    return Dynamics(run, ((size, size, 8, 64), (kernel_size, kernel_size, 8, 8)), num_steps)
 
 
 def _graph(num_steps: int = 100) -> Dynamics:
@@ -83,22 +93,30 @@ def _sequence(length: int = 4096, channels: int = 64, units: int = 64) -> Dynami
 
 
 DYNAMICS: dict[str, Callable[[], Dynamics]] = {
-    **{
-        f"conv_trajectory_{method}": partial(_kuramoto, method)
-        for method in get_args(coupling.Method)
-        if method != "auto"
-    },
+    **{f"conv_trajectory_{method}": partial(_kuramoto, method) for method in coupling.METHODS},
     "graph_trajectory": _graph,
     **{f"oscillator_trajectory_{way}": partial(_oscillators, way) for way in ("store", "checkpoint", "reverse")},
     "wave_step": _membrane,
     "attention_step": _attention,
     "state_space": _sequence,
 }
+# The coupling's methods over sizes of image and kernel: what `auto` is chosen from. Gradients only.
+COUPLINGS: dict[str, Callable[[], Dynamics]] = {
+    f"coupling_{method}_{size}_{kernel_size}": partial(_coupling, method, size, kernel_size)
+    for size in (16, 32, 64, 128, 256)
+    for kernel_size in (5, 13)
+    for method in coupling.METHODS
+}
+
+
+def names() -> list[str]:
+    """NAME/DIRECTION of every trajectory."""
+    return [f"{name}/{way}" for name in DYNAMICS for way in DIRECTIONS] + [f"{name}/gradient" for name in COUPLINGS]
 
 
 def program(name: str, direction: str) -> tuple[Callable[..., Any], tuple[jax.ShapeDtypeStruct, ...], int | None]:
     """A trajectory, or the gradient of its sum of squares in all arrays: function, arguments, steps."""
-    function, shapes, num_steps = DYNAMICS[name]()
+    function, shapes, num_steps = (DYNAMICS | COUPLINGS)[name]()
     arguments = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
     if direction == "gradient":
         squares = lambda *arrays: sum(jnp.square(x).sum() for x in jax.tree.leaves(function(*arrays)))  # noqa: E731

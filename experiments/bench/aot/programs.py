@@ -65,7 +65,7 @@ def names() -> list[str]:
             config = engine.complete(configs.get_config(f"{experiment},paper"), described)
             tables = engine.tables(config, "models")
             found += [f"{family}/{experiment}/{engine.label(*pair)}" for pair in tables.items()]
-    return found + [f"dynamics/{name}/{direction}" for name in dynamics.DYNAMICS for direction in dynamics.DIRECTIONS]
+    return found + [f"dynamics/{name}" for name in dynamics.names()]
 
 
 def chosen(patterns: Sequence[str] | None) -> list[str]:
