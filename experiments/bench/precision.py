@@ -157,7 +157,8 @@ def example(name: str, direction: str) -> tuple[Callable[..., Any], list[np.ndar
     function, shapes, _ = dynamics.program(name, direction)
     whole, rng = shapes[0].shape[0], np.random.default_rng(0)
     sizes = [(BATCH if x.shape[0] == whole else x.shape[0], *x.shape[1:]) for x in shapes]
-    arrays = [rng.uniform(size=size).astype(np.float32) for size in sizes]
+    largest = dynamics.DYNAMICS[name]().largest or (1,) * len(sizes)
+    arrays = [rng.uniform(0, high, size).astype(np.float32) for high, size in zip(largest, sizes, strict=True)]
     with float64(), jax.default_device(jax.devices("cpu")[0]):
         found = jax.jit(function)(*(x.astype(np.float64) for x in arrays))
         return function, arrays, [np.asarray(x) for x in jax.tree.leaves(found)]

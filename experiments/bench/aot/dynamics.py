@@ -1,5 +1,6 @@
 """The main dynamics by themselves, at the sizes of the papers, for `programs`."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,11 +20,13 @@ class Dynamics(NamedTuple):
         function: of float32 arrays, differentiable in all of them.
         shapes: of the arrays.
         num_steps: of the dynamics; None where no loop goes over them.
+        largest: numbers of the arrays, from 0 on, at which an error does not grow with the steps; None: 1 each.
     """
 
     function: Callable[..., Any]
     shapes: tuple[tuple[int, ...], ...]
     num_steps: int | None
+    largest: tuple[float, ...] | None = None
 
 
 def _kuramoto(method: str, num_steps: int = 15) -> Dynamics:
@@ -32,7 +35,7 @@ def _kuramoto(method: str, num_steps: int = 15) -> Dynamics:
         return kuramoto.conv_trajectory(phases, amplitude, kernel, **options)
 
     image = (128, 32, 32, 8)
-    return Dynamics(run, (image, image, (13, 13, 8, 8)), num_steps)
+    return Dynamics(run, (image, image, (13, 13, 8, 8)), num_steps, (2 * math.pi, 0.1, 1))
 
 
 def _coupling(method: str, size: int, kernel_size: int, num_steps: int = 15) -> Dynamics:
@@ -49,7 +52,7 @@ def _graph(num_steps: int = 100) -> Dynamics:
     def run(phases, couplings):
         return kuramoto.graph_trajectory(phases, couplings, rate=0.1, num_steps=num_steps)
 
-    return Dynamics(run, ((32, 256), (256, 256)), num_steps)
+    return Dynamics(run, ((32, 256), (256, 256)), num_steps, (2 * math.pi, 1 / 256))
 
 
 def _oscillators(gradient: str, num_steps: int = 100) -> Dynamics:
@@ -58,7 +61,7 @@ def _oscillators(gradient: str, num_steps: int = 100) -> Dynamics:
         return waves.oscillator_trajectory(position, velocity, kernel, omega, damping, **options)[0]
 
     image = (64, 56, 56, 2)
-    return Dynamics(run, (image, image, (3, 3, 2, 2), image, image), num_steps)
+    return Dynamics(run, (image, image, (3, 3, 2, 2), image, image), num_steps, (1, 1, 0.1, 1, 0.4))
 
 
 def _membrane(num_steps: int = 500) -> Dynamics:
@@ -77,7 +80,7 @@ def _attention(num_steps: int = 6) -> Dynamics:
         step = partial(agreement.attention_step, queries=queries, keys=keys, layers=layers, gains=gains, rate=1.0)
         return unroll(step, phases, num_steps)[0]
 
-    return Dynamics(run, ((32, units), (32, units, 32), (32, units, 32)), num_steps)
+    return Dynamics(run, ((32, units), (32, units, 32), (32, units, 32)), num_steps, (2 * math.pi, 1, 1))
 
 
 def _sequence(length: int = 4096, channels: int = 64, units: int = 64) -> Dynamics:
@@ -116,7 +119,7 @@ def names() -> list[str]:
 
 def program(name: str, direction: str) -> tuple[Callable[..., Any], tuple[jax.ShapeDtypeStruct, ...], int | None]:
     """A trajectory, or the gradient of its sum of squares in all arrays: function, arguments, steps."""
-    function, shapes, num_steps = (DYNAMICS | COUPLINGS)[name]()
+    function, shapes, num_steps, _ = (DYNAMICS | COUPLINGS)[name]()
     arguments = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
     if direction == "gradient":
         squares = lambda *arrays: sum(jnp.square(x).sum() for x in jax.tree.leaves(function(*arrays)))  # noqa: E731
