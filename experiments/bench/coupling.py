@@ -75,30 +75,34 @@ def _cell(milliseconds: float | None, best: bool) -> str:
     return f"**{text}**" if best else text
 
 
-def compiled_table(entries: Mapping[str, Mapping[str, Any]]) -> str:
-    """The couplings among entries of `compile`: least milliseconds per step of each method, with its kernels per step.
+Cases = dict[tuple[int, int, str], dict[str, tuple[float, str]]]
 
-    The least time of a program is the largest of those that launches, memory and arithmetic take by themselves. Each
-    figure is followed by what it comes from.
-    """
-    cases: dict[tuple[int, int, str], dict[str, Mapping[str, Any]]] = {}
+
+def compiled_cases(entries: Mapping[str, Mapping[str, Any]]) -> Cases:
+    """The couplings among entries of `compile`: (image, kernel, device) -> method -> what `_least` tells of it."""
+    cases: Cases = {}
     for key, entry in entries.items():
-        if found := re.fullmatch(r"dynamics/coupling_(\w+)_(\d+)_(\d+)/gradient/(\S+)", key):
-            cases.setdefault((int(found[2]), int(found[3]), found[4]), {})[found[1]] = entry
-    lines = []
-    for case, by_method in sorted(cases.items(), key=lambda item: (item[0][2], *item[0][:2])):
-        told = {method: _least(entry) for method, entry in by_method.items() if "error" not in entry}
-        best = min((least for least, _ in told.values()), default=None)
-        cells = {name: _cell(least, least == best) + limit for name, (least, limit) in told.items()}
-        lines.append([*map(str, case), *(cells.get(name, "-") for name in METHODS)])
-    return engine.markdown.table(["image", "kernel", "device", *METHODS], lines)
+        found = re.fullmatch(r"dynamics/coupling_(\w+)_(\d+)_(\d+)/gradient/(\S+)", key)
+        if found and "error" not in entry:
+            cases.setdefault((int(found[2]), int(found[3]), found[4]), {})[found[1]] = _least(entry)
+    return cases
 
 
 def _least(entry: Mapping[str, Any]) -> tuple[float, str]:
-    """Milliseconds per step, and what they and the kernels are."""
-    limit, seconds = max(((k, v) for k, v in entry["least_seconds"].items() if v is not None), key=lambda item: item[1])
-    steps = entry["num_steps"]
-    return 1e3 * seconds / steps, f" ({limit}; {entry['kernels'] / steps:.0f} kernels)"
+    """Milliseconds per step that launches, memory or arithmetic take at least by themselves; which, and the kernels."""
+    times = {name: seconds for name, seconds in entry["least_seconds"].items() if seconds is not None}
+    largest, steps = max(times, key=lambda name: times[name]), entry["num_steps"]
+    return 1e3 * times[largest] / steps, f"{largest}; {entry['kernels'] / steps:.0f} kernels"
+
+
+def compiled_table(entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """The couplings among entries of `compile` in Markdown; the least time of a row in bold."""
+    lines = []
+    for case, by_method in sorted(compiled_cases(entries).items(), key=lambda item: (item[0][2], *item[0][:2])):
+        best = min(by_method.values())[0]
+        cells = {name: f"{_cell(least, least == best)} ({what})" for name, (least, what) in by_method.items()}
+        lines.append([*map(str, case), *(cells.get(name, "-") for name in METHODS)])
+    return engine.markdown.table(["image", "kernel", "device", *METHODS], lines)
 
 
 def facts() -> dict[str, Any]:

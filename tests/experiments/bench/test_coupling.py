@@ -1,9 +1,16 @@
 """The table of the coupling's methods: what is measured, what is left out, how it reads."""
 
 import json
+from pathlib import Path
+
+import jax
+import pytest
 
 from experiments.bench import __main__ as bench
 from experiments.bench import coupling
+from oscnets import dynamics
+
+COMPILED = Path(bench.__file__).parents[1] / "results" / "bench" / "coupling_compiled.json"
 
 
 def test_every_method_is_measured(tmp_path, capsys):
@@ -71,3 +78,15 @@ def test_the_table_of_what_was_compiled(tmp_path, capsys):
     ]
     path.write_text("{}")
     assert bench.main(["coupling", f"--compiled={path}"]) == 2
+
+
+@pytest.mark.parametrize(("device", "platform"), [("h100", "gpu"), ("v5e-O1", "tpu")])
+def test_auto_is_about_the_best_of_what_was_compiled(device, platform, monkeypatch):
+    """In every case its least time is within half of the least of all methods."""
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    cases = coupling.compiled_cases(json.loads(COMPILED.read_text()))
+    of_device = {case: times for case, times in cases.items() if case[2] == device}
+    assert len(of_device) > 2
+    for (size, kernel_size, _), by_method in of_device.items():
+        chosen = dynamics.coupling.choose_method((size, size), (kernel_size, kernel_size, 8, 8))
+        assert by_method[chosen][0] <= 1.5 * min(by_method.values())[0], (size, kernel_size)
