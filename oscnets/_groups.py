@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from oscnets._inputs import at_least_float32, concrete, dense_array, floats
+from oscnets._inputs import at_least_float32, concrete, dense_array, floats, precision
 from oscnets._sharding import batch_sharded
 from oscnets.phase import angle, sincos, unit
 
@@ -45,7 +45,7 @@ def group_sums(
             counted, active = counted & loud, loud.astype(phases.dtype)
     sine, cosine = sincos(jnp.where(counted, phases, 0))
     masks = masks.astype(cosine.dtype)
-    over_pixels = lambda x: jnp.einsum("...hwg,...hwc->...gc", masks, x, precision="highest")  # noqa: E731
+    over_pixels = lambda x: jnp.einsum("...hwg,...hwc->...gc", masks, x, precision=precision())  # noqa: E731
     return over_pixels(active), over_pixels(active * cosine), over_pixels(active * sine)
 
 

@@ -7,6 +7,9 @@ sums over many units are taken in float32 (`at_least_float32`).
 
 NaN in is NaN out: comparisons are written so that NaN takes the branch that keeps it; `largest` and `rectified` stand
 in for operations of XLA that drop it. What a mask leaves out is replaced before it is computed with.
+
+Precision of products, everywhere the same: `precision`. On a TPU and on GPUs with TensorFloat-32, products of float32
+are computed from shorter numbers unless it is "highest"; on a CPU it changes nothing.
 """
 
 import operator
@@ -36,6 +39,14 @@ def standard_promotion(fn: Callable[P, R]) -> Callable[P, R]:
             return fn(*args, **kwargs)
 
     return call
+
+
+def precision() -> str:
+    """The precision of every product: that of `jax.default_matmul_precision`, "highest" where nothing is set.
+
+    It is read where a program is traced. JAX compiles anew where the setting has changed.
+    """
+    return jax.config.jax_default_matmul_precision or "highest"
 
 
 def floats(**arrays: Any) -> tuple[Array, ...]:

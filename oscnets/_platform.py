@@ -57,6 +57,23 @@ def sizes() -> Sizes:
     return _CPU if on_cpu() else _ACCELERATOR
 
 
+def coupling_method(image: tuple[int, int], kernel: tuple[int, int]) -> str:
+    """The fastest way to sum over the neighbourhood of every pixel, see `oscnets.dynamics.coupling`.
+
+    Measured on a CPU (experiments/results/bench/coupling_cpu.md; images of 16 to 128 pixels, kernels of 3 to 25,
+    batches of 2 and 32): `transform` is the fastest throughout at batch 32; at batch 2 `fft` draws level and is up to
+    twice as fast at 128 pixels. A transform by products grows with the third power of the size, so that beyond 128
+    pixels `fft` is taken.
+
+    Compiled, not measured (experiments/results/bench/coupling_compiled.md; kernels of 5 and 13): on a GPU `direct` has
+    the fewest kernels and bytes, and by a kernel of 5 so little arithmetic that it may take the least time. By a kernel
+    of 13 arithmetic decides, and the rule is the CPU's. On a TPU `direct` moves a third of the bytes of the others.
+    """
+    if on_tpu() or (not on_cpu() and kernel[0] * kernel[1] <= 25):
+        return "direct"
+    return "transform" if max(image) <= 128 else "fft"
+
+
 def cpu_barrier(x: PyTree) -> PyTree:
     """`x`, arrays, stored before what follows uses it on a CPU; elsewhere the compiler may merge both."""
     return lax.optimization_barrier(x) if on_cpu() else x

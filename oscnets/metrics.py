@@ -18,6 +18,7 @@ from oscnets._inputs import (
     dense_array,
     floats,
     hot_targets,
+    precision,
     standard_promotion,
     whole_number,
 )
@@ -340,9 +341,8 @@ def _resized(sizes: tuple[int, int], num_classes: int, labels: Array) -> Array:
     offset = jnp.arange(-radius, radius + 1)
     disk = (offset[:, None] ** 2 + offset**2 <= radius**2).astype(jnp.float32)
     classes = jnp.arange(num_classes)[:, None, None, None]
-    votes = jax.lax.conv_general_dilated(
-        (fine == classes).astype(jnp.float32).reshape(-1, 1, *sizes), disk[None, None], (1, 1), "SAME"
-    )
+    same = (fine == classes).astype(jnp.float32).reshape(-1, 1, *sizes)
+    votes = jax.lax.conv_general_dilated(same, disk[None, None], (1, 1), "SAME", precision=precision())
     return votes.reshape(num_classes, *fine.shape).argmax(0)
 
 

@@ -4,18 +4,23 @@ from collections.abc import Mapping
 from functools import partial
 
 import jax
-import numpy as np
 
 from experiments import engine
-from experiments.accelerator.golden import float64
 from experiments.accelerator.parts import Entries, Entry
+from experiments.bench import precision
 from experiments.bench.aot import dynamics
 
-BATCH = 2  # examples: errors do not depend on their number
+# Columns of the table: where, and the precision of products.
+WAYS = {
+    "device": (None, "highest"),
+    "high": (None, "high"),
+    "default": (None, "default"),
+    "cpu": ("cpu", "highest"),
+}
 
 
 def entries(smoke: bool) -> Entries:
-    """One for each dynamics and direction: `device` and `cpu`, relative errors in float32."""
+    """One for each dynamics and direction: relative errors in float32 by `WAYS`."""
     names = ("attention_step",) if smoke else dynamics.DYNAMICS
     for name in names:
         for direction in dynamics.DIRECTIONS:
@@ -23,38 +28,27 @@ def entries(smoke: bool) -> Entries:
 
 
 def errors(name: str, direction: str) -> Entry:
-    """The largest error of all results, each over its largest number; of the device and of the CPU."""
-    function, shapes, _ = dynamics.program(name, direction)
-    whole, rng = shapes[0].shape[0], np.random.default_rng(0)
-    sizes = [(BATCH if x.shape[0] == whole else x.shape[0], *x.shape[1:]) for x in shapes]
-    arrays = [rng.uniform(size=size).astype(np.float32) for size in sizes]
-    (cpu, *_), (device, *_) = jax.devices("cpu"), jax.devices()
+    """The largest error of all results, each over its largest number; on a CPU of one precision: all are alike."""
+    function, arrays, expected = precision.example(name, direction)
+    ways = [way for way in WAYS if jax.default_backend() != "cpu" or way in ("device", "cpu")]
 
-    def on(where, arrays):
-        with jax.default_device(where):
-            return jax.tree.map(np.asarray, jax.tree.leaves(jax.jit(function)(*arrays)))
+    def error(platform: str | None, products: str) -> float:
+        with jax.default_device(jax.devices(platform)[0]), jax.default_matmul_precision(products):
+            return precision.largest_error(jax.jit(function)(*arrays), expected)
 
-    with float64():
-        expected = on(cpu, [x.astype(np.float64) for x in arrays])
-    return {"device": _error(on(device, arrays), expected), "cpu": _error(on(cpu, arrays), expected)}
-
-
-def _error(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    pairs = zip(found, expected, strict=True)
-    return max(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30)) for a, b in pairs)
+    return {way: error(*WAYS[way]) for way in ways}
 
 
 def table(found: Mapping[str, Entry]) -> str:
     """One line for each dynamics and direction."""
-    rows = [
-        [*key.rsplit(" ", 1), *([entry["error"], ""] if "error" in entry else [_told(entry[k]) for k in COLUMNS])]
-        for key, entry in found.items()
-    ]
-    return engine.markdown.table(("dynamics", "direction", "float32 on the device", "float32 on the CPU"), rows)
+    rows = [[*key.rsplit(" ", 1), *_cells(entry)] for key, entry in found.items()]
+    titles = ("float32 on the device", "products `high`", "products `default`", "float32 on the CPU")
+    return engine.markdown.table(("dynamics", "direction", *titles), rows)
 
 
-COLUMNS = ("device", "cpu")
+def _cells(entry: Entry) -> list[str]:
+    return [entry["error"], *[""] * (len(WAYS) - 1)] if "error" in entry else [_told(entry.get(way)) for way in WAYS]
 
 
-def _told(value: float) -> str:
-    return f"{value:.1e}"
+def _told(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments import engine
 from experiments.accelerator.parts import Entries, Entry
+from experiments.bench.precision import float64
 from oscnets import interop, losses
 
 FOLDER = Path(__file__).parents[2] / "tests" / "golden"
@@ -49,14 +50,6 @@ def errors(name: str, precision: str) -> Entry:
         if value.shape != expected.shape:
             raise ValueError(f"{key} has shape {value.shape}, not {expected.shape}")
     return {"errors": {key: float(np.abs(a - b).max() / np.abs(b).max()) for key, (a, b) in found.items()}}
-
-
-def float64() -> Any:
-    """A context in which JAX computes in float64."""
-    enable = getattr(jax, "enable_x64", None)
-    if enable is None:
-        from jax.experimental import enable_x64 as enable
-    return enable(True)
 
 
 def _path(name: str) -> Path:

@@ -52,7 +52,7 @@ def _training(name: str, title: str, family: str, experiment: str, models: str, 
 
 PARTS = (
     _measurement("golden", "Golden files", 5),
-    _measurement("accuracy", "Dynamics in float32 against float64", 8),
+    _measurement("accuracy", "Dynamics in float32 against float64", 12),
     _measurement("speed", "Training steps against PyTorch", 20),
     _measurement("seeds", "Seeds at once", 15),
     _measurement("roofline", "Share of the roofline", 15),

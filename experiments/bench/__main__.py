@@ -62,6 +62,7 @@ def _add_tables(commands: Any) -> None:
     add("--sizes", type=engine.positive, nargs="+", default=[16, 32, 64, 128], help="of the image")
     add("--kernel_sizes", type=odd, nargs="+", default=[3, 5, 9, 13, 25])
     add("--batch_sizes", type=engine.positive, nargs="+", default=[1, 16, 128])
+    add("--compiled", type=engine.user_path, help="print the table of this file of `compile`; nothing is measured")
     add = commands.add_parser("memory", help="gradients through long unrolls of waves").add_argument
     add("--num_steps", type=engine.positive, nargs="+", default=[1, 100, 500, 2000])
     add("--size", type=engine.positive, default=56, help="of the image")
@@ -92,6 +93,9 @@ def _add_tables(commands: Any) -> None:
     add("--sizes", type=engine.positive, nargs="+", default=[14, 28, 56], help="of the image")
     add("--num_steps", type=engine.positive, nargs="+", default=[25, 50, 100, 400, 1000], help="of the dynamics")
     add("--channels", type=engine.positive, nargs="*", default=[1, 4, 16], help="of networks that are not trained")
+    text = "errors of the dynamics by the precision of products, emulated on a CPU"
+    add = commands.add_parser("precision", help=text).add_argument
+    add("--names", nargs="+", help="of the dynamics of `compile`; all without it")
     add = commands.add_parser("profile", help="where the time of a training step goes").add_argument
     add("--models", choices=profile.CASES, nargs="+", default=list(profile.CASES))
     for name in ("batch_size", "num_steps"):
@@ -137,6 +141,14 @@ def run(options: argparse.Namespace) -> None:
     if options.command == "compile":
         run_compile(options)
         return
+    if options.command == "coupling" and options.compiled is not None:
+        from experiments.bench import coupling
+
+        text = coupling.compiled_table(aot.read(options.compiled))
+        if text.count("\n") < 2:
+            raise engine.UsageError(f"--compiled={options.compiled}: there are no couplings in it")
+        print(text)
+        return
     if options.workdir is not None:
         try:  # before the measurements, which take minutes
             options.workdir.mkdir(parents=True, exist_ok=True)
@@ -144,7 +156,7 @@ def run(options: argparse.Namespace) -> None:
             raise engine.UsageError(f"--workdir={options.workdir}: {error.strerror}") from error
     runs = {"coupling": run_coupling, "memory": run_memory, "seeds": run_seeds, "scaling": run_scaling}
     runs |= {"dynamics": run_dynamics, "filters": run_filters, "parallel_waves": run_parallel_waves}
-    runs["profile"] = run_profile
+    runs |= {"profile": run_profile, "precision": run_precision}
     try:
         results = runs.get(options.command, run_step)(options)
     except ModuleNotFoundError as error:
@@ -228,6 +240,16 @@ def run_profile(options: argparse.Namespace) -> dict[str, Any]:
     """Measure where the time of training steps goes."""
     sizes = {name: value for name in SIZES if (value := getattr(options, name, None)) is not None}
     return {"rows": show(profile.measure(options.models, rounds=options.rounds, **sizes), profile.table, options)}
+
+
+def run_precision(options: argparse.Namespace) -> dict[str, Any]:
+    """Compute the errors of lower precision."""
+    from experiments.bench import precision  # imports every dynamics
+
+    known = precision.dynamics.DYNAMICS
+    if unknown := [name for name in options.names or () if name not in known]:
+        raise engine.UsageError(f"--names: expected some of {', '.join(known)}, got {unknown[0]}")
+    return {"rows": show(precision.measure(options.names or list(known)), precision.table, options)}
 
 
 def run_dynamics(options: argparse.Namespace) -> dict[str, Any]:

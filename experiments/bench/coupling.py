@@ -1,40 +1,23 @@
 """Times of the neighbourhood sum by each method, over sizes of image, kernel and batch: the basis of `method="auto"`.
 
-Timed is the sum as in a training step: a complex field (real and imaginary parts stacked along the batch) through
-`num_steps` sums with one prepared kernel, with the gradients in field and kernel. Methods take turns within a case.
+Timed is the sum as in a training step, by `oscnets.dynamics.coupling.tune`: a complex field (real and imaginary parts
+stacked along the batch) through `num_steps` sums with one prepared kernel, with the gradients in field and kernel.
+Methods take turns within a case.
 """
 
 import itertools
 import os
-import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any, get_args
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from experiments import engine
-from oscnets.dynamics import coupling, unroll
+from oscnets.dynamics import coupling
 
 CHANNELS = 8
-
-
-def build(method: str, size: int, kernel_size: int, batch_size: int, num_steps: int) -> Callable[[], Any]:
-    """A compiled, warm run of one method on one case."""
-    keys = jax.random.split(jax.random.key(0))
-    kernel = jax.random.normal(keys[0], (kernel_size, kernel_size, CHANNELS, CHANNELS)) / (kernel_size * CHANNELS)
-    field = jax.random.normal(keys[1], (size, size, CHANNELS, 2 * batch_size))
-
-    @partial(jax.grad, argnums=(0, 1))
-    def gradients(field, kernel):
-        prepared = coupling.prepare_kernel(kernel, (size, size), uniform=-0.2 / field[..., 0].size, method=method)
-        last, _ = unroll(lambda x: coupling.neighbourhood_sum(x, prepared), field, num_steps)
-        return jnp.square(last).sum()
-
-    compiled = jax.jit(gradients).lower(field, kernel).compile()
-    return lambda: jax.block_until_ready(compiled(field, kernel))
+METHODS = coupling.METHODS
 
 
 def measure(
@@ -48,33 +31,26 @@ def measure(
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per case: sizes, and milliseconds per step of the dynamics by method, the median over rounds.
 
-    A method whose first run takes over `limit` seconds is not run again in that case: that run is its figure. It is
-    skipped (None) in every case that is at least as large in all three sizes. Kernels larger than the image are left
-    out altogether.
+    A method whose run takes over `limit` seconds is skipped (None) in every case that is at least as large in all three
+    sizes. Kernels larger than the image are left out altogether. In the end `auto` is as before any case was measured.
     """
-    methods = [method for method in get_args(coupling.Method) if method != "auto"]
     slow = []
-    for case in itertools.product(sizes, kernel_sizes, batch_sizes):
-        size, kernel_size, batch_size = case
-        if kernel_size > size:
-            continue
-        too_slow = {method for method, smaller in slow if all(a <= b for a, b in zip(smaller, case, strict=True))}
-        runs = {method: build(method, *case, num_steps) for method in methods if method not in too_slow}
-        taken = {method: [_seconds(run)] for method, run in runs.items()}
-        slow += [(method, case) for method, (first,) in taken.items() if first > limit]
-        for _, (method, run) in itertools.product(range(rounds), runs.items()):
-            if (method, case) not in slow:
-                taken[method].append(_seconds(run))
-        figures = {method: 1e3 * statistics.median(taken[method][-rounds:]) / num_steps for method in runs}
-        chosen = coupling.choose_method((size, size))
-        row = {"size": size, "kernel_size": kernel_size, "batch_size": batch_size, "auto": chosen}
-        yield row | dict.fromkeys(methods) | figures
-
-
-def _seconds(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    try:
+        for case in itertools.product(sizes, kernel_sizes, batch_sizes):
+            size, kernel_size, batch_size = case
+            if kernel_size > size:
+                continue
+            too_slow = {method for method, smaller in slow if all(a <= b for a, b in zip(smaller, case, strict=True))}
+            methods = [method for method in METHODS if method not in too_slow]
+            image, kernel = (size, size), (kernel_size, kernel_size, CHANNELS, CHANNELS)
+            row = {"size": size, "kernel_size": kernel_size, "batch_size": batch_size}
+            row |= {"auto": coupling.choose_method(image, kernel), **dict.fromkeys(METHODS)}
+            options = {"batch_size": 2 * batch_size, "methods": methods, "rounds": rounds, "num_steps": num_steps}
+            seconds = coupling.tune(image, kernel, **options)
+            slow += [(method, case) for method, each in seconds.items() if each * num_steps > limit]
+            yield row | {method: 1e3 * each for method, each in seconds.items()}
+    finally:
+        coupling.forget()
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -97,6 +73,36 @@ def _cell(milliseconds: float | None, best: bool) -> str:
         return "-"
     text = f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
     return f"**{text}**" if best else text
+
+
+Cases = dict[tuple[int, int, str], dict[str, tuple[float, str]]]
+
+
+def compiled_cases(entries: Mapping[str, Mapping[str, Any]]) -> Cases:
+    """The couplings among entries of `compile`: (image, kernel, device) -> method -> what `_least` tells of it."""
+    cases: Cases = {}
+    for key, entry in entries.items():
+        found = re.fullmatch(r"dynamics/coupling_(\w+)_(\d+)_(\d+)/gradient/(\S+)", key)
+        if found and "error" not in entry:
+            cases.setdefault((int(found[2]), int(found[3]), found[4]), {})[found[1]] = _least(entry)
+    return cases
+
+
+def _least(entry: Mapping[str, Any]) -> tuple[float, str]:
+    """Milliseconds per step that launches, memory or arithmetic take at least by themselves; which, and the kernels."""
+    times = {name: seconds for name, seconds in entry["least_seconds"].items() if seconds is not None}
+    largest, steps = max(times, key=lambda name: times[name]), entry["num_steps"]
+    return 1e3 * times[largest] / steps, f"{largest}; {entry['kernels'] / steps:.0f} kernels"
+
+
+def compiled_table(entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """The couplings among entries of `compile` in Markdown; the least time of a row in bold."""
+    lines = []
+    for case, by_method in sorted(compiled_cases(entries).items(), key=lambda item: (item[0][2], *item[0][:2])):
+        best = min(by_method.values())[0]
+        cells = {name: f"{_cell(least, least == best)} ({what})" for name, (least, what) in by_method.items()}
+        lines.append([*map(str, case), *(cells.get(name, "-") for name in METHODS)])
+    return engine.markdown.table(["image", "kernel", "device", *METHODS], lines)
 
 
 def facts() -> dict[str, Any]:

@@ -109,6 +109,7 @@ class Trials:
             mesh=config.mesh,
             at_once=config.seeds_at_once,
             slice_size=config.slice_size,
+            precision=config.precision,
         )
         self._plan = plan._replace(seeds=np.tile(plan.seeds[: config.seeds], together))
         self._train = engine.devices.replicate(plan.mesh, data["train"])

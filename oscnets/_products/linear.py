@@ -17,7 +17,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from oscnets._inputs import standard_promotion
+from oscnets._inputs import precision, standard_promotion
 
 PyTree = Any
 
@@ -51,7 +51,8 @@ def linear_map(linear: Linear, static: Hashable, residuals: PyTree, tangents: tu
     (flat_residuals, of_residuals), (flat, of_tangents) = map(jax.tree.flatten, (residuals, tangents))
     flat = _vary_alike(flat_residuals, flat)
     _, out = jax.make_jaxpr(partial(linear.forward, static), return_shape=True)(residuals, tangents)
-    spec = _Map(linear, static, (of_residuals, of_tangents, jax.tree.structure(out)), False, ())
+    trees = (of_residuals, of_tangents, jax.tree.structure(out))
+    spec = _Map(linear, static, trees, precision())
     return jax.tree.unflatten(spec.trees[2], _bind(spec, flat_residuals, flat))
 
 
@@ -117,14 +118,16 @@ class _Map:
     linear: Linear
     static: Hashable
     trees: tuple[Any, Any, Any]  # of residuals, tangents and output
-    transposed: bool
-    batch: tuple[tuple[bool, ...], ...]  # for every vmap, the innermost first: which residuals have its axis
+    precision: str  # of its products: it is traced again where it is transposed, and where a program is lowered
+    transposed: bool = False
+    batch: tuple[tuple[bool, ...], ...] = ()  # for every vmap, the innermost first: which residuals have its axis
 
     def __call__(self, residuals: list[Array], linear: list[Array]) -> list[Array]:
         fn = self._run
         for mapped in self.batch:
             fn = jax.vmap(fn, in_axes=([0 if x else None for x in mapped], 0))
-        return fn(list(residuals), list(linear))
+        with jax.default_matmul_precision(self.precision):
+            return fn(list(residuals), list(linear))
 
     @standard_promotion
     def _run(self, residuals: list[Array], linear: list[Array]) -> list[Array]:

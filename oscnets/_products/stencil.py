@@ -15,13 +15,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from oscnets._inputs import precision
 from oscnets._platform import on_tpu
 from oscnets._products.linear import bilinear
 
 Boundary = Literal["clamped", "periodic"]
 Taps = tuple[int, int]  # along rows and columns
-
-_HIGHEST = lax.Precision.HIGHEST
 
 
 def check_boundary(boundary: str) -> None:
@@ -68,7 +67,7 @@ def _product(boundary: Boundary, field: Array, kernel: Array) -> Array:
     gathered, scattered = _split(kernel.shape)
     matrix, pixels = _matrix(kernel), field.shape[1:]
     neighbours = _gather(field, gathered, boundary).reshape(matrix.shape[1], math.prod(pixels))
-    products = jnp.matmul(matrix, neighbours, precision=_HIGHEST)
+    products = jnp.matmul(matrix, neighbours, precision=precision())
     return _scatter(products.reshape(len(matrix), *pixels), scattered, boundary)
 
 
@@ -77,7 +76,7 @@ def _convolution(boundary: Boundary, field: Array, kernel: Array) -> Array:
     for axis in (1, 2):
         field = _extend(field, kernel.shape[axis - 1] // 2, axis, boundary)
     numbers = ("CHWN", "HWIO", "CHWN")
-    return lax.conv_general_dilated(field, kernel, (1, 1), "VALID", dimension_numbers=numbers, precision=_HIGHEST)
+    return lax.conv_general_dilated(field, kernel, (1, 1), "VALID", dimension_numbers=numbers, precision=precision())
 
 
 def _split(shape: tuple[int, ...]) -> tuple[Taps, Taps]:
@@ -141,9 +140,9 @@ def stencil_gradients(field: Array, kernel: Array, ct_out: Array, *, boundary: B
     matrix, pixels = _matrix(kernel), field.shape[1:]
     neighbours = _gather(field, gathered, boundary).reshape(matrix.shape[1], math.prod(pixels))
     cotangents = _gather(ct_out, scattered, boundary, -1).reshape(len(matrix), math.prod(pixels))
-    products = jnp.matmul(matrix.T, cotangents, precision=_HIGHEST)
+    products = jnp.matmul(matrix.T, cotangents, precision=precision())
     ct_field = _scatter(products.reshape(matrix.shape[1], *pixels), gathered, boundary, -1)
-    product = lax.dot_general(neighbours, cotangents, (((1,), (1,)), ((), ())), precision=_HIGHEST)
+    product = lax.dot_general(neighbours, cotangents, (((1,), (1,)), ((), ())), precision=precision())
     product = product.reshape(*gathered, kernel.shape[2], *scattered, kernel.shape[3])
     return ct_field, product.transpose(0, 3, 1, 4, 2, 5).reshape(kernel.shape)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from oscnets._inputs import at_least_float32, floats, standard_promotion
+from oscnets._inputs import at_least_float32, floats, precision, standard_promotion
 from oscnets.phase import modulus, order_parameter, sincos
 
 
@@ -54,7 +54,7 @@ def local_order_parameter(phases: Array, weights: Array) -> Array:
         raise ValueError(f"weights must be (N, N) for phases (..., N), got {weights.shape} and {phases.shape}")
     phases, weights = (x.astype(at_least_float32(x.dtype)) for x in (phases, weights))
     total = weights.sum(-1)
-    parts = [jnp.einsum("ij,...j->...i", weights, x, precision="highest") for x in sincos(phases)]
+    parts = [jnp.einsum("ij,...j->...i", weights, x, precision=precision()) for x in sincos(phases)]
     return modulus(*parts) / jnp.where(total == 0, 1, total)
 
 
@@ -98,6 +98,6 @@ def phase_locking(phases: Array) -> Array:
     if phases.ndim < 2 or not len(phases):
         raise ValueError(f"phases must be (T, ..., N) with T >= 1, got shape {phases.shape}")
     sine, cosine = sincos(phases.astype(at_least_float32(phases.dtype)))
-    mean = lambda a, b: jnp.einsum("t...j,t...k->...jk", a, b, precision="highest") / len(phases)  # noqa: E731
+    mean = lambda a, b: jnp.einsum("t...j,t...k->...jk", a, b, precision=precision()) / len(phases)  # noqa: E731
     across = mean(sine, cosine)
     return jax.lax.complex(mean(cosine, cosine) + mean(sine, sine), across - jnp.swapaxes(across, -1, -2))

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jax.experimental import sparse
 
-from oscnets._inputs import at_least_float32, broadcasting, floats
+from oscnets._inputs import at_least_float32, broadcasting, floats, precision
 from oscnets.phase import bounded_wrap, sincos, wrap
 
 
@@ -19,7 +19,7 @@ class Dense(NamedTuple):
 
     def received(self, *sent: Array) -> tuple[Array, ...]:
         """sum_j coupling_ij sent_j, (..., N), of each array (..., N); the matrix is read once for all."""
-        return _parts(jnp.einsum("...ij,...jk->...ik", self.matrix, jnp.stack(sent, -1), precision="highest"))
+        return _parts(jnp.einsum("...ij,...jk->...ik", self.matrix, jnp.stack(sent, -1), precision=precision()))
 
     def strength(self) -> Array:
         """sum_j |coupling_ij|, (..., N)."""

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from oscnets._inputs import broadcasting, floats, standard_promotion, whole_number
+from oscnets._inputs import broadcasting, floats, precision, standard_promotion, whole_number
 from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._sharding import batch_sharded
 from oscnets.dynamics.coupling import rowwise
@@ -199,7 +199,7 @@ def _couple(queries: Array, keys: Array, receivers: _Oscillators, senders: _Osci
     gain = jnp.where(receivers.dense[:, None] | senders.dense, gains.dense, 1)
     # Stored, because XLA would recompute both for every image.
     scale, shift = cpu_barrier((gain * jnp.where(near, gains.neighbour, 1), gain * gains.offset))
-    return jnp.einsum("...id,...jd->...ij", queries, keys, precision="highest") * scale - shift
+    return jnp.einsum("...id,...jd->...ij", queries, keys, precision=precision()) * scale - shift
 
 
 def _total(
@@ -259,8 +259,9 @@ def _input(queries: Array, keys: Array, field: Array, layers: Layers, gains: Gai
 
 def _input_from(queries: Array, keys: Array, sent: Array, offset: Array | float) -> Array:
     """sum_j (<query_i, key_j> - offset) sent_j, (..., N, 2)."""
-    summed = jnp.einsum("...jd,...jc->...dc", keys, sent, precision="highest")
-    return jnp.einsum("...id,...dc->...ic", queries, summed, precision="highest") - offset * sent.sum(-2, keepdims=True)
+    summed = jnp.einsum("...jd,...jc->...dc", keys, sent, precision=precision())
+    alike = jnp.einsum("...id,...dc->...ic", queries, summed, precision=precision())
+    return alike - offset * sent.sum(-2, keepdims=True)
 
 
 def _input_from_neighbours(queries: Array, keys: Array, field: Array, size: tuple[int, int]) -> Array:

@@ -13,10 +13,15 @@ zero padded, same size, no flip (a cross-correlation). Three methods compute the
   kernel's gradient are matrix products.
 
 The kernel's own transform does not depend on the field: `prepare_kernel` does it once, outside a loop over time.
+`tune` measures which method is the fastest on the device at hand.
 """
 
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +29,11 @@ import numpy as np
 from einops import rearrange
 from jax import Array, lax
 
-from oscnets._inputs import at_least_float32, floats, standard_promotion
-from oscnets._platform import cpu_barrier
+from oscnets._inputs import at_least_float32, floats, precision, standard_promotion, whole_number
+from oscnets._platform import coupling_method, cpu_barrier
 from oscnets._products.linear import Linear, linear_map
 
-__all__ = ["Method", "PreparedKernel", "choose_method", "neighbourhood_sum", "prepare_kernel"]
+__all__ = ["Method", "PreparedKernel", "choose_method", "forget", "neighbourhood_sum", "prepare_kernel", "tune"]
 
 
 def __dir__() -> list[str]:
@@ -36,8 +41,7 @@ def __dir__() -> list[str]:
 
 
 Method = Literal["auto", "direct", "fft", "transform"]
-
-_HIGHEST = lax.Precision.HIGHEST
+METHODS = tuple(method for method in get_args(Method) if method != "auto")
 
 
 class _Plan(NamedTuple):
@@ -62,15 +66,14 @@ class PreparedKernel:
         self.weights, self.transposed, self.uniform, self.plan = weights, transposed, uniform, plan
 
 
-def choose_method(image: tuple[int, int]) -> str:
-    """The method that `auto` stands for, given the image's size.
+def choose_method(image: Sequence[int], kernel: Sequence[int] = (13, 13, 8, 8)) -> str:
+    """The method that `auto` stands for: the fastest that `tune` has found in this process, else by device and size.
 
-    Measured on a CPU (experiments/results/bench/coupling_cpu.md; images of 16 to 128 pixels, kernels of 3 to 25,
-    batches of 2 and 32): `transform` is the fastest throughout at batch 32; at batch 2 `fft` draws level and is up to
-    twice as fast at 128 pixels. A transform by products grows with the third power of the size, so that beyond 128
-    pixels `fft` is taken. On other devices nothing has been measured, and the same rule holds.
+    Args:
+        image: (H, W).
+        kernel: shape of the kernel, (kh, kw, C_in, C_out).
     """
-    return "transform" if max(image) <= 128 else "fft"
+    return _tuned.get(_case(image, kernel)) or coupling_method(tuple(image), tuple(kernel[:2]))
 
 
 @standard_promotion
@@ -83,7 +86,7 @@ def prepare_kernel(
         kernel: (kh, kw, C_in, C_out), odd sizes.
         image: (H, W) of the fields that it will be applied to.
         uniform: scalar, coupling of every unit to every unit, added to the kernel's.
-        method: `direct`, `fft`, `transform`, or `auto`, which picks one by size (`choose_method`).
+        method: `direct`, `fft`, `transform`, or `auto`, which picks one (`choose_method`).
 
     Raises:
         ValueError: a kernel that is not 4-D or of even size, a uniform coupling that is no scalar, an unknown method.
@@ -91,17 +94,15 @@ def prepare_kernel(
     (kernel,) = floats(kernel=kernel)
     if kernel.ndim != 4:
         raise ValueError(f"kernel must be (kh, kw, C_in, C_out), got shape {kernel.shape}")
-    size = kernel.shape[:2]
-    if size[0] % 2 == 0 or size[1] % 2 == 0:
-        raise ValueError(f"kernel must have odd height and width to have a centre, got {size[0]} x {size[1]}")
+    _check_odd(kernel.shape)
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
     if method == "auto":
-        method = choose_method(tuple(image))
+        method = choose_method(image, kernel.shape)
     uniform = floats(uniform=uniform)[0].astype(kernel.dtype)
     if uniform.ndim:
         raise ValueError(f"uniform must be a scalar, got shape {uniform.shape}")
-    plan = _Plan(method, tuple(image), size, kernel.shape[2])
+    plan = _Plan(method, tuple(image), kernel.shape[:2], kernel.shape[2])
     transposed = None
     if method == "transform":
         kernel = _kernel_to_frequency(kernel, uniform, plan)
@@ -136,14 +137,19 @@ def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
     from_all = prepared.uniform * field.sum((0, 1, 2))
     if plan.method == "direct":
         near = lax.conv_general_dilated(
-            field, weights, (1, 1), "SAME", dimension_numbers=("HWCN", "HWIO", "HWCN"), precision=_HIGHEST
+            field, weights, (1, 1), "SAME", dimension_numbers=("HWCN", "HWIO", "HWCN"), precision=precision()
         )
     else:
         periods = _periods(plan)
         spectrum = jnp.fft.rfft2(field.astype(at_least_float32(field.dtype)), periods, axes=(0, 1))
-        mixed = jnp.einsum("uvin,uvio->uvon", spectrum, weights, precision=_HIGHEST)
+        mixed = jnp.einsum("uvin,uvio->uvon", spectrum, weights, precision=precision())
         near = jnp.fft.irfft2(mixed, periods, axes=(0, 1))[: plan.image[0], : plan.image[1]]
     return near.astype(field.dtype) + from_all
+
+
+def _check_odd(shape: tuple[int, ...]) -> None:
+    if shape[0] % 2 == 0 or shape[1] % 2 == 0:
+        raise ValueError(f"kernel must have odd height and width to have a centre, got {shape[0]} x {shape[1]}")
 
 
 def _periods(plan: _Plan) -> tuple[int, int]:
@@ -181,8 +187,8 @@ def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
     """(kh, kw, C_in, C_out) -> (F_h F_w, 4 C_out, 4 C_in), rows and columns ordered (w pair, h pair, channel)."""
     periods = _periods(plan)
     of_h, of_w = (jnp.asarray(_rotations(k, p), kernel.dtype) for k, p in zip(plan.kernel, periods, strict=True))
-    product = jnp.einsum("uabx,xyio->uabyio", of_h, kernel, precision=_HIGHEST)
-    product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=_HIGHEST)
+    product = jnp.einsum("uabx,xyio->uabyio", of_h, kernel, precision=precision())
+    product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=precision())
     # Coupling of all units to all is a coupling of the mean: frequency zero, the cosines alone.
     product = product.at[0, 0, 0, 0, :, 0, 0, :].add(uniform * periods[0] * periods[1])
     frequencies = product.shape[0] * product.shape[1]
@@ -192,13 +198,13 @@ def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
 def rowwise(matrix: Array, x: Array) -> Array:
     """matrix (p, n) times every x[i] (n, m), for x (i, n, m): a batched product leaves i in front, untransposed."""
     matrix = jnp.broadcast_to(matrix, (x.shape[0], *matrix.shape))
-    return lax.dot_general(matrix, x, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    return lax.dot_general(matrix, x, (((2,), (1,)), ((0,), (0,))), precision=precision())
 
 
 def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
     """(H, W, C, B) -> (F_h F_w, 4 C, B) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W)."""
     height, width, channels, batch = x.shape
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, width * channels * batch), precision=_HIGHEST)
+    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, width * channels * batch), precision=precision())
     # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
     x = cpu_barrier(rearrange(x, "(f pair) (w cb) -> f w (pair cb)", pair=2, w=width))
     x = rowwise(jnp.asarray(of_w, x.dtype), x)
@@ -211,7 +217,7 @@ def _from_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
     frequencies, width = of_h.shape[1] // 2, len(of_w)
     x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], 2 * channels * batch))
     x = cpu_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x, precision=_HIGHEST)
+    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x, precision=precision())
     return x.reshape(len(of_h), width, channels, batch)
 
 
@@ -228,7 +234,7 @@ def _apply(plan: _Plan, field: Array, weights: Array) -> tuple[Array, Array]:
 
 
 def _mix(weights: Array, pairs: Array) -> Array:
-    return lax.dot_general(weights, pairs, (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    return lax.dot_general(weights, pairs, (((2,), (1,)), ((0,), (0,))), precision=precision())
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -258,8 +264,115 @@ def _tangent_transpose(plan, residuals, ct_out):
     _, transposed, pairs = residuals
     analysis, synthesis = _bases(plan)
     ct_mixed = _to_pairs(ct_out, *(matrix.T for matrix in synthesis))
-    ct_weights = lax.dot_general(ct_mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=_HIGHEST)
+    ct_weights = lax.dot_general(ct_mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=precision())
     return _from_pairs(_mix(transposed, ct_mixed), *(matrix.T for matrix in analysis)), ct_weights
 
 
 _TANGENT = Linear(_tangent, _tangent_transpose)
+
+
+# Measuring
+
+_TOO_SLOW = 10  # times the fastest first run: a method that takes longer is not run again
+_tuned: dict[tuple[Any, ...], str] = {}
+_tuning = threading.Lock()
+
+
+def _case(image: Sequence[int], kernel: Sequence[int]) -> tuple[Any, ...]:
+    return jax.default_backend(), precision(), tuple(image), tuple(kernel)
+
+
+def tune(
+    image: Sequence[int],
+    kernel: Sequence[int],
+    *,
+    batch_size: int,
+    methods: Sequence[str] = METHODS,
+    rounds: int = 5,
+    num_steps: int = 15,
+) -> dict[str, float]:
+    """Measure the methods on the device at hand. From then on, `auto` is the fastest one for this case in this process.
+
+    A case is the platform, the precision of products (`jax.default_matmul_precision`), the image's size and the
+    kernel's shape; the last call for a case decides. Each method computes `num_steps` sums of a field in float32 by one
+    prepared kernel, with the gradients in field and kernel. The methods take turns, but for those whose first run takes
+    ten times as long as the fastest one's.
+
+    `auto` is replaced where a program is traced: those that are compiled already keep their method, until
+    `jax.clear_caches()` drops them. `forget` drops what was found. Calls from several threads wait for each other.
+
+    Args:
+        image: (H, W).
+        kernel: shape of the kernel, (kh, kw, C_in, C_out), odd sizes.
+        batch_size: last axis of the fields. Of phases it is twice the number of images: real and imaginary parts.
+        methods: those to measure.
+        rounds: turns of each.
+        num_steps: sums in each.
+
+    Returns:
+        Seconds per sum by method, the median of the turns; the fastest first.
+
+    Raises:
+        ValueError: sizes that are not positive whole numbers, a kernel of even size, no method or an unknown one.
+        TypeError: sizes that are no sequence, or no numbers.
+        RuntimeError: it is called while a program is traced.
+    """
+    image, kernel = _sizes("image", image, ("H", "W")), _sizes("kernel", kernel, ("kh", "kw", "C_in", "C_out"))
+    numbers = {"batch_size": batch_size, "rounds": rounds, "num_steps": num_steps}
+    batch_size, rounds, num_steps = (whole_number(name, value, 1) for name, value in numbers.items())
+    if not methods or not set(methods) <= set(METHODS):
+        raise ValueError(f"methods must be some of {', '.join(METHODS)}, got {methods!r}")
+    if isinstance(jnp.zeros(()), jax.core.Tracer):
+        raise RuntimeError("tune measures programs that run, and cannot be called while one is traced")
+    rng = np.random.default_rng(0)
+    shapes = (*image, kernel[2], batch_size), kernel
+    arrays = [jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes]
+    with _tuning:
+        runs = {method: _compiled(method, num_steps, *arrays) for method in dict.fromkeys(methods)}
+        taken = {method: [_seconds(run)] for method, run in runs.items()}
+        limit = _TOO_SLOW * min(first for (first,) in taken.values())
+        turns = {method: run for method, run in runs.items() if taken[method][0] <= limit}
+        for _ in range(rounds):
+            for method, run in turns.items():
+                taken[method].append(_seconds(run))
+        # The first run counts where it is the only one.
+        medians = {method: statistics.median(times[1:] or times) / num_steps for method, times in taken.items()}
+        found = dict(sorted(medians.items(), key=lambda item: item[1]))
+        _tuned[_case(image, kernel)] = next(iter(found))
+    return found
+
+
+def forget() -> None:
+    """Drop what `tune` has found: `auto` is by device and size again, in programs that are traced from then on."""
+    _tuned.clear()
+
+
+def _sizes(name: str, sizes: Sequence[int], axes: tuple[str, ...]) -> tuple[int, ...]:
+    try:
+        sizes = tuple(sizes)
+    except TypeError:
+        raise TypeError(f"{name} must be ({', '.join(axes)}), got {sizes!r}") from None
+    if len(sizes) != len(axes):
+        raise ValueError(f"{name} must be ({', '.join(axes)}), got {sizes}")
+    found = tuple(whole_number(f"{axis} of {name}", size, 1) for axis, size in zip(axes, sizes, strict=True))
+    if name == "kernel":
+        _check_odd(found)
+    return found
+
+
+def _compiled(method: str, num_steps: int, field: Array, kernel: Array) -> Callable[[], Any]:
+    """Sums with their gradients in field and kernel, ready to run."""
+
+    def total(field: Array, kernel: Array) -> Array:
+        prepared = prepare_kernel(kernel, field.shape[:2], uniform=-1 / field[..., 0].size, method=method)
+        step = lambda x, _: (-x, jnp.square(neighbourhood_sum(x, prepared)).sum())  # noqa: E731
+        return lax.scan(step, field, length=num_steps)[1].sum()
+
+    program = jax.jit(jax.grad(total, (0, 1))).lower(field, kernel).compile()
+    return lambda: jax.block_until_ready(program(field, kernel))
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began

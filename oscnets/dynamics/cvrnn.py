@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._inputs import at_least_float32, broadcasting, floats, largest, standard_promotion, whole_number
+from oscnets._inputs import at_least_float32, broadcasting, floats, largest, precision, standard_promotion, whole_number
 from oscnets._sharding import batch_sharded
 from oscnets.phase import angle, modulus, sincos, wrap
 
@@ -101,7 +101,7 @@ def _check(state: tuple[int, ...], coupling: tuple[int, ...]) -> None:
 
 def _multiply(state, coupling, frequency, lag):
     real, imag = state
-    received = [jnp.einsum("ij,...j->...i", coupling, x, precision="highest") for x in state]
+    received = [jnp.einsum("ij,...j->...i", coupling, x, precision=precision()) for x in state]
     sine, cosine = sincos(lag)
     return (
         cosine * received[0] + sine * received[1] - frequency * imag,
@@ -208,7 +208,7 @@ def _closed_form(real, imag, coupling, frequency, lag, steps):
     relative = values / size
     at_zero = jnp.where(steps == 0, 1, 0)[:, None]
     powers = jnp.where(relative == 0, at_zero, jnp.where(relative == 0, 1, relative) ** steps[:, None])
-    states = jnp.einsum("ij,tj->ti", vectors, parts * powers, precision="highest")
+    states = jnp.einsum("ij,tj->ti", vectors, parts * powers, precision=precision())
     (real, imag), log = _rescale((states.real, states.imag))
     return real.astype(dtype), imag.astype(dtype), (log + steps * jnp.log(size)).astype(dtype)
 
@@ -262,7 +262,7 @@ def exact_step(
     _check(phases.shape, real.shape)
     dt, frequency = broadcasting(phases.shape, "phases", phases.dtype, dt=dt, natural_frequency=natural_frequency)
     sine, cosine = sincos(phases)
-    times = lambda matrix, x: jnp.einsum("ij,...j->...i", matrix, x, precision="highest")  # noqa: E731
+    times = lambda matrix, x: jnp.einsum("ij,...j->...i", matrix, x, precision=precision())  # noqa: E731
     along = times(real, cosine) - times(imag, sine)
     across = times(real, sine) + times(imag, cosine)
     # The angle of E x is taken relative to the phase before the step: no turn is lost.

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._inputs import at_least_float32, broadcasting, floats, rectified, standard_promotion
+from oscnets._inputs import at_least_float32, broadcasting, floats, precision, rectified, standard_promotion
 from oscnets._platform import sizes
 from oscnets._sharding import batch_sharded
 from oscnets.dynamics._second_order import METHODS, Pair
@@ -227,9 +227,9 @@ def state_space(
             "input_weights must be (P, H, 2) and output_weights (H_out, P, 2) for inputs (..., L, H), "
             f"got {b.shape}, {c.shape} and {inputs.shape}"
         )
-    drive = jnp.einsum("...lh,phr->r...lp", inputs, b, precision="highest")
+    drive = jnp.einsum("...lh,phr->r...lp", inputs, b, precision=precision())
     _, position = oscillator_filter(drive, stiffness, damping, dt, form=form, method=method)
-    read = jnp.einsum("r...lp,hpr->...lh", position, c * jnp.asarray([1, -1], c.dtype), precision="highest")
+    read = jnp.einsum("r...lp,hpr->...lh", position, c * jnp.asarray([1, -1], c.dtype), precision=precision())
     if feedthrough is None:
         return read
     if len(c) != inputs.shape[-1]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from oscnets._inputs import broadcasting, floats, rectified, standard_promotion
+from oscnets._inputs import broadcasting, floats, precision, rectified, standard_promotion
 from oscnets._sharding import batch_sharded
 
 __all__ = ["Activation", "oscillator_step", "oscillator_trajectory", "ring_step", "ring_trajectory"]
@@ -81,8 +81,8 @@ def _oscillators(position: Array, couplings: list[Array], dt, stiffness, damping
 
 def _oscillator_step(state, drive, position_coupling, velocity_coupling, dt, stiffness, damping):
     position, velocity = state
-    received = jnp.einsum("ij,...j->...i", position_coupling, position, precision="highest")
-    received += jnp.einsum("ij,...j->...i", velocity_coupling, velocity, precision="highest")
+    received = jnp.einsum("ij,...j->...i", position_coupling, position, precision=precision())
+    received += jnp.einsum("ij,...j->...i", velocity_coupling, velocity, precision=precision())
     velocity = velocity + dt * (jnp.tanh(received + drive) - stiffness * position - damping * velocity)
     return position + dt * velocity, velocity
 
@@ -164,8 +164,8 @@ def _check_ring(state: Array, kernel: Array, activation: str) -> None:
 
 def _ring_step(state: Array, drive: Array, kernel: Array, activation: str) -> Array:
     size, channels, _ = kernel.shape
-    shifted = [jnp.roll(state, size // 2 - j, axis=-2) for j in range(size)]
-    received = jnp.matmul(jnp.concatenate(shifted, -1), kernel.reshape(size * channels, channels), precision="highest")
+    shifted = jnp.concatenate([jnp.roll(state, size // 2 - j, axis=-2) for j in range(size)], -1)
+    received = jnp.matmul(shifted, kernel.reshape(size * channels, channels), precision=precision())
     return rectified(drive + received) if activation == "relu" else jnp.tanh(drive + received)
 
 

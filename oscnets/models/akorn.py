@@ -12,7 +12,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
-from oscnets._inputs import whole_number
+from oscnets._inputs import precision, whole_number
 from oscnets.models._program import run
 from oscnets.models.attention import position_table
 from oscnets.models.batch_norm import BatchNorm
@@ -187,7 +187,7 @@ class AKOrN(nn.Module):
         kernel = self.param("patch_kernel", torch_uniform, shape)
         patches = rearrange(images, "b (h i) (w j) c -> b h w (i j c)", i=self.patch, j=self.patch)
         bias = self.param("patch_bias", torch_bias(shape), shape[-1:])
-        return jnp.matmul(patches, kernel.reshape(-1, self.channels), precision="highest") + bias
+        return jnp.matmul(patches, kernel.reshape(-1, self.channels), precision=precision()) + bias
 
     def _embedded(self, boards: Array) -> Array:
         if boards.ndim != 3:
@@ -236,7 +236,7 @@ class AKOrN(nn.Module):
     def _dense(self, name: str, x: Array, units: int) -> Array:
         shape = (x.shape[-1], units)
         bias = self.param(f"{name}_bias", torch_bias(shape), (units,))
-        return jnp.matmul(x, self.param(f"{name}_kernel", torch_uniform, shape), precision="highest") + bias
+        return jnp.matmul(x, self.param(f"{name}_kernel", torch_uniform, shape), precision=precision()) + bias
 
 
 def _by_layer(runs: list[Synchronized]) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import precision
 from oscnets.models.init import torch_bias, torch_uniform
 
 BLOCKS = ("query", "key", "value", "output")
@@ -101,7 +102,7 @@ def resized_blocks(weights: Attention, grid: tuple[int, int], to: tuple[int, int
 
     def resize(x: Array) -> Array:
         shape = (*to, *x.shape[1:])
-        x = jax.image.resize(x.reshape(*grid, *x.shape[1:]), shape, "linear", antialias=False, precision="highest")
+        x = jax.image.resize(x.reshape(*grid, *x.shape[1:]), shape, "linear", antialias=False, precision=precision())
         return x.reshape(-1, *x.shape[2:])
 
     return weights._replace(blocks={name: resize(x) for name, x in weights.blocks.items()})
@@ -110,16 +111,16 @@ def resized_blocks(weights: Attention, grid: tuple[int, int], to: tuple[int, int
 def attend(x: Array, weights: Attention, *, heads: int) -> Array:
     """Self-attention among the units of each image, (B, ..., C) -> (B, ..., C)."""
     tokens = x.reshape(len(x), -1, x.shape[-1])
-    qkv = jnp.matmul(tokens, weights.qkv_kernel, precision="highest") + weights.qkv_bias
+    qkv = jnp.matmul(tokens, weights.qkv_kernel, precision=precision()) + weights.qkv_bias
     parts = [y.reshape(*y.shape[:2], -1, heads) for y in jnp.split(qkv, 3, axis=-1)]  # (B, N, d, heads)
     if weights.blocks is not None:
         parts = [_turned(y, weights.blocks[name]) for y, name in zip(parts, BLOCKS[:3], strict=True)]
     query, key, value = parts
-    scores = jnp.einsum("bndh,bmdh->bhnm", query / query.shape[2] ** 0.5, key, precision="highest")
-    out = jnp.einsum("bhnm,bmdh->bndh", jax.nn.softmax(scores, axis=-1), value, precision="highest")
+    scores = jnp.einsum("bndh,bmdh->bhnm", query / query.shape[2] ** 0.5, key, precision=precision())
+    out = jnp.einsum("bhnm,bmdh->bndh", jax.nn.softmax(scores, axis=-1), value, precision=precision())
     if weights.blocks is not None:
         out = _turned(out, weights.blocks["output"])
-    out = jnp.matmul(out.reshape(tokens.shape), weights.out_kernel, precision="highest") + weights.out_bias
+    out = jnp.matmul(out.reshape(tokens.shape), weights.out_kernel, precision=precision()) + weights.out_bias
     return out.reshape(x.shape)
 
 

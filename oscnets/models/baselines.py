@@ -9,6 +9,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import precision
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import to_hwcb
 from oscnets.models._program import run
@@ -47,9 +48,9 @@ class RealNet(nn.Module):
         x = self._rectify("conv", conv_hwcb(x, kernel, strides=2) + bias, (0, 1))
         x = rearrange(x, "h w c b -> (h w c) b")
         kernel, bias = self._affine("hidden", (len(x), self.hidden))
-        x = self._rectify("hidden", jnp.matmul(kernel.T, x, precision="highest") + bias, 0)
+        x = self._rectify("hidden", jnp.matmul(kernel.T, x, precision=precision()) + bias, 0)
         kernel, bias = self._affine("output", (self.hidden, self.num_classes))
-        return (jnp.matmul(kernel.T, x, precision="highest") + bias).T
+        return (jnp.matmul(kernel.T, x, precision=precision()) + bias).T
 
     def _affine(self, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
         kernel = self.param(f"{name}_kernel", torch_uniform, shape)
@@ -119,12 +120,12 @@ class VisionTransformer(nn.Module):
         if drops and key is None:
             key = self.make_rng("dropout")
         keys = jax.random.split(key, (self.blocks, 4)) if drops else [[None] * 4] * self.blocks
-        x = nn.Dense(self.width, name="embedding")(_patches(images, self.patch))
+        x = nn.Dense(self.width, precision=precision(), name="embedding")(_patches(images, self.patch))
         x = x + self.param("positions", nn.initializers.normal(0.02), x.shape[1:])
         for index in range(self.blocks):
             x = self._block(x, index, keys[index])
         x = nn.LayerNorm(name="norm")(x) if self.norm == "first" else x
-        return nn.Dense(self.num_classes, name="output")(x.mean(1))
+        return nn.Dense(self.num_classes, precision=precision(), name="output")(x.mean(1))
 
     def _block(self, x: Array, index: int, keys: Sequence[Array | None]) -> Array:
         norms = nn.LayerNorm(name=f"norm_{index}"), nn.LayerNorm(name=f"mlp_norm_{index}")
@@ -132,14 +133,19 @@ class VisionTransformer(nn.Module):
 
         def attend(x: Array) -> Array:
             attention = nn.MultiHeadDotProductAttention(
-                self.heads, dropout_rate=self.dropout, broadcast_dropout=False, name=f"attention_{index}"
+                self.heads,
+                dropout_rate=self.dropout,
+                broadcast_dropout=False,
+                precision=precision(),
+                name=f"attention_{index}",
             )
             attended = attention(x, deterministic=keys[0] is None, dropout_rng=keys[0])
             return _drop(attended, self.dropout, keys[1])
 
         def perceive(x: Array) -> Array:
-            hidden = _drop(activation(nn.Dense(self.mlp, name=f"wide_{index}")(x)), self.dropout, keys[2])
-            return _drop(nn.Dense(self.width, name=f"narrow_{index}")(hidden), self.dropout, keys[3])
+            wide = nn.Dense(self.mlp, precision=precision(), name=f"wide_{index}")
+            narrow = nn.Dense(self.width, precision=precision(), name=f"narrow_{index}")
+            return _drop(narrow(_drop(activation(wide(x)), self.dropout, keys[2])), self.dropout, keys[3])
 
         for norm, part in zip(norms, (attend, perceive), strict=True):
             x = x + part(norm(x)) if first else norm(x + part(x))

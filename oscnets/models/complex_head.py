@@ -7,6 +7,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import precision
 from oscnets._products.conv import conv_hwcb, conv_transpose_hwcb
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops import complex as polar
@@ -100,7 +101,7 @@ def received_field(kernels: dict[str, Array], rates: dict[str, Array | float], s
 
 def _uniform_field(field: Array, kernel: Array) -> Array:
     """(inputs, B), (inputs, C) -> (C, B): the same at all pixels."""
-    return jnp.matmul(kernel.T, field, precision="highest")
+    return jnp.matmul(kernel.T, field, precision=precision())
 
 
 def _flat(z: polar.Polar) -> polar.Polar:
@@ -110,5 +111,5 @@ def _flat(z: polar.Polar) -> polar.Polar:
 def _dense(z: polar.Polar, kernel: Array, bias: Array) -> polar.Polar:
     """Equations 3 and 4 of a dense layer, features first: real part, imaginary part and magnitude in one product."""
     stacked = jnp.concatenate([*z.parts, z.magnitude], axis=-1)
-    psi = jnp.matmul(kernel.T, stacked, precision="highest") + bias[:, None]
+    psi = jnp.matmul(kernel.T, stacked, precision=precision()) + bias[:, None]
     return polar.gate(*jnp.split(psi, 3, axis=-1))

@@ -17,6 +17,7 @@ from einops import rearrange, repeat
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import precision
 from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._products.conv import conv_hwcb
 from oscnets._products.layout import to_chwb
@@ -305,9 +306,9 @@ def _upsample(phases: Array) -> Array:
 def _project(activity: Array, maps: tuple[Array, Array]) -> tuple[Array, Array]:
     """Queries and keys of a layer, (B, n, D) each."""
     if activity.ndim == 2:
-        return tuple(jnp.einsum("nb,nd->bnd", activity, x, precision="highest") for x in maps)
+        return tuple(jnp.einsum("nb,nd->bnd", activity, x, precision=precision()) for x in maps)
     flat = rearrange(activity, "c h w b -> c (h w) b")
-    both = jnp.einsum("cnb,cd->bnd", flat, jnp.concatenate(maps, axis=1), precision="highest")
+    both = jnp.einsum("cnb,cd->bnd", flat, jnp.concatenate(maps, axis=1), precision=precision())
     return tuple(jnp.split(both, 2, axis=-1))
 
 
@@ -320,7 +321,7 @@ def _project_together(maps: Array, activities: list[Array]) -> list[tuple[Array,
     """The same for a GPU, by one product of all oscillators, each with its map."""
     each = [rearrange(x, "c h w b -> (h w) c b") if x.ndim == 4 else x[:, None] for x in activities]
     padded = [jnp.pad(x, [(0, 0), (0, maps.shape[1] - x.shape[1]), (0, 0)]) for x in each]
-    both = jnp.einsum("ncb,ncd->bnd", jnp.concatenate(padded), maps, precision="highest")
+    both = jnp.einsum("ncb,ncd->bnd", jnp.concatenate(padded), maps, precision=precision())
     return [tuple(jnp.split(both, 2, axis=-1))]
 
 

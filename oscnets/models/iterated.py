@@ -10,7 +10,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
-from oscnets._inputs import concrete, dense_array, whole_number
+from oscnets._inputs import concrete, dense_array, precision, whole_number
 from oscnets.dynamics import unroll
 from oscnets.models._program import run
 from oscnets.models.attention import attend, attention_weights, position_table
@@ -112,7 +112,7 @@ class _IteratedNet(nn.Module):
     def _affine(self, name: str, inputs: int, units: int) -> Callable[[Array], Array]:
         kernel = self.param(f"{name}_kernel", torch_uniform, (inputs, units))
         bias = self.param(f"{name}_bias", torch_bias((inputs, units)), (units,))
-        return lambda x: jnp.matmul(x, kernel, precision="highest") + bias
+        return lambda x: jnp.matmul(x, kernel, precision=precision()) + bias
 
     def _dense(self, name: str, x: Array, units: int) -> Array:
         return self._affine(name, x.shape[-1], units)(x)

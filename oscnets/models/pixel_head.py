@@ -14,6 +14,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array, lax
 
+from oscnets._inputs import precision
 from oscnets._platform import sizes
 from oscnets._products.stencil import Boundary, stencil_sum
 from oscnets._sharding import WHOLE
@@ -54,7 +55,7 @@ def conv(x: Array, kernel: Array, bias: Array, boundary: Boundary = "clamped") -
 
 def dense(x: Array, kernel: Array, bias: Array) -> Array:
     """(F, ...) -> (units, ...), the same at every pixel."""
-    out = jnp.matmul(kernel.T, x.reshape(len(x), -1), precision="highest")
+    out = jnp.matmul(kernel.T, x.reshape(len(x), -1), precision=precision())
     return out.reshape(-1, *x.shape[1:]) + bias.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -154,7 +155,7 @@ class PixelClassifier(nn.Module):
         """The linear readout and the first layer as one product: states (T, C, P) -> (hidden[0], P)."""
         (kernel, bias), (bins, channels) = self.layers[0], (time_kernel.shape[1], states.shape[1])
         by_bin = rearrange(kernel, "(b c) h -> b c h", b=bins, c=channels)
-        both = jnp.einsum("tb,bch->tch", time_kernel, by_bin, precision="highest")
+        both = jnp.einsum("tb,bch->tch", time_kernel, by_bin, precision=precision())
         return dense(rearrange(states, "t c p -> (t c) p"), rearrange(both, "t c h -> (t c) h"), bias)
 
 

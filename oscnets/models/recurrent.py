@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import precision
 from oscnets.dynamics import recurrent
 from oscnets.models._program import run
 from oscnets.models.init import torch_bias, torch_uniform
@@ -65,7 +66,7 @@ class CoRNN(nn.Module):
         start = torch_bias((fan_in, units))
         kernel = self.param("input_kernel", start, (inputs.shape[-1], units))
         couplings = [self.param(f"{name}_coupling", start, (units, units)) for name in ("position", "velocity")]
-        drive = jnp.matmul(inputs, kernel, precision="highest") + self.param("bias", start, (units,))
+        drive = jnp.matmul(inputs, kernel, precision=precision()) + self.param("bias", start, (units,))
         options = {"dt": self.dt, "stiffness": self.stiffness, "damping": self.damping}
         positions, _ = recurrent.oscillator_trajectory(drive, *couplings, **options)
         read = positions if self.every_step else positions[:, -1]
@@ -115,7 +116,7 @@ class WaveRNN(nn.Module):
         ring = (self.places, self.channels)
         kernel = self.param("input_kernel", self._input_kernel, (inputs.shape[-1], *ring))
         bias = nn.initializers.zeros if self.one_source else torch_bias((inputs.shape[-1], 1))
-        drive = jnp.tensordot(inputs, kernel, 1, precision="highest") + self.param("input_bias", bias, ring)
+        drive = jnp.tensordot(inputs, kernel, 1, precision=precision()) + self.param("input_bias", bias, ring)
         shape = (self.kernel_size, self.channels, self.channels)
         kernel = self.param("ring_kernel", self._ring_kernel, shape)
         drive += self.param("ring_bias", torch_bias(shape), (self.channels,))
@@ -152,6 +153,6 @@ class Readout(nn.Module):
         for i, units in enumerate((*self.hidden, self.num_outputs)):
             shape = (x.shape[-1], units)
             x = nn.relu(x) if i else x
-            x = jnp.matmul(x, self.param(f"kernel_{i}", torch_uniform, shape), precision="highest")
+            x = jnp.matmul(x, self.param(f"kernel_{i}", torch_uniform, shape), precision=precision())
             x = x + self.param(f"bias_{i}", torch_bias(shape), (units,))
         return x

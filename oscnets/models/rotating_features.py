@@ -12,6 +12,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import precision
 from oscnets._products.conv import conv_hwcb, conv_transpose_hwcb
 from oscnets.dynamics import sphere
 from oscnets.models._program import run
@@ -76,7 +77,7 @@ class RotatingLayer(nn.Module):
         """(..., C, N) -> (..., features, N)."""
         if self.kind == "dense":
             kernel = self.param("kernel", torch_uniform, (x.shape[0], self.features))
-            return jnp.matmul(kernel.T, x, precision="highest")
+            return jnp.matmul(kernel.T, x, precision=precision())
         shape = (3, 3, x.shape[2], self.features)
         if self.kind == "transposed":
             return conv_transpose_hwcb(x, self.param("kernel", _transposed_init, shape))
@@ -203,7 +204,7 @@ class RotatingFeatures(nn.Module):
         shift = self.param("output_shift", nn.initializers.zeros, (colours,))[:, None]
         if self.biases == "polar":
             kernel = self.param("output_kernel", nn.initializers.ones, (colours, colours))
-            magnitude = jnp.einsum("hwcb,cd->hwdb", magnitude, kernel, precision="highest")
+            magnitude = jnp.einsum("hwcb,cd->hwdb", magnitude, kernel, precision=precision())
         else:
             magnitude = magnitude * self.param("output_scale", nn.initializers.ones, (colours,))[:, None]
         return magnitude + shift if self.frozen_features else nn.sigmoid(magnitude + shift)

@@ -5,6 +5,7 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
+from oscnets._inputs import precision
 from oscnets._products.layout import from_chwb, to_chwb
 from oscnets._products.stencil import stencil_sum
 from oscnets.models._program import run
@@ -112,7 +113,7 @@ def _double(x: Array, kernel: Array, bias: Array) -> Array:
     """Transposed convolution 2x2 of stride 2: every pixel becomes a square of two by two."""
     _, height, width, _ = x.shape
     matrix = rearrange(kernel, "i j c o -> (o i j) c")
-    squares = jnp.matmul(matrix, rearrange(x, "c h w b -> c (h w b)"), precision="highest")
+    squares = jnp.matmul(matrix, rearrange(x, "c h w b -> c (h w b)"), precision=precision())
     out = rearrange(squares, "(o i j) (h w b) -> o (h i) (w j) b", i=2, j=2, h=height, w=width)
     return out + bias[:, None, None, None]
 

@@ -8,7 +8,7 @@ import numpy as np
 from einops import rearrange
 from jax import Array
 
-from oscnets._inputs import at_least_float32, floats, standard_promotion, whole_number
+from oscnets._inputs import at_least_float32, floats, precision, standard_promotion, whole_number
 from oscnets._sharding import batch_sharded, run_sharded
 from oscnets.dynamics import sphere
 
@@ -41,7 +41,7 @@ def up_tiles(images: Array, tiles: int, *, patch: int) -> Array:
     height, width = images.shape[1:3]
     shift, wide = patch // tiles, at_least_float32(images.dtype)
     rows, columns = (jnp.asarray(_cubic(side, side + patch - shift), wide) for side in (height, width))
-    x = jnp.einsum("ih,bhwc,jw->bijc", rows, images.astype(wide), columns, precision="highest").astype(images.dtype)
+    x = jnp.einsum("ih,bhwc,jw->bijc", rows, images.astype(wide), columns, precision=precision()).astype(images.dtype)
     crops = [
         x[:, i * shift : i * shift + height, j * shift : j * shift + width] for i in range(tiles) for j in range(tiles)
     ]

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from oscnets._inputs import floats, standard_promotion
+from oscnets._inputs import floats, precision, standard_promotion
 from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._products.linear import bilinear
 from oscnets._sharding import batch_sharded
@@ -78,7 +78,7 @@ def phase_conv(
 
     def conv(batch: Array) -> Array:
         names = ("NHWC", "HWIO", "NHWC")
-        return lax.conv_general_dilated(batch, kernel, strides, pads, dimension_numbers=names, precision="highest")
+        return lax.conv_general_dilated(batch, kernel, strides, pads, dimension_numbers=names, precision=precision())
 
     if _is_zero(strength):
         return _biased(conv(batch).reshape(*lead, *size, kernel.shape[-1]), bias)
@@ -126,8 +126,8 @@ def phase_dense(
         expected = f"{x.shape} and {(*x.shape[:-1], kernel.shape[1])}"
         raise ValueError(f"phase_in and phase_out must be {expected}, got {phase_in.shape} and {phase_out.shape}")
     if _is_zero(strength):
-        return _biased(jnp.matmul(x, kernel, precision="highest"), bias)
-    product = lambda x: jnp.matmul(x, kernel, precision="highest")  # noqa: E731
+        return _biased(jnp.matmul(x, kernel, precision=precision()), bias)
+    product = lambda x: jnp.matmul(x, kernel, precision=precision())  # noqa: E731
     sine, cosine = sincos(phase_in)
     return _biased(_combine(map(product, (x, x * cosine, x * sine)), phase_out, strength), bias)
 
@@ -149,7 +149,7 @@ def phase_dense_cnb(
     """
 
     def product(x: Array) -> Array:
-        return jnp.matmul(kernel.T, x.reshape(len(kernel), x.shape[-1]), precision="highest")
+        return jnp.matmul(kernel.T, x.reshape(len(kernel), x.shape[-1]), precision=precision())
 
     if phase_in is None:
         return product(x) + bias[:, None]
@@ -178,7 +178,7 @@ def tap_responses(x: Array, kernel: Array) -> Array:
         kernel.reshape(taps_h * taps_w, c_in, c_out),
         flat,
         (((1,), (1,)), ((0,), (0,))),
-        precision=lax.Precision.HIGHEST,
+        precision=precision(),
     )
     return products.reshape(taps_h * taps_w, c_out, *x.shape[1:])
 

@@ -14,15 +14,13 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
-from oscnets._inputs import at_least_float32, float_type, floats, largest, standard_promotion, whole_number
+from oscnets._inputs import at_least_float32, float_type, floats, largest, precision, standard_promotion, whole_number
 from oscnets._sharding import batch_sharded
 from oscnets.phase import modulus
 
 How = Literal["last", "mean", "max", "fft", "linear"]
-
-_HIGHEST = lax.Precision.HIGHEST
 
 
 def num_bins(how: How, length: int) -> int:
@@ -85,11 +83,12 @@ def readout_tchwb(states: Array, how: How, kernel: Array | None = None) -> Array
         return largest(states, 0)
     if how == "linear":
         series, kernel = floats(states=states.reshape(length, math.prod((channels, *pixels))), kernel=kernel)
-        bins = jnp.matmul(kernel.T, series, precision=_HIGHEST)
+        bins = jnp.matmul(kernel.T, series, precision=precision())
     else:
         # The transform as one product: no transposition of time to the end, and its gradient is a product too.
         series = states.reshape(length, math.prod((channels, *pixels))).astype(at_least_float32(states.dtype))
-        real, imag = jnp.split(jnp.matmul(jnp.asarray(_fourier(length), series.dtype), series, precision=_HIGHEST), 2)
+        fourier = jnp.asarray(_fourier(length), series.dtype)
+        real, imag = jnp.split(jnp.matmul(fourier, series, precision=precision()), 2)
         bins = modulus(real, imag).astype(states.dtype)
     return bins.reshape(bins.shape[0] * channels, *pixels)
 

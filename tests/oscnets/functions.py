@@ -21,7 +21,7 @@ NOT_OF_ARRAYS = {
     "grouping": {"clusters"},  # on the host
     "dynamics": {"as_ode", "Auto", "Checkpoint", "Reduction", "Reverse", "Store"},
     "dynamics.waves": {"Trajectory", "drum_frequencies", "grid_frequencies", "largest_dt"},
-    "dynamics.coupling": {"Method", "PreparedKernel", "choose_method"},
+    "dynamics.coupling": {"Method", "PreparedKernel", "choose_method", "forget", "tune"},
     "dynamics.agreement": {"Gains", "Layers"},
 }
 
@@ -29,6 +29,7 @@ NOT_OF_ARRAYS = {
 rng = np.random.default_rng(0)
 uniform = lambda *shape: rng.uniform(-3, 3, shape)  # noqa: E731
 positive = lambda *shape: rng.uniform(0.2, 1, shape)  # noqa: E731
+product = partial(jnp.matmul, precision="highest")  # of a caller, who sets the precision of his own
 
 B, H, W, C, T = 2, 4, 5, 2, 6
 phases, amplitude, kernel = uniform(B, H, W, C), positive(B, H, W, C), uniform(3, 3, C, C) / 4
@@ -115,16 +116,18 @@ def reversed_waves(position, velocity, speed):
 
 
 def summed(shared, xs):
-    return losses.streaming_sum(lambda shared, x, _: (jnp.sin(shared @ x).sum(), shared[0, 0]), shared, xs)[0]
+    return losses.streaming_sum(lambda shared, x, _: (jnp.sin(product(shared, x)).sum(), shared[0, 0]), shared, xs)[0]
 
 
 def over_time(shared, states):
-    return losses.mean_over_time(lambda shared, state, _: (jnp.tanh(state @ shared) ** 2).mean(), shared, states)
+    return losses.mean_over_time(
+        lambda shared, state, _: (jnp.tanh(product(state, shared)) ** 2).mean(), shared, states
+    )
 
 
 def over_pixels(shared, features):
     def loss(shared, features, labels):
-        return (jnp.tanh(features @ shared) ** 2).sum(-1) * (labels + 1)
+        return (jnp.tanh(product(features, shared)) ** 2).sum(-1) * (labels + 1)
 
     return losses.mean_over_pixels(loss, shared, features, labels[: len(features)], chunk=7)
 

@@ -1,5 +1,7 @@
 """Every public function and model, and its gradient, is lowered for a TPU and a CUDA GPU; neither is needed."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,9 +24,11 @@ PARTS = {models.KuramotoLayer, models.NormReadout}  # of AKOrN, and lowered with
 
 
 def lower(fn, *args):
-    """Lower for all platforms at once."""
+    """Lower for all platforms at once. Every product is of the highest precision, unless another one is set."""
     exported = export.export(jax.jit(fn), platforms=PLATFORMS)(*args)
     assert exported.platforms == PLATFORMS
+    products = re.findall(r"stablehlo\.(?:dot_general|convolution).*", exported.mlir_module())
+    assert [line for line in products if line.count("HIGHEST") != 2] == []
     return exported
 
 

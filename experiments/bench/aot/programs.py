@@ -67,7 +67,7 @@ def names() -> list[str]:
             tables = engine.tables(config, "models")
             found += [f"{family}/{experiment}/{engine.label(*pair)}" for pair in tables.items()]
     found += [f"notebooks/{name}" for name in notebooks.names()]
-    return found + [f"dynamics/{name}/{direction}" for name in dynamics.DYNAMICS for direction in dynamics.DIRECTIONS]
+    return found + [f"dynamics/{name}" for name in dynamics.names()]
 
 
 def chosen(patterns: Sequence[str] | None) -> list[str]:

@@ -129,6 +129,11 @@ ENTRIES: Entries = {
         "most examples of a batch that a device computes at a time; not set: by the task, and as fit into the memory",
         at_least(1),
     ),
+    "precision": Entry(
+        "highest",
+        "of products of float32 in training and evaluation, on TPUs and GPUs; a CPU computes all alike",
+        one_of("highest", "high", "default"),
+    ),
     "cpu_devices": Entry(int, "JAX devices to split the CPU into; not set: one per usable core", at_least(1)),
     "mesh": Entry(
         "auto",

@@ -113,6 +113,7 @@ class _Job(NamedTuple):
             mesh=config.mesh,
             at_once=config.seeds_at_once,
             slice_size=config.slice_size,
+            precision=config.precision,
         )
 
 

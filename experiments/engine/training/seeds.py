@@ -72,12 +72,14 @@ class Plan(NamedTuple):
         seeds: (S,) int32, the seeds themselves.
         group: number of seeds that one call serves; it divides S, and the mesh's seed axis divides it.
         slice_size: the largest number of examples that a device computes at a time; None: all of its part of a batch.
+        precision: of products, a name of `jax.default_matmul_precision`.
     """
 
     mesh: Mesh
     seeds: np.ndarray
     group: int
     slice_size: int | None = None
+    precision: str = "highest"
 
     def groups(self) -> list[int]:
         """The numbers of seeds that one call may serve, the largest first."""
@@ -106,12 +108,13 @@ def make_plan(
     *,
     at_once: int | None = None,
     slice_size: int | None = None,
+    precision: str = "highest",
 ) -> Plan:
     """Plan seeds first_seed ... first_seed + num_seeds - 1.
 
     "vmap" serves all of them in one call, "loop" as many as the mesh has places on its seed axis, one group after the
     other; "auto" chooses by kind of device. No call serves more than `at_once`, where that is given. Results agree to
-    float tolerance. For `devices` and `mesh` see `devices.make_mesh`.
+    float tolerance. For `devices` and `mesh` see `devices.make_mesh`; `slice_size` and `precision` are the plan's.
 
     Raises:
         UsageError: as `devices.make_mesh`; `at_once` is less than the mesh's seed axis.
@@ -119,7 +122,8 @@ def make_plan(
     mesh = devices_lib.make_mesh(num_seeds, batch_size, devices, mesh)
     if strategy == "auto":
         strategy = _AUTO.get(mesh.devices.flat[0].platform, "vmap")
-    plan = Plan(mesh, np.arange(first_seed, first_seed + num_seeds, dtype=np.int32), mesh.shape["seed"], slice_size)
+    numbers = np.arange(first_seed, first_seed + num_seeds, dtype=np.int32)
+    plan = Plan(mesh, numbers, mesh.shape["seed"], slice_size, precision)
     if strategy == "loop":
         return plan
     fitting = [group for group in plan.groups() if at_once is None or group <= at_once]
@@ -132,10 +136,15 @@ def spread(function: Callable, plan: Plan, in_specs: tuple[P, ...], out_specs: A
     """Compile a function of one seed for a group of them over the mesh.
 
     Arguments whose spec starts with "seed" have a leading axis over the group's seeds, which the function does not see;
-    the others are the same for every seed. All results have the seed axis.
+    the others are the same for every seed. All results have the seed axis. Products have the plan's precision.
     """
     axes = tuple(0 if spec and spec[0] == "seed" else None for spec in in_specs)
-    local = _over_seeds(function, plan.group // plan.mesh.shape["seed"], axes)
+    of_seeds = _over_seeds(function, plan.group // plan.mesh.shape["seed"], axes)
+
+    def local(*args):
+        with jax.default_matmul_precision(plan.precision):
+            return of_seeds(*args)
+
     # Without the check of varying axes a task may use custom gradients and scans that know nothing of the mesh, and the
     # gradients stay those of the local batch until the step averages them itself.
     return jax.jit(jax.shard_map(local, mesh=plan.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False))

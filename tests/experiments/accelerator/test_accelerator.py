@@ -140,7 +140,7 @@ def test_tables_show_figures_and_errors(tmp_path):
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     for line in (
         "| komplexnet | float32 | logits 1.5e-06 |",
-        "| wave_step | forward | 1.0e-06 | 2.0e-06 |",
+        "| wave_step | forward | 1.0e-06 | - | - | 2.0e-06 |",
         "| gaspnet | 8 | 2 | - | - | 7 |  |",
         "| 4 | vmap | 500 | 8 | 12.0 |",
         "| a/b/c | 4 | 2 | 1 | 50% |",

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +108,87 @@ def test_auto_is_one_of_the_methods():
     assert coupling.choose_method((6, 5)) == "transform" and coupling.choose_method((6, 129)) == "fft"
     run = jax.jit(lambda *args: apply(*args, 0.0, "auto"))
     assert_close(run(field, kernel), naive(field, kernel, 0.0)[0], 1e-5)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Stands in for the clock: seconds of a run by method, which may be changed; and the runs in their order."""
+    seconds, runs = dict.fromkeys(coupling.METHODS, 1.0), []
+    monkeypatch.setattr(coupling, "_compiled", lambda method, *_: method)
+    monkeypatch.setattr(coupling, "_seconds", lambda method: runs.append(method) or seconds[method])
+    yield seconds, runs
+    coupling.forget()
+
+
+def method_of(kernel, image=(6, 5)):
+    """What `auto` stands for in a program that is traced now."""
+    return jax.eval_shape(lambda kernel: coupling.prepare_kernel(kernel, image), kernel).plan.method
+
+
+def test_auto_takes_what_was_the_fastest_for_this_case_until_it_is_forgotten(timed):
+    seconds, runs = timed
+    kernel = arrays(*SHAPES[0])[1]
+    seconds.update(direct=0.75, fft=7.0)
+    times = coupling.tune((6, 5), kernel.shape, batch_size=2, rounds=2, num_steps=3)
+    assert list(times.items()) == [("direct", 0.25), ("transform", 1 / 3), ("fft", 7 / 3)]
+    assert runs == 3 * list(coupling.METHODS)
+    assert coupling.choose_method([6, 5], kernel.shape) == method_of(kernel) == "direct"
+    for others in (kernel[:1], kernel[..., :1]):
+        assert method_of(others) == "transform"
+    assert method_of(kernel, (5, 6)) == coupling.choose_method((6, 5)) == "transform"
+    with jax.default_matmul_precision("high"):
+        assert method_of(kernel) == "transform"
+    coupling.tune([6, 5], kernel.shape, batch_size=9, methods=["fft"], rounds=1)
+    assert method_of(kernel) == "fft"
+    coupling.forget()
+    assert method_of(kernel) == "transform"
+
+
+def test_a_method_that_is_far_too_slow_runs_once(timed):
+    seconds, runs = timed
+    seconds.update(direct=11.0, fft=10.0)
+    assert coupling.tune((4, 4), (3, 3, 1, 1), batch_size=1, rounds=4, num_steps=1)["direct"] == 11.0
+    assert [runs.count(method) for method in coupling.METHODS] == [1, 5, 5]
+
+
+def test_measured_on_this_device():
+    """Threads too, and with more channels out than in."""
+    sizes = ((4, 3), (3, 3, 1, 2))
+    tune = partial(coupling.tune, *sizes, batch_size=2, methods=("transform", "direct"), rounds=1, num_steps=2)
+    try:
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(lambda _: tune(), range(2)))
+        assert all(set(times) == {"transform", "direct"} and min(times.values()) > 0 for times in found)
+        assert coupling.choose_method(*sizes) in {min(times, key=times.get) for times in found}
+    finally:
+        coupling.forget()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"image": (8, 8, 1)}, ValueError, r"image must be \(H, W\), got \(8, 8, 1\)"),
+        ({"image": 8}, TypeError, r"image must be \(H, W\), got 8"),
+        ({"kernel": (3, 4, 1, 1)}, ValueError, "odd height and width .* got 3 x 4"),
+        ({"kernel": (3, 3, 0, 1)}, ValueError, "C_in of kernel must be >= 1, got 0"),
+        ({"batch_size": 2.5}, ValueError, "batch_size must be a whole number, got 2.5"),
+        ({"rounds": 0}, ValueError, "rounds must be >= 1, got 0"),
+        ({"methods": ()}, ValueError, r"some of direct, fft, transform, got \(\)"),
+        ({"methods": ["auto"]}, ValueError, r"some of direct, fft, transform, got \['auto'\]"),
+    ],
+)
+def test_what_tune_refuses(changes, error, message):
+    with pytest.raises(error, match=message):
+        coupling.tune(**({"image": (8, 8), "kernel": (3, 3, 1, 1), "batch_size": 2} | changes))
+
+
+def test_tune_is_not_called_while_a_program_is_traced():
+    def program(x):
+        coupling.tune((4, 4), (3, 3, 1, 1), batch_size=1)
+        return x
+
+    with pytest.raises(RuntimeError, match="cannot be called while one is traced"):
+        jax.jit(program)(1.0)
 
 
 @pytest.mark.parametrize(
