@@ -47,7 +47,9 @@ RULES = {
     "oscnets.dynamics": Rule(
         ("oscnets._inputs", "oscnets._platform", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE
     ),
-    "oscnets.ops": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE),
+    "oscnets.ops": Rule(
+        ("oscnets._inputs", "oscnets._platform", "oscnets._sharding", "oscnets.phase", "oscnets._products"), PURE
+    ),
     "oscnets.models": Rule(BELOW_MODELS, (*PURE, "flax")),
     "oscnets._groups": Rule(("oscnets._inputs", "oscnets._sharding", "oscnets.phase"), PURE),
     "oscnets.losses": Rule(
