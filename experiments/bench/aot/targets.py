@@ -128,6 +128,8 @@ def environment() -> dict[str, str]:
     without_devices = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
     # libtpu's lock is for a TPU, which is not used: another process may compile, or train on one, at the same time.
     unlocked = {"ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
+    # Errors of Equinox call back to the host, which a device that is not there has none of.
+    unlocked["EQX_ON_ERROR"] = "nan"
     return {**os.environ, **without_devices, **unlocked, "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
