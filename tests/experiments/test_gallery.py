@@ -89,7 +89,7 @@ def test_shapes_are_those_of_the_published_pictures():
 def test_scores_of_pictures(tmp_path):
     assert scores.main([f"--workdir={tmp_path}", "--pictures=1", "--starts=2"]) == 0
     rows = json.loads((tmp_path / "segmentation.json").read_text())["rows"]
-    assert len(rows) == 2 * 3 * 2
+    assert len(rows) == 4 * 3 * 2
     assert all(np.shape(row["ari"]) == (1, 2) and row["background"] == 1 for row in rows)
     assert len((tmp_path / "segmentation.md").read_text().splitlines()) == 2 + len(rows)
     assert scores.main([f"--workdir={tmp_path}", "--pictures=0"]) == 2
@@ -97,12 +97,12 @@ def test_scores_of_pictures(tmp_path):
 
 @pytest.mark.parametrize("name", scores.PICTURES)
 def test_the_published_scores_are_those_of_the_pictures(name):
-    """The first pictures of the results, again; another compiler may round a run to other clusters."""
-    again = scores.measure(scores.PICTURES[name], 2, 3)
+    """The first picture of each kind in the results, again; another compiler may round a run to other clusters."""
+    again = scores.measure(scores.PICTURES[name], 1, 3)
     rows = [row for row in ROWS if row["pictures"] == name]
     assert len(rows) == len(again)
     same = [
-        np.isclose(again[tuple(row["window"]), row["both_parts"]]["ari"], np.asarray(row["ari"])[:2, :3], atol=1e-3)
+        np.isclose(again[tuple(row["window"]), row["both_parts"]]["ari"], np.asarray(row["ari"])[:1, :3], atol=1e-3)
         for row in rows
     ]
     assert np.mean(same) > 0.8
