@@ -13,10 +13,9 @@ import numpy as np
 from einops import rearrange
 from jax import Array, lax
 
+from oscnets._inputs import precision
 from oscnets._platform import on_gpu
 from oscnets._products.linear import bilinear
-
-_HIGHEST = lax.Precision.HIGHEST
 
 
 def conv_hwcb(x: Array, kernel: Array, *, strides: int = 1) -> Array:
@@ -112,10 +111,10 @@ def _patchwise(gather: Callable[[Array], Array], x: Array, matrix: Array) -> Arr
 def _at_pixels(x: Array, matrix: Array) -> Array:
     """(H, W, C, B) times (M, C): on a CPU a batched product, which leaves the axes in their order."""
     if on_gpu():
-        return jnp.einsum("hwin,oi->hwon", x, matrix, precision=_HIGHEST)
+        return jnp.einsum("hwin,oi->hwon", x, matrix, precision=precision())
     pixels = x.shape[0] * x.shape[1]
     matrix = jnp.broadcast_to(matrix, (pixels, *matrix.shape))
-    out = lax.dot_general(matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=_HIGHEST)
+    out = lax.dot_general(matrix, x.reshape(pixels, *x.shape[2:]), (((2,), (1,)), ((0,), (0,))), precision=precision())
     return out.reshape(*x.shape[:2], *out.shape[1:])
 
 
@@ -127,9 +126,9 @@ def _pixelwise_transpose(_: None, factors: tuple[Array, Array], ct_out: Array) -
     # As automatic differentiation has it, but each matrix is oriented as XLA's fast product on a CPU needs it.
     x, matrix = factors
     if on_gpu():
-        ct_matrix = jnp.einsum("hwin,hwon->io", x, ct_out, precision=_HIGHEST)
+        ct_matrix = jnp.einsum("hwin,hwon->io", x, ct_out, precision=precision())
     else:
-        ct_matrix = jnp.einsum("hwin,hwon->hwio", x, ct_out, precision=_HIGHEST).sum((0, 1))
+        ct_matrix = jnp.einsum("hwin,hwon->hwio", x, ct_out, precision=precision()).sum((0, 1))
     return _at_pixels(ct_out, matrix), ct_matrix
 
 
