@@ -78,25 +78,23 @@ def logits_of(layers: Layers) -> Array:
     return polar.contrast_logits(layers["l4"].magnitude, axis=0).T
 
 
-def feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], layers: Layers) -> Array:
-    """Equation 6: rate_l F_l summed over the layers l that have a kernel, broadcastable to (H, W, C, 2 B)."""
-    return received_field(kernels, rates, sent_fields(kernels, layers))
-
-
-def sent_fields(kernels: dict[str, Array], layers: Layers) -> dict[str, Array]:
-    """What the layers that have a kernel send: tanh of the magnitude at the phase, real parts before imaginary ones."""
-    drives = {name: jnp.tanh(layers[name].magnitude) for name in kernels}
-    parts = {name: (drive * layers[name].cosine, drive * layers[name].sine) for name, drive in drives.items()}
-    return {name: jnp.concatenate(pair, axis=-1) for name, pair in parts.items()}
-
-
-def received_field(kernels: dict[str, Array], rates: dict[str, Array | float], sent: dict[str, Array]) -> Array | float:
-    """The field of equation 6 from what the layers send; 0 of none."""
+def feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], layers: Layers) -> Array | float:
+    """Equation 6: rate_l F_l summed over the layers l with a kernel, broadcastable to (H, W, C, 2 B); 0 of none."""
     total = 0.0
     for name, kernel in kernels.items():
-        of_layer = conv_transpose_hwcb if name == "l2" else _uniform_field
-        total = total + rates[name] * of_layer(sent[name], kernel)
+        total = total + rates[name] * received_field(name, kernel, sent_field(layers[name]))
     return total
+
+
+def sent_field(z: polar.Polar) -> Array:
+    """What a layer sends: tanh of the magnitude at the phase, real parts before imaginary ones."""
+    drive = jnp.tanh(z.magnitude)
+    return jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
+
+
+def received_field(name: str, kernel: Array, sent: Array) -> Array:
+    """F_l of equation 6 from what the layer of that name sends."""
+    return (conv_transpose_hwcb if name == "l2" else _uniform_field)(sent, kernel)
 
 
 def _uniform_field(field: Array, kernel: Array) -> Array:

@@ -19,7 +19,7 @@ from oscnets.dynamics import coupling, kuramoto, unroll
 from oscnets.dynamics._at_once import unroll_at_once
 from oscnets.dynamics.kuramoto.kernel import field_of
 from oscnets.models._program import run
-from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of, received_field, sent_fields
+from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of, received_field, sent_field
 from oscnets.models.init import gabor_filters, gaussian_kernel, ground_truth_phases, random_phases, torch_uniform
 from oscnets.ops import complex as polar
 
@@ -96,19 +96,19 @@ def _closed_loop_at_once(
     num_steps: int,
 ) -> tuple[Array, Array]:
     """`_closed_loop` for a GPU: trajectory and logits."""
-    near = {name: kernel for name, kernel in kernels.items() if name == "l2"}
-    uniform = {name: kernel for name, kernel in kernels.items() if name != "l2"}
+    near = [name for name in kernels if name == "l2"]
+    uniform = {name: kernel for name, kernel in kernels.items() if name not in near}
 
     def sent(layers: Layers) -> tuple[dict[str, Array], Array]:
-        everywhere = received_field(uniform, rates, sent_fields(uniform, layers))
-        return sent_fields(near, layers), jnp.asarray(everywhere, phases.dtype)
+        everywhere = feedback_field(uniform, rates, layers)
+        return {name: sent_field(layers[name]) for name in near}, jnp.asarray(everywhere, phases.dtype)
 
     def part(phases: Array) -> tuple[tuple[dict[str, Array], Array], Array]:
         layers = head(phases)
         return sent(layers), logits_of(layers)
 
     def moved(phases: Array, sent: tuple[dict[str, Array], Array]) -> Array:
-        return step(phases, received_field(near, rates, sent[0]) + sent[1])
+        return step(phases, sum((rates[n] * received_field(n, kernels[n], sent[0][n]) for n in near), sent[1]))
 
     # The fields of a step are stored: to compute them again moves more memory than all of the head.
     return unroll_at_once(moved, part, phases, sent(layers), num_steps, store=True)
