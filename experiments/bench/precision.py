@@ -25,6 +25,9 @@ BATCH = 2  # examples: errors do not depend on their number
 
 
 def _rounded(x: Any, bits: int) -> Any:
+    """Of complex numbers both parts: devices multiply them as real numbers."""
+    if jnp.iscomplexobj(x):
+        return lax.complex(_rounded(x.real, bits), _rounded(x.imag, bits))
     return lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits)
 
 
@@ -109,7 +112,9 @@ def _operation(rules: Mapping[Any, Any], eqn: Any, args: list[Any]) -> Sequence[
 def _product(rules: Mapping[Any, Any], eqn: Any, *args: Any) -> Any:
     product, precision = partial(eqn.primitive.bind, **eqn.params), eqn.params["precision"]
     rule = rules.get(lax.Precision.DEFAULT if precision is None else precision[0])
-    return product(*args) if rule is None or args[0].dtype != jnp.float32 else rule(product, *args)
+    if rule is None or args[0].dtype not in (jnp.float32, jnp.complex64):
+        return product(*args)
+    return rule(product, *args)
 
 
 def _scan(inside, args, *, jaxpr, num_consts, num_carry, length, reverse, **_):
@@ -138,7 +143,7 @@ def _cond(inside, args, *, branches, **_):
 _LOOPS = {"scan": _scan, "while": _while, "cond": _cond}
 
 
-def _programs(params: Mapping[str, Any]) -> Iterator[Jaxpr]:
+def _programs(params: Mapping[str, Any]) -> Iterator[Any]:
     for value in params.values():
         for each in value if isinstance(value, tuple | list) else (value,):
             if isinstance(each, ClosedJaxpr | Jaxpr):

@@ -37,6 +37,8 @@ def test_products_are_rounded_as_by_hand():
     assert_close(run("default", "tpu"), bfloat16(A) @ bfloat16(B), 1e-6)
     assert_close(run("default", "gpu"), tensorfloat32(A) @ tensorfloat32(B), 1e-6)
     assert np.array_equal(run("high", "gpu"), run("default", "gpu"))
+    turned = jax.jit(precision.emulated(jnp.matmul, "default", "tpu"))(A + 1j * A[::-1], B)[0]
+    assert_close(turned, bfloat16(A) @ bfloat16(B) + 1j * bfloat16(A[::-1]) @ bfloat16(B), 1e-6)
     exact = A.astype(np.float64) @ B.astype(np.float64)
     errors = [error(np.asarray(run(*way)), exact) for way in precision.WAYS.values()]
     assert errors[0] < 1e-6 and 1e-7 < errors[1] < 2e-5 and 1e-5 < errors[2] < 2e-3 and 1e-3 < errors[3] < 2e-2
