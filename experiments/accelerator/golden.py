@@ -36,7 +36,8 @@ def errors(name: str, precision: str) -> Entry:
     """The largest error of each array of a file.
 
     Raises:
-        FileNotFoundError: it is neither in the folder that OSCNETS_GOLDEN names nor in the repository.
+        FileNotFoundError: OSCNETS_GOLDEN names no folder of golden files, or the file is neither there nor in the
+            repository.
     """
     with np.load(_path(name)) as stored:
         arrays = dict(stored)
@@ -53,7 +54,10 @@ def errors(name: str, precision: str) -> Entry:
 
 
 def _path(name: str) -> Path:
-    folders = [Path(folder) for folder in (os.environ.get("OSCNETS_GOLDEN"), FOLDER) if folder]
+    named = os.environ.get("OSCNETS_GOLDEN")
+    if named and not any(Path(named).glob("*.npz")):
+        raise FileNotFoundError(f"OSCNETS_GOLDEN={named} is no folder of .npz files")
+    folders = [Path(folder) for folder in (named, FOLDER) if folder]
     for path in (folder / f"{name}.npz" for folder in folders):
         if path.is_file():
             return path
