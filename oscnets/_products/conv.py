@@ -17,6 +17,8 @@ from oscnets._inputs import precision
 from oscnets._platform import on_gpu
 from oscnets._products.linear import bilinear
 
+_ONE_PRODUCT = 128  # largest side of the matrix of such a product
+
 
 def conv_hwcb(x: Array, kernel: Array, *, strides: int = 1) -> Array:
     """`oscnets.ops.conv` in this layout: (H, W, C_in, B) -> (H / strides, W / strides, C_out, B)."""
@@ -108,9 +110,14 @@ def _patchwise(gather: Callable[[Array], Array], x: Array, matrix: Array) -> Arr
     return _pixelwise(gather(x), matrix)
 
 
+def _is_one_product(matrix: Array) -> bool:
+    """Whether a GPU takes all pixels in one product. Of one of 288 x 147,456 XLA found no tiles for an H100."""
+    return on_gpu() and max(matrix.shape) <= _ONE_PRODUCT
+
+
 def _at_pixels(x: Array, matrix: Array) -> Array:
-    """(H, W, C, B) times (M, C): on a CPU a batched product, which leaves the axes in their order."""
-    if on_gpu():
+    """(H, W, C, B) times (M, C): a batched product, which leaves the axes in their order; small ones on a GPU one."""
+    if _is_one_product(matrix):
         return jnp.einsum("hwin,oi->hwon", x, matrix, precision=precision())
     pixels = x.shape[0] * x.shape[1]
     matrix = jnp.broadcast_to(matrix, (pixels, *matrix.shape))
@@ -125,7 +132,7 @@ def _pixelwise_product(_: None, x: Array, matrix: Array) -> Array:
 def _pixelwise_transpose(_: None, factors: tuple[Array, Array], ct_out: Array) -> tuple[Array, Array]:
     # As automatic differentiation has it, but each matrix is oriented as XLA's fast product on a CPU needs it.
     x, matrix = factors
-    if on_gpu():
+    if _is_one_product(matrix):
         ct_matrix = jnp.einsum("hwin,hwon->io", x, ct_out, precision=precision())
     else:
         ct_matrix = jnp.einsum("hwin,hwon->hwio", x, ct_out, precision=precision()).sum((0, 1))
