@@ -9,7 +9,8 @@ import pytest
 from experiments.gallery import __main__ as gallery
 from experiments.gallery import chimera, delays, scores, segmentation, transition, wave
 
-ROWS = json.loads(Path("experiments/results/gallery/segmentation.json").read_text())["rows"]
+RESULTS = Path("experiments/results/gallery")
+ROWS = json.loads((RESULTS / "segmentation.json").read_text())["rows"]
 
 
 def test_every_figure_is_drawn(tmp_path, capsys):
@@ -91,7 +92,9 @@ def test_scores_of_pictures(tmp_path):
     rows = json.loads((tmp_path / "segmentation.json").read_text())["rows"]
     assert len(rows) == 4 * 3 * 2
     assert all(np.shape(row["ari"]) == (1, 2) and row["background"] == 1 for row in rows)
-    assert len((tmp_path / "segmentation.md").read_text().splitlines()) == 2 + len(rows)
+    assert sum(line.startswith("|") for line in (tmp_path / "segmentation.md").read_text().splitlines()) == 2 + len(
+        rows
+    )
     assert scores.main([f"--workdir={tmp_path}", "--pictures=0"]) == 2
 
 
@@ -106,3 +109,8 @@ def test_the_published_scores_are_those_of_the_pictures(name):
         for row in rows
     ]
     assert np.mean(same) > 0.8
+
+
+def test_the_page_is_that_of_the_numbers():
+    page = (RESULTS / "segmentation.md").read_text()
+    assert page == scores.page(json.loads((RESULTS / "segmentation.json").read_text()))
