@@ -28,10 +28,10 @@ class Sizes(NamedTuple):
     loop_numbers: int
 
 
-# Hidden layers that stay in the cache of a CPU's core. A loop over 2^16 numbers (4 sequences of 256 steps, 64 units)
-# took 0.7 times as long as products of chunks, 0.9 times with gradients; over 2^18 in 128 steps 1.1 and 1.7 times
-# (experiments.bench filters, one JAX device of an AMD EPYC).
-_CPU = Sizes(8192, 4096, 0, 2**16)
+# Hidden layers that stay in the cache of a CPU's core. A loop over 2^16 numbers (both parts of 4 sequences, 128 steps,
+# 64 units) took 0.8 times as long as products of chunks, with gradients 0.9 times; over 2^17, 256 steps, 0.6 to 0.9 and
+# 0.6 to 1.3 times; over 2^19, 128 steps, 1.1 and 1.7 times (experiments.bench filters, one JAX device of an AMD EPYC).
+_CPU = Sizes(8192, 4096, 0, 2**17)
 # Compiled, not measured: each chunk runs the classifier's kernels once. On an H100 a step of the Neural Wave Machine
 # (MNIST, batch 64) has 49 chunks of 34 kernels at 4,096 pixels, 4 at 65,536; a layer of 256 units then takes 50 MiB.
 # The loss of KomplexNet's 15 steps, 59 kernels each, is of all steps at once.

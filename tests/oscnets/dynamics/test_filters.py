@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from oscnets import _platform
 from oscnets.dynamics import _second_order, filters
 from tests.helpers import float64, golden_case, golden_cases, in_float64, slope
 
@@ -131,6 +132,16 @@ def test_every_way_is_the_loop_with_its_gradients(method, dtype, tolerance, shor
         relative(gradient[0][:, part], gradients[0][:, part], tolerance)
         for x, expected in zip(gradient[1:], gradients[1:], strict=True):
             relative(x[part], expected[part], tolerance)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_the_method_follows_the_numbers_of_a_sequence_and_the_device(platform, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    most = _platform.sizes().loop_numbers // 4
+    for length, loops in ((64, platform == "cpu"), (most, platform == "cpu"), (most + 4, False)):
+        run = lambda u: filters.filter_bank(u, np.zeros((4, 2, 2)), np.zeros((4, 2)))  # noqa: E731
+        program = str(jax.make_jaxpr(run)(np.zeros((length, 4), np.float32)))
+        assert (f"length={length}" in program) == (loops and length > 0)
 
 
 def test_a_sequence_may_be_cut():
