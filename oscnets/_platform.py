@@ -20,22 +20,25 @@ class Sizes(NamedTuple):
         classifier_pixels: the same of a classifier of pixels.
         state_numbers: numbers in the states of the steps whose losses are taken at once; at least one step is.
         loop_numbers: numbers in a sequence that a bank of linear oscillators filters step by step.
+        matrix_numbers: numbers in a coupling from which on two sums over it are one product.
     """
 
     encoder_pixels: int | None
     classifier_pixels: int
     state_numbers: int
     loop_numbers: int
+    matrix_numbers: int
 
 
 # Hidden layers that stay in the cache of a CPU's core. A loop over 2^16 numbers (both parts of 4 sequences, 128 steps,
 # 64 units) took 0.8 times as long as products of chunks, with gradients 0.9 times; over 2^17, 256 steps, 0.6 to 0.9 and
 # 0.6 to 1.3 times; over 2^19, 128 steps, 1.1 and 1.7 times (experiments.bench filters, one JAX device of an AMD EPYC).
-_CPU = Sizes(8192, 4096, 0, 2**17)
+# Two sums over a matrix in its cache took 0.8 times as long as one product, over one of 3,000 x 3,000 1.5 times.
+_CPU = Sizes(8192, 4096, 0, 2**17, 2**22)
 # Compiled, not measured: each chunk runs the classifier's kernels once. On an H100 a step of the Neural Wave Machine
 # (MNIST, batch 64) has 49 chunks of 34 kernels at 4,096 pixels, 4 at 65,536; a layer of 256 units then takes 50 MiB.
 # The loss of KomplexNet's 15 steps, 59 kernels each, is of all steps at once.
-_ACCELERATOR = Sizes(None, 65_536, 2**24, 0)
+_ACCELERATOR = Sizes(None, 65_536, 2**24, 0, 0)
 
 
 def on_cpu() -> bool:

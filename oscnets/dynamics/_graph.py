@@ -9,6 +9,7 @@ from jax import Array
 from jax.experimental import sparse
 
 from oscnets._inputs import at_least_float32, broadcasting, floats, precision
+from oscnets._platform import sizes
 from oscnets.phase import bounded_wrap, sincos, wrap
 
 
@@ -18,7 +19,10 @@ class Dense(NamedTuple):
     matrix: Array
 
     def received(self, *sent: Array) -> tuple[Array, ...]:
-        """sum_j coupling_ij sent_j, (..., N), of each array (..., N); the matrix is read once for all."""
+        """sum_j coupling_ij sent_j, (..., N), of each array (..., N); a large matrix is read once for all."""
+        if self.matrix.size < sizes().matrix_numbers:
+            total = lambda x: jnp.einsum("...ij,...j->...i", self.matrix, x, precision=precision())  # noqa: E731
+            return tuple(map(total, sent))
         return _parts(jnp.einsum("...ij,...jk->...ik", self.matrix, jnp.stack(sent, -1), precision=precision()))
 
     def strength(self) -> Array:

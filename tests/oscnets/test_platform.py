@@ -10,6 +10,7 @@ import pytest
 
 from oscnets import _platform, losses, models
 from oscnets._products import stencil
+from oscnets.dynamics import kuramoto
 from tests.helpers import assert_close, random_like
 
 
@@ -79,6 +80,20 @@ def test_gaspnet_and_its_gradients(monkeypatch):
         jax.clear_caches()
         found.append(jax.jit(jax.grad(value, (0, 1), has_aux=True))(variables, phases))
     assert_close(*found, 1e-5)
+
+
+def test_sums_over_a_matrix(monkeypatch):
+    """Two products, or one: shared and of each run."""
+    rng = np.random.default_rng(0)
+    for shape in ((5, 5), (2, 5, 5)):
+        phases, coupling, weights = (jnp.asarray(rng.normal(size=x), jnp.float32) for x in ((2, 5), shape, (2, 5)))
+        found = []
+        for backend in ("cpu", "gpu"):
+            monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+            jax.clear_caches()
+            value = lambda *x, weights=weights: (kuramoto.vector_field(*x) * weights).sum()  # noqa: E731
+            found.append((kuramoto.vector_field(phases, coupling), jax.grad(value, (0, 1))(phases, coupling)))
+        assert_close(*found, 1e-5)
 
 
 @pytest.mark.parametrize("boundary", ["clamped", "periodic"])
