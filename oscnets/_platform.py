@@ -34,7 +34,7 @@ class Sizes(NamedTuple):
 # 64 units) took 0.8 times as long as products of chunks, with gradients 0.9 times; over 2^17, 256 steps, 0.6 to 0.9 and
 # 0.6 to 1.3 times; over 2^19, 128 steps, 1.1 and 1.7 times (experiments.bench filters, one JAX device of an AMD EPYC).
 # Two sums over a matrix in its cache took 0.8 times as long as one product, over one of 3,000 x 3,000 1.5 times.
-_CPU = Sizes(8192, 4096, 0, 2**17, 2**22)
+_CPU = Sizes(8192, 4096, 0, 2**16, 2**22)
 # Compiled, not measured: each chunk runs the classifier's kernels once. On an H100 a step of the Neural Wave Machine
 # (MNIST, batch 64) has 49 chunks of 34 kernels at 4,096 pixels, 4 at 65,536; a layer of 256 units then takes 50 MiB.
 # The loss of KomplexNet's 15 steps, 59 kernels each, is of all steps at once.
