@@ -19,6 +19,8 @@
 # every point of its membrane. The time series of one point, if it is long enough, is therefore sufficient to compute
 # the size of the whole drum. Jacobs, Budzinski, Muller, Ba and Keller (2025) build a network on this principle: an
 # image starts waves, and the time series of each pixel is classified into the object that the pixel belongs to.
+#
+# It runs in half a minute on two CPU cores.
 
 # %%
 # On a hosted runtime this cell installs oscnets and keeps the installed version of JAX.
