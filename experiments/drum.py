@@ -183,10 +183,7 @@ def _check(options: argparse.Namespace) -> list[int]:
     if options.steps < (least := shortest(max(options.sizes))):
         needed = f"a drum of {max(options.sizes)} pixels needs at least {least}"
         raise engine.UsageError(f"--steps={options.steps}: {needed}")
-    try:
-        options.workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise engine.UsageError(f"--workdir={options.workdir}: {error.strerror}") from error
+    engine.make_workdir(options.workdir)
     return sorted(set(options.sizes))
 
 

@@ -150,10 +150,7 @@ def run(options: argparse.Namespace) -> None:
         print(text)
         return
     if options.workdir is not None:
-        try:  # before the measurements, which take minutes
-            options.workdir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise engine.UsageError(f"--workdir={options.workdir}: {error.strerror}") from error
+        engine.make_workdir(options.workdir)  # before the measurements, which take minutes
     runs = {"coupling": run_coupling, "memory": run_memory, "seeds": run_seeds, "scaling": run_scaling}
     runs |= {"dynamics": run_dynamics, "filters": run_filters, "parallel_waves": run_parallel_waves}
     runs |= {"profile": run_profile, "precision": run_precision}

@@ -7,7 +7,7 @@ stand behind it, each of which imports only those before it: process, run, recor
 from experiments.engine.process import devices, hosts, hugepages
 from experiments.engine.process.arguments import Parser, positive
 from experiments.engine.process.errors import CheckpointError, Interrupted, NonFiniteError, RunError, UsageError
-from experiments.engine.process.files import MARKER, user_path
+from experiments.engine.process.files import MARKER, make_workdir, user_path
 from experiments.engine.process.profile import Profile
 from experiments.engine.process.signals import Stop
 from experiments.engine.record import markdown
@@ -142,6 +142,7 @@ __all__ = [
     "load_metrics",
     "load_trained",
     "main",
+    "make_workdir",
     "markdown",
     "nearest",
     "num_examples",

@@ -22,10 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def draw(options: argparse.Namespace) -> None:
     """Simulate, draw and write each figure and its animation."""
-    try:
-        options.workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise engine.UsageError(f"--workdir={options.workdir}: {error.strerror}") from error
+    engine.make_workdir(options.workdir)
     for name in options.only:
         module = FIGURES[name]
         plotting.save(module.figure(small=options.small), options.workdir / f"{name}.png", dpi=110)

@@ -36,10 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(options: argparse.Namespace) -> None:
-    try:
-        options.workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise engine.UsageError(f"--workdir={options.workdir}: {error.strerror}") from error
+    engine.make_workdir(options.workdir)
     rows = [
         {"pictures": name, "window": list(window), "both_parts": both, **values}
         for name, shapes in PICTURES.items()

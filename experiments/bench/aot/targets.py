@@ -129,8 +129,8 @@ def environment() -> dict[str, str]:
     # libtpu's lock is for a TPU, which is not used: another process may compile, or train on one, at the same time.
     unlocked = {"ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
     # Errors of Equinox call back to the host, which a device that is not there has none of.
-    unlocked["EQX_ON_ERROR"] = "nan"
-    return {**os.environ, **without_devices, **unlocked, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    no_callbacks = {"EQX_ON_ERROR": "nan"}
+    return {**os.environ, **without_devices, **unlocked, **no_callbacks, "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
 def devices_of(target: Target) -> Sequence[Any]:

@@ -27,6 +27,18 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         raise UsageError(f"{os.fspath(path)}: there is no home folder {Path(path).parts[0]}") from error
 
 
+def make_workdir(path: Path) -> None:
+    """Make the folder of `--workdir`, with those above it, where it is not there yet.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--workdir={path}: {error.strerror or error}") from error
+
+
 def new_folder(path: Path) -> Path:
     """Make a folder that is nobody else's: PATH, or the first of PATH-2, PATH-3, ... that is not there yet.
 
