@@ -78,23 +78,22 @@ def logits_of(layers: Layers) -> Array:
     return polar.contrast_logits(layers["l4"].magnitude, axis=0).T
 
 
-def feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], layers: Layers) -> Array | float:
+def feedback_field(kernels: dict[str, Array], rates: dict[str, Array | float], sent: dict[str, Array]) -> Array | float:
     """Equation 6: rate_l F_l summed over the layers l with a kernel, broadcastable to (H, W, C, 2 B); 0 of none."""
     total = 0.0
     for name, kernel in kernels.items():
-        total = total + rates[name] * received_field(name, kernel, sent_field(layers[name]))
+        of_layer = conv_transpose_hwcb if name == "l2" else _uniform_field
+        total = total + rates[name] * of_layer(sent[name], kernel)
     return total
 
 
-def sent_field(z: polar.Polar) -> Array:
-    """What a layer sends: tanh of the magnitude at the phase, real parts before imaginary ones."""
-    drive = jnp.tanh(z.magnitude)
-    return jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
-
-
-def received_field(name: str, kernel: Array, sent: Array) -> Array:
-    """F_l of equation 6 from what the layer of that name sends."""
-    return (conv_transpose_hwcb if name == "l2" else _uniform_field)(sent, kernel)
+def sent_fields(layers: Layers) -> dict[str, Array]:
+    """What each layer sends: tanh of the magnitude at the phase, real parts before imaginary ones."""
+    fields = {}
+    for name, z in layers.items():
+        drive = jnp.tanh(z.magnitude)
+        fields[name] = jnp.concatenate([drive * z.cosine, drive * z.sine], axis=-1)
+    return fields
 
 
 def _uniform_field(field: Array, kernel: Array) -> Array:

@@ -3,7 +3,6 @@
 import math
 import operator
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -19,7 +18,7 @@ from oscnets.dynamics import coupling, kuramoto, unroll
 from oscnets.dynamics._at_once import unroll_at_once
 from oscnets.dynamics.kuramoto.kernel import field_of
 from oscnets.models._program import run
-from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of, received_field, sent_field
+from oscnets.models.complex_head import ComplexHead, Layers, feedback_field, logits_of, sent_fields
 from oscnets.models.init import gabor_filters, gaussian_kernel, ground_truth_phases, random_phases, torch_uniform
 from oscnets.ops import complex as polar
 
@@ -96,19 +95,20 @@ def _closed_loop_at_once(
     num_steps: int,
 ) -> tuple[Array, Array]:
     """`_closed_loop` for a GPU: trajectory and logits."""
-    near = [name for name in kernels if name == "l2"]
+    near = {name: kernel for name, kernel in kernels.items() if name == "l2"}
     uniform = {name: kernel for name, kernel in kernels.items() if name not in near}
 
     def sent(layers: Layers) -> tuple[dict[str, Array], Array]:
-        everywhere = feedback_field(uniform, rates, layers)
-        return {name: sent_field(layers[name]) for name in near}, jnp.asarray(everywhere, phases.dtype)
+        fields = sent_fields(layers)
+        everywhere = feedback_field(uniform, rates, fields)
+        return {name: fields[name] for name in near}, jnp.asarray(everywhere, phases.dtype)
 
     def part(phases: Array) -> tuple[tuple[dict[str, Array], Array], Array]:
         layers = head(phases)
         return sent(layers), logits_of(layers)
 
     def moved(phases: Array, sent: tuple[dict[str, Array], Array]) -> Array:
-        return step(phases, sum((rates[n] * received_field(n, kernels[n], sent[0][n]) for n in near), sent[1]))
+        return step(phases, sent[1] + feedback_field(near, rates, sent[0]))
 
     # The fields of a step are stored: to compute them again moves more memory than all of the head.
     return unroll_at_once(moved, part, phases, sent(layers), num_steps, store=True)
@@ -287,7 +287,7 @@ class KomplexNet(nn.Module):
             of_phases = lambda phases: of_field(field_of(phases, amplitude))  # noqa: E731
             run = _closed_loop_at_once(step, of_phases, feedback_kernels, rates, phases0, layers0, num_steps)
             return _Run(run[0], context, run[1], look(run[0][-1]))
-        feedback = partial(feedback_field, feedback_kernels, rates)
+        feedback = lambda layers: feedback_field(feedback_kernels, rates, sent_fields(layers))  # noqa: E731
         trajectory, logits, layers = _closed_loop(step, look, feedback, phases0, layers0, num_steps)
         return _Run(trajectory, context, logits, layers)
 
