@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
+TURN = 0.2  # seconds that a turn lasts at least
 Run = Callable[[], Any]
 Side = Callable[..., tuple[Run, dict[str, Any]]]
 
@@ -54,7 +55,7 @@ class Worker:
         self._process = subprocess.Popen(command, **pipes, **options)
 
     def ask(self, question: str) -> dict[str, Any]:
-        """Send `run` or `facts`, wait, and return the answer; SideError if the process is gone."""
+        """Send `turn` or `facts`, wait, and return the answer; SideError if the process is gone."""
         start, timer = time.monotonic(), None
         if self._left < math.inf:
             timer = threading.Timer(max(self._left, 0), end, [self._process])
@@ -106,13 +107,25 @@ def serve(side: str, options: Mapping[str, Any]) -> None:
     module, name = side.split(":")
     run, facts = getattr(importlib.import_module(module), name)(**options)
     for question in map(str.strip, sys.stdin):
-        if question == "run":
-            start = time.perf_counter()
-            run()
-            answer = {"seconds": time.perf_counter() - start}
-        else:
-            answer = {**facts, "peak_rss_mb": peak_rss_mb()}
+        answer = {"seconds": turn(run)} if question == "turn" else {**facts, "peak_rss_mb": peak_rss_mb()}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def turn(run: Run) -> float:
+    """Seconds of a run, the median of a turn: one run that does not count, then runs for `TURN` seconds, at least one.
+
+    A system takes back the memory of a process that waits, and its threads sleep: the first runs after the others'
+    turns are slower than those of a program that works without a pause, by several times where a run takes
+    milliseconds.
+    """
+    start = time.perf_counter()
+    run()
+    seconds = []
+    while not seconds or time.perf_counter() - start < TURN:
+        before = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - before)
+    return statistics.median(seconds)
 
 
 def peak_rss_mb() -> float:
@@ -130,18 +143,15 @@ def peak_rss_mb() -> float:
 
 
 def alternate(workers: Mapping[str, Worker], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every run that is timed, by name: `rounds` turns of every worker.
+    """Seconds of a run, by name, one figure for each of `rounds` turns of every worker: see `turn`.
 
-    A turn is two runs, of which the second counts: a system takes back the memory of a process that waits, so that the
-    first run after the others' turns is slower than any run of a program that works without a pause. A worker whose
-    time is up has no further turn.
+    A worker whose time is up has no further turn.
     """
     seconds, late = {name: [] for name in workers}, set()
     for _, (name, worker) in itertools.product(range(rounds), workers.items()):
         if name not in late:
             try:
-                worker.ask("run")
-                seconds[name].append(worker.ask("run")["seconds"])
+                seconds[name].append(worker.ask("turn")["seconds"])
             except SideTimeoutError:
                 late.add(name)
     return seconds
@@ -159,7 +169,7 @@ def race(
         limit: as for `Worker`.
 
     Returns:
-        Seconds of every run that is timed, and the last report of every side: both empty for a side that was not
+        Seconds of a run in every turn, and the last report of every side: both empty for a side that was not
         built in time.
     """
     with contextlib.ExitStack() as stack:

@@ -36,7 +36,7 @@ def test_scenes_have_a_background():
 
 def test_the_step_of_the_experiment():
     with harness.Worker("experiments.bench.jax_gaspnet:train", TINY | {"all_devices": False}) as worker:
-        facts, again = worker.ask("facts"), worker.ask("run")
+        facts, again = worker.ask("facts"), worker.ask("turn")
     assert facts["devices"] == 1
     assert facts["compile_seconds"] > 0
     assert again["seconds"] > 0

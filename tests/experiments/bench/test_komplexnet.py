@@ -92,7 +92,7 @@ def test_the_step_of_the_experiment():
     """With feedback and on all devices; one device and no feedback: see test_scaling."""
     options = {"batch_size": 4, "num_steps": 2, "kernel_size": 3, "all_devices": True, "feedback": True}
     with harness.Worker("experiments.bench.jax_komplexnet:train", options) as worker:
-        facts, again = worker.ask("facts"), worker.ask("run")
+        facts, again = worker.ask("facts"), worker.ask("turn")
     assert (facts["devices"] > 1) == (mesh.usable_cores() > 1)
     assert facts["compile_seconds"] > 0
     assert facts["peak_rss_mb"] > 100

@@ -53,7 +53,7 @@ def test_the_step_of_the_engine():
     """Of the ConvLSTM; the wave machine: see test_scaling."""
     options = TINY | {"kind": "conv_lstm", "all_devices": False}
     with harness.Worker("experiments.bench.jax_waves:train", options) as worker:
-        facts, again = worker.ask("facts"), worker.ask("run")
+        facts, again = worker.ask("facts"), worker.ask("turn")
     assert facts["devices"] == 1
     assert again["seconds"] > 0
 

@@ -27,6 +27,7 @@ def chatter():
         sys.stdout.write("hello from a run\n")
         sys.stdout.flush()
         os.write(1, b"and from below Python\n")
+        time.sleep(0.1)
 
     return run, {}
 
