@@ -147,26 +147,24 @@ def check_tests(config: ConfigDict, tests: Mapping[str, Table]) -> None:
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:
     """The experiment of a config, evaluated on the test sets of the tables."""
     check_tests(config, tests)
-    tests = {engine.label(name, table): table for name, table in tests.items()}
+    tests = engine.by_label(tests)
     data, boards = Data(config), config.data.set == "sudoku"
 
-    def model(name, table):
-        own = engine.of_model(config, name)
+    def parts(own, table):
         measured = {label: test for label, test in tests.items() if is_measured(table, own.model.num_steps, test)}
-        task, splits = partial(make_task, own, table, tests), data.of_model(table, measured)
-        return engine.Model(engine.label(name, table), table, own, task, splits)
+        return partial(make_task, own, table, tests), data.of_model(table, measured)
 
-    models = [model(name, table) for name, table in engine.tables(config, "models").items()]
+    models = engine.models_of(config, parts)
     return engine.Experiment(
         config,
-        {model.label: model for model in models},
-        {label: engine.Test(label, table) for label, table in tests.items()},
+        models,
+        tests,
         labels=LABELS,
         statistics=engine.Statistics(
             score="cells" if boards else "-loss", chance=lambda label, split: {"cells": 1 / 9} if boards else {}
         ),
         samples=lambda trained, data: figures.sample(trained, data, tests),
-        figures=partial(figures.draw, {model.label: model for model in models}, tests),
+        figures=partial(figures.draw, models, tests),
     )
 
 

@@ -65,7 +65,7 @@ from experiments.engine.run.shorthand import Shorthand
 from experiments.engine.run.workdir import differences, environment, write_atomically
 from experiments.engine.run.workdir import record as record_facts
 from experiments.engine.training import evaluate, fit, seeds, steps
-from experiments.engine.training.experiment import Experiment, Model, Test, Trained
+from experiments.engine.training.experiment import Experiment, Model, Trained, by_label, models_of
 from experiments.engine.training.program import experiment_of, main
 from experiments.engine.training.runner import load_trained, report, run
 from experiments.engine.training.splits import Splits, num_examples
@@ -106,7 +106,6 @@ __all__ = [
     "Summary",
     "Table",
     "Task",
-    "Test",
     "Trained",
     "UsageError",
     "at_least",
@@ -115,6 +114,7 @@ __all__ = [
     "base_config",
     "best_seed",
     "between",
+    "by_label",
     "check",
     "command",
     "complete",
@@ -144,6 +144,7 @@ __all__ = [
     "main",
     "make_workdir",
     "markdown",
+    "models_of",
     "nearest",
     "num_examples",
     "of_model",

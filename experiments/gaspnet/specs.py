@@ -128,21 +128,20 @@ def check_tests(config: ConfigDict, tests: Mapping[str, Table]) -> None:
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:
     """The experiment of a config, evaluated on the test sets of the tables."""
     check_tests(config, tests)
-    tests = {engine.label(name, table): table for name, table in tests.items()}
+    tests = engine.by_label(tests)
     data = Data(config)
 
-    def model(name, table):
-        own = engine.of_model(config, name)
-        task, splits = partial(make_task, own, table, tests), data.of_model(table, tests)
-        return engine.Model(engine.label(name, table), table, own, task, splits)
+    def parts(own, table):
+        return partial(make_task, own, table, tests), data.of_model(table, tests)
 
-    models = [model(name, table) for name, table in engine.tables(config, "models").items()]
+    models = engine.models_of(config, parts)
+    tables = {label: model.table for label, model in models.items()}
     overlay = config.data.scenes == "overlay"
     chance = {"accuracy": 0.1, "item": 0.1, "picture": 0.1} if overlay else {"accuracy": 0.2}
     return engine.Experiment(
         config,
-        {model.label: model for model in models},
-        {label: engine.Test(label, table) for label, table in tests.items()},
+        models,
+        tests,
         labels=LABELS,
         statistics=engine.Statistics(
             time_metrics=("item", "picture", "synchrony") if overlay else ("accuracy", "synchrony"),
@@ -155,7 +154,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
             untested_splits=groups.grouped(tests),
         ),
         samples=lambda trained, data: figures.sample(trained, data, tests),
-        figures=partial(figures.draw, config.data.scenes, {model.label: model.table for model in models}, tests),
+        figures=partial(figures.draw, config.data.scenes, tables, tests),
     )
 
 

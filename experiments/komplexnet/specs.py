@@ -171,20 +171,17 @@ def config_of(config: ConfigDict, name: str) -> ConfigDict:
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:
     """The experiment of a config, evaluated on the test sets of the tables."""
     check_tests(tests)
-    tests = {engine.label(name, table): table for name, table in tests.items()}
-    tables = {engine.label(name, table): table for name, table in engine.tables(config, "models").items()}
+    tests = engine.by_label(tests)
+    tables = engine.by_label(engine.tables(config, "models"))
     data = Data(config)
 
-    def model(name, table):
-        own = config_of(config, name)
-        task = partial(make_task, own, table, tests)
-        return engine.Model(engine.label(name, table), table, own, task, data.of_model(table, tests))
+    def parts(own, table):
+        return partial(make_task, own, table, tests), data.of_model(table, tests)
 
-    models = [model(name, table) for name, table in engine.tables(config, "models").items()]
     return engine.Experiment(
         config,
-        {model.label: model for model in models},
-        {label: engine.Test(label, table) for label, table in tests.items()},
+        engine.models_of(config, parts, config_of),
+        tests,
         labels={
             "accuracy": "share of digits found",
             "synchrony": "synchrony loss (0: perfect)",

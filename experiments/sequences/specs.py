@@ -88,21 +88,18 @@ def check(config: ConfigDict) -> None:
 
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:
     """The experiment of a config, evaluated on the test sets of the tables."""
-    tests = {engine.label(name, table): table for name, table in tests.items()}
+    tests = engine.by_label(tests)
     data, shown, problem = Data(config), next(iter(tests)), problem_of(config)
 
-    def model(name, table):
-        own = engine.of_model(config, name)
-        task, splits = partial(make_task, own, table), data.of_model(table, tests)
-        return engine.Model(engine.label(name, table), table, own, task, splits)
+    def parts(own, table):
+        return partial(make_task, own, table), data.of_model(table, tests)
 
-    models = [model(name, table) for name, table in engine.tables(config, "models").items()]
-    models = {model.label: model for model in models}
+    models = engine.models_of(config, parts)
     constant = problem.constant(config.data.length)
     return engine.Experiment(
         config,
         models,
-        {label: engine.Test(label, table) for label, table in tests.items()},
+        tests,
         labels=LABELS,
         statistics=engine.Statistics(
             time_metrics=(),

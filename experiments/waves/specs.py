@@ -102,23 +102,20 @@ def check(config: ConfigDict) -> None:
 
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:
     """The experiment of a config, evaluated on the test sets of the tables."""
-    tests = {engine.label(name, table): table for name, table in tests.items()}
+    tests = engine.by_label(tests)
     data, shown = Data(config), next(iter(tests))
 
-    def model(name, table):
-        own = engine.of_model(config, name)
-        task, splits = partial(make_task, own, table), data.of_model(table, tests)
-        return engine.Model(engine.label(name, table), table, own, task, splits)
+    def parts(own, table):
+        return partial(make_task, own, table), data.of_model(table, tests)
 
-    models = [model(name, table) for name, table in engine.tables(config, "models").items()]
-    models = {model.label: model for model in models}
+    models = engine.models_of(config, parts)
     guess = 1 / num_classes(config)
     chance = {"accuracy": guess, "foreground_accuracy": guess}
     chance |= {"loss": -math.log(guess), "foreground_loss": -math.log(guess)}
     return engine.Experiment(
         config,
         models,
-        {label: engine.Test(label, table) for label, table in tests.items()},
+        tests,
         labels=LABELS,
         statistics=engine.Statistics(time_metrics=(), score="-loss", chance=lambda label, split: chance),
         samples=lambda trained, data: figures.sample(trained, data[shown]),

@@ -42,7 +42,7 @@ def tables(family, section, *texts):
     entries = family.table_entries(section)
     parsed = [family.shorthand(section).parse(text, entries) for text in texts]
     completed = {name: config_lib.completed(f"{section}.{name}", table, entries).to_dict() for name, table in parsed}
-    return {engine.label(name, table): table for name, table in completed.items()}
+    return engine.by_label(completed)
 
 
 def experiment_of(family, variant, models=(), tests=(), **changes):

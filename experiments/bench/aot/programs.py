@@ -64,8 +64,8 @@ def names() -> list[str]:
     for family, (described, configs, experiments) in FAMILIES.items():
         for experiment in experiments:
             config = engine.complete(configs.get_config(f"{experiment},paper"), described)
-            tables = engine.tables(config, "models")
-            found += [f"{family}/{experiment}/{engine.label(*pair)}" for pair in tables.items()]
+            labels = engine.by_label(engine.tables(config, "models"))
+            found += [f"{family}/{experiment}/{label}" for label in labels]
     found += [f"notebooks/{name}" for name in notebooks.names()]
     return found + [f"dynamics/{name}" for name in dynamics.names()]
 

@@ -2,27 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.engine.record.summary import Statistics
+from experiments.engine.run.config import label, of_model, tables
 from experiments.engine.run.entries import Table
 from experiments.engine.training.splits import Splits
 from experiments.engine.training.task import PyTree, Task
 
-
-class Test(NamedTuple):
-    """A test set.
-
-    Attributes:
-        label: name in metrics.jsonl, tables and figures; a key of every model's `data`.
-        table: the completed table of the config that defines it.
-    """
-
-    label: str
-    table: Table
+AnyTable = TypeVar("AnyTable", bound=Mapping[str, Any])
 
 
 class Model(NamedTuple):
@@ -43,6 +34,30 @@ class Model(NamedTuple):
     config: ConfigDict
     task: Callable[[], Task]
     data: Mapping[str, PyTree | Callable[[], PyTree]]
+
+
+def by_label(tables: Mapping[str, AnyTable]) -> dict[str, AnyTable]:
+    """Tables of models or test sets by the names that metrics.jsonl, tables and figures have for them."""
+    return {label(name, table): table for name, table in tables.items()}
+
+
+def models_of(
+    config: ConfigDict,
+    parts: Callable[[ConfigDict, Table], tuple[Callable[[], Task], Mapping[str, Any]]],
+    own: Callable[[ConfigDict, str], ConfigDict] = of_model,
+) -> dict[str, Model]:
+    """The models of `config.models` by label, in their order.
+
+    Args:
+        config: of the run.
+        parts: (config of the model, its table) -> `Model.task` and `Model.data`.
+        own: (config of the run, name of the table) -> config of the model.
+    """
+    models = {}
+    for name, table in tables(config, "models").items():
+        known_as, config_of_model = label(name, table), own(config, name)
+        models[known_as] = Model(known_as, table, config_of_model, *parts(config_of_model, table))
+    return models
 
 
 class Trained(NamedTuple):
@@ -71,7 +86,7 @@ class Experiment(NamedTuple):
     Attributes:
         config: checked (`engine.check`).
         models: by label, in the order of training.
-        tests: by label, in the order of evaluation.
+        tests: the completed table of every test set by label, in the order of evaluation.
         labels: metric -> axis label with unit.
         statistics: what the summary compares, and with which levels of chance.
         samples: gives arrays to keep in samples/LABEL.npz when a model is trained, for pictures; None: none. A model
@@ -81,7 +96,7 @@ class Experiment(NamedTuple):
 
     config: ConfigDict
     models: Mapping[str, Model]
-    tests: Mapping[str, Test]
+    tests: Mapping[str, Table]
     labels: Mapping[str, str] = {}
     statistics: Statistics = Statistics()
     samples: Callable[[Trained, Splits], Mapping[str, np.ndarray]] | None = None

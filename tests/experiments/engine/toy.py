@@ -9,6 +9,7 @@ drawn from the keys, in training and in evaluation.
 import contextlib
 import io
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -105,7 +106,7 @@ def data_of(config, tests):
         return lambda: make_data(config, seed)[kind]
 
     return {"train": load("train"), "validation": load("validation")} | {
-        engine.label(name, table): load(table["kind"], table["level"]) for name, table in tests.items()
+        label: load(table["kind"], table["level"]) for label, table in tests.items()
     }
 
 
@@ -115,16 +116,10 @@ def samples(trained, data):
 
 
 def experiment(config, tests):
-    models = {}
-    for name, table in engine.tables(config, "models").items():
-        own = engine.of_model(config, name)
-        known_as = engine.label(name, table)
-        models[known_as] = engine.Model(
-            known_as, table, own, lambda own=own, t=table: task_of(own, t), data_of(own, tests)
-        )
-    sets = {engine.label(name, table): engine.Test(engine.label(name, table), table) for name, table in tests.items()}
+    tests = engine.by_label(tests)
+    models = engine.models_of(config, lambda own, table: (partial(task_of, own, table), data_of(own, tests)))
     statistics = engine.Statistics(chance=lambda model, split: {"accuracy": 1 / CLASSES})
-    return engine.Experiment(config, models, sets, statistics=statistics, samples=samples)
+    return engine.Experiment(config, models, tests, statistics=statistics, samples=samples)
 
 
 def check(config):

@@ -111,7 +111,7 @@ def test_every_test_set_of_every_experiment(model):
     """For models trained on each kind of scenes; `test_specs` sees that "all" has all test sets."""
     config = config_of(FAMILY, "all,smoke", **{"data.test_examples": 4, "data.test_videos": 2})
     (table,) = tables(FAMILY, "models", model).values()
-    tests = {engine.label(name, test): test for name, test in engine.tables(config, "tests").items()}
+    tests = engine.by_label(engine.tables(config, "tests"))
     for label, load in Data(config).of_model(table, tests).items():
         scenes = load()
         shown = of_test(config, table, tests[label]) if label in tests else of_training(config, table)

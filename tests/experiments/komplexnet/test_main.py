@@ -169,7 +169,7 @@ def test_experiments_run(name, tmp_path):
     assert tuple(summary["models"]) == models
     assert not summary["missing"]
     for model, split in itertools.product(models, tests):
-        table = experiment.tests[split].table
+        table = experiment.tests[split]
         section = specs.section(experiment.config, experiment.models[model].table, split, table)
         mean = np.array(summary["results"][section]["accuracy"][model]["mean"])
         steps = (table["num_steps"] or 3) if has_dynamics(networks[model]) else 1

@@ -216,7 +216,7 @@ def test_what_was_evaluated_before_is_reported_as_what_it_is(done, tmp_path):
     assert toy.main([CONFIG, "--models=deep", "--tests=test", f"--workdir={place}"]) == 0
     experiment = engine.experiment_of(toy.FAMILY, place)
     assert list(experiment.models) == ["deep", "plain"] and list(experiment.tests) == ["test", "noise", "noise3"]
-    assert experiment.tests["noise3"].table == {"label": None, "kind": "noise", "level": 3}
+    assert experiment.tests["noise3"] == {"label": None, "kind": "noise", "level": 3}
     assert engine.load_config(place)["models"] == ["deep"]
 
 
@@ -232,7 +232,7 @@ def test_test_sets_of_a_run_without_tables_are_understood_from_their_labels(done
             file.write(json.dumps(log.line("plain", 0, 9, split, "accuracy", 0.5)) + "\n")
     experiment = engine.experiment_of(toy.FAMILY, place)
     assert list(experiment.models) == ["plain", "deep"] and list(experiment.tests) == ["test", "noise", "noise7"]
-    assert experiment.tests["noise7"].table["level"] == 7
+    assert experiment.tests["noise7"]["level"] == 7
     assert toy.main([f"--workdir={place}", "--report_only"]) == 0
     assert json.loads((place / "summary.json").read_text())["splits"] == ["test", "noise", "noise7", "elsewhere"]
 
