@@ -63,7 +63,7 @@ class Entry(NamedTuple):
 
 
 Entries = Mapping[str, "Entry | Entries"]
-Table = dict[str, Any]
+Table = Mapping[str, Any]
 
 
 def _is_of(value, kind):

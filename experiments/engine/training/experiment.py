@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -12,8 +12,6 @@ from experiments.engine.run.config import label, of_model, tables
 from experiments.engine.run.entries import Table
 from experiments.engine.training.splits import Splits
 from experiments.engine.training.task import PyTree, Task
-
-AnyTable = TypeVar("AnyTable", bound=Mapping[str, Any])
 
 
 class Model(NamedTuple):
@@ -36,7 +34,7 @@ class Model(NamedTuple):
     data: Mapping[str, PyTree | Callable[[], PyTree]]
 
 
-def by_label(tables: Mapping[str, AnyTable]) -> dict[str, AnyTable]:
+def by_label(tables: Mapping[str, Table]) -> dict[str, Table]:
     """Tables of models or test sets by the names that metrics.jsonl, tables and figures have for them."""
     return {label(name, table): table for name, table in tables.items()}
 
