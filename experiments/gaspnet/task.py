@@ -66,16 +66,19 @@ def has_phases(network: nn.Module) -> bool:
     return isinstance(network, models.GASPnet)
 
 
-def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table] | None = None) -> engine.Task:
+def make_task(
+    config: ConfigDict, model: Table, tests: Mapping[str, Table] | None = None, *, colours: int | None = None
+) -> engine.Task:
     """The task of one model.
 
     Args:
         config: this model's own.
         model: its table.
         tests: the table of every test set that it is evaluated on, by label.
+        colours: channels of an image; None: those of the scenes of this family.
     """
     network, targets = make_network(config, model), TARGETS[config.data.scenes]
-    example = jnp.zeros((1, SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1))
+    example = jnp.zeros((1, SIZE, SIZE, colours or (3 if config.data.scenes == "overlay" else 1)))
     if has_phases(network):
         init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network))))
         weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
