@@ -84,7 +84,7 @@ def get_config(variant: str = "digits") -> ConfigDict:
     """The config of a variant; `specs.ENTRIES` has all entries."""
     config = engine.base_config(specs.ENTRIES)
     config.seeds = 2
-    config.data.source = "digits"
+    config.data.update(source="digits", validation_examples=500)
     config.train.update(epochs=2, num_examples=12_000, batch_size=16, learning_rate=1e-3)
     # Fewer but larger steps, which take the phases as far, and what helped KomplexNet on validation data of its own.
     config.model.komplexnet.update(num_steps=6, rate=0.03)

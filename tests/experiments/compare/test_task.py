@@ -95,9 +95,7 @@ def test_groups_of_perfect_features_are_the_objects():
     for step in (1, 2):
         features = np.eye(3)[objects[:, ::step, ::step]][None]
         found = task.group(features, objects)
-        assert (
-            found.shape == (1, 2, 8, 8) and (found[0][objects == 0] == -1).all() and set(found[0].ravel()) == {-1, 0, 1}
-        )
+        assert found.shape == (1, 2, 8, 8) and ((found[0] < 0) == (objects == 0)).all()
         np.testing.assert_allclose(metrics.foreground_ari(objects, found[0]), 1)
 
 
