@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from data_gen import corruptions, multi_mnist, sources, tetrominoes
 from experiments import groups
-from experiments.gaspnet.data import SIZE, pooled
+from experiments.gaspnet.data import pooled
 
 Arrays = dict[str, np.ndarray]
 Table = Mapping[str, Any]
@@ -37,13 +37,18 @@ SETS = {
 }
 
 
+def image_shape(config: ConfigDict) -> tuple[int, int, int]:
+    """Height, width and channels of an image."""
+    return config.data.size, config.data.size, SETS[config.data.set].colours
+
+
 class Data:
     """Arrays of every split, made when they are first requested and kept for the models that share them.
 
-    A split has images float32 (N, 32, 32, C) in [0, 1]; targets, multi-hot (N, 10); for networks with phases masks of
-    the objects, bool (N, 32, 32, 2), and overlap (N, 32, 32), for GASPnet `experiments.gaspnet.data.pooled`; for
-    segmenters labels (N, 32, 32), the class + 1 of every pixel, 0 for the background and where objects overlap; and
-    objects (N, 32, 32), 1 and 2, 0 for the background, -1 where they overlap. No two splits share a digit.
+    A split has images float32 (N, H, W, C) in [0, 1]; targets, multi-hot (N, 10); for networks with phases masks of
+    the objects, bool (N, H, W, 2), and overlap (N, H, W), for GASPnet `experiments.gaspnet.data.pooled`; for
+    segmenters labels (N, H, W), the class + 1 of every pixel, 0 for the background and where objects overlap; and
+    objects (N, H, W), 1 and 2, 0 for the background, -1 where they overlap. No two splits share a digit.
     """
 
     def __init__(self, config: ConfigDict) -> None:
@@ -75,7 +80,7 @@ class Data:
         return {**scenes, "images": corruptions.gaussian_noise(scenes["images"], std=test["std"], seed=_NOISE_SEED)}
 
     def _make(self, split: str, count: int, max_overlap: float = 0.0) -> Arrays:
-        settings = {"seed": _SEEDS[split], "num_examples": count, "size": SIZE}
+        settings = {"seed": _SEEDS[split], "num_examples": count, "size": self.config.data.size}
         if self.config.data.set == "tetrominoes":
             return self._pieces(settings)
         digits = self._load(self.config.data.source, "test" if split == "overlap" else split)

@@ -11,17 +11,20 @@ from experiments import engine, groups
 from experiments.compare import figures
 from experiments.compare.data import KINDS, SETS, Data
 from experiments.compare.task import FAMILIES, NETWORKS, family_of, make_task, of_family
-from experiments.engine import NON_NEGATIVE, Entry, at_least, between, one_of
+from experiments.engine import NON_NEGATIVE, Check, Entry, at_least, between, one_of
 from experiments.waves import specs as waves
 
 Table = Mapping[str, Any]
+
+_EIGHTHS = Check(lambda size: 16 <= size <= 1024 and size % 8 == 0, "a multiple of 8, 16 to 1024, to halve three times")
 
 # Of each family the entries of its networks, and those of its training that no other has.
 ENTRIES: engine.Entries = {
     "data": {
         "set": Entry("digits", "scenes of two digits or of two tetrominoes in colours", one_of(*SETS)),
         "source": Entry("mnist", "data set of the digits", one_of(*sources.NAMES[:3])),
-        "square": Entry(5, "side of a tetromino's squares, pixels", between(3, 6)),
+        "size": Entry(32, "side of a scene, pixels", _EIGHTHS),
+        "square": Entry(4, "side of a tetromino's squares, pixels", between(3, 16)),
         "validation_examples": Entry(1000, "scenes of the validation split", at_least(1)),
         "test_examples": Entry(1000, "scenes of a test set", at_least(1)),
     },
@@ -76,6 +79,10 @@ TESTS = engine.Shorthand({kind: {"kind": kind} for kind in KINDS}, level=LEVELS,
 
 def check(config: ConfigDict) -> None:
     """Raise ValueError, with the entry, its value and what was expected, where entries do not suit each other."""
+    if 5 * config.data.square > config.data.size:
+        raise ValueError(
+            f"config.data.square={config.data.square}: expected at most a fifth of config.data.size={config.data.size}"
+        )
     for name, model in config.models.items():
         family = family_of(model)
         for key in CHOICES:

@@ -8,9 +8,8 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.compare.data import SETS
+from experiments.compare.data import image_shape
 from experiments.compare.task import answer, make_network
-from experiments.gaspnet.data import SIZE
 
 IMAGES, ROUNDS = 32, 20
 
@@ -25,8 +24,7 @@ def measure(config: ConfigDict, models: Mapping[str, engine.Model]) -> dict[str,
         config: of the comparison.
         models: by the names of their tables.
     """
-    shape = (IMAGES, SIZE, SIZE, SETS[config.data.set].colours)
-    batch = {"images": jax.random.uniform(jax.random.key(1), shape)}
+    batch = {"images": jax.random.uniform(jax.random.key(1), (IMAGES, *image_shape(config)))}
     keys = jax.random.split(jax.random.key(0), IMAGES)
     calls = {}
     for name, model in models.items():

@@ -13,7 +13,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from experiments import engine, groups
-from experiments.compare.data import SETS
+from experiments.compare.data import SETS, image_shape
 from experiments.gaspnet import specs as gaspnet_specs
 from experiments.gaspnet import task as gaspnet
 from experiments.komplexnet import specs as komplexnet_specs
@@ -63,8 +63,9 @@ def of_family(config: ConfigDict, name: str) -> tuple[ConfigDict, Table]:
 
 def _scenes(family: str, config: ConfigDict) -> dict[str, Any]:
     if family != "waves":
-        return {}  # 32 pixels, two objects, ten classes
-    return {"set": SETS[config.data.set].segmented, "size": 32, "square": config.data.square, "digit_size": 8}
+        return {}  # two objects, ten classes
+    names = {"set": SETS[config.data.set].segmented, "digit_size": 8}
+    return names | {key: config.data[key] for key in ("size", "square")}
 
 
 def make_network(config: ConfigDict, name: str) -> nn.Module:
@@ -82,12 +83,12 @@ def make_task(config: ConfigDict, name: str, tests: Mapping[str, Table]) -> engi
         tests: the table of every test set that it is evaluated on, by label.
     """
     theirs, table = of_family(config, name)
-    family, colours = family_of(table).name, SETS[config.data.set].colours
+    family = family_of(table).name
     theirs_on = {label: {**test, "kind": "test", "num_steps": None} for label, test in tests.items()}
     if family == "waves":
         task = waves.make_task(theirs, table)
     else:
-        task = _TASKS[family].make_task(theirs, table, theirs_on, colours=colours)
+        task = _TASKS[family].make_task(theirs, table, theirs_on, shape=image_shape(config))
     scores_on = _scores_on(_TASKS[family].make_network(theirs, table), task)
     return task._replace(
         score="accuracy",

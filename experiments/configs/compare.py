@@ -9,7 +9,7 @@ from experiments.compare import specs
 
 Tables = dict[str, dict[str, Any]]
 
-# Optimizer and learning rate as in each family's own experiments on small scenes.
+# Optimizer and learning rate as in each family's own short runs.
 MODELS: Tables = {
     "komplexnet": {
         "network": "komplexnet",
@@ -19,8 +19,8 @@ MODELS: Tables = {
         "network": "real",
         "train": {"learning_rate": 6e-3, "optimizer": "nadam", "schedule": "stable_decay", "clip_norm": 2.0},
     },
-    "gaspnet": {"network": "gaspnet", "train": {"learning_rate": 5e-4, "weight_decay": 1e-5}},
-    "baseline": {"network": "baseline", "train": {"learning_rate": 5e-4, "weight_decay": 1e-5}},
+    "gaspnet": {"network": "gaspnet", "train": {"learning_rate": 2e-3, "weight_decay": 1e-5}},
+    "baseline": {"network": "baseline", "train": {"learning_rate": 2e-3, "weight_decay": 1e-5}},
     "nwm_linear": {"network": "nwm", "readout": "linear"},
     "cnn_8": {"network": "cnn", "depth": 8},
     "unet_3": {"network": "unet", "width": 3},
@@ -47,15 +47,19 @@ SCALES = {
     "cpu": {
         "seeds": 3,
         "data.source": "mnist",
-        "train.epochs": 4,
-        "train.num_examples": 24_000,
-        "train.batch_size": 16,
+        "data.size": 32,
+        "model.komplexnet.kernel_size": 13,
+        "train.epochs": 3,
+        "train.num_examples": 48_000,
+        "train.batch_size": 32,
     },
     # About 40 minutes on one CPU core, without any download.
     "quick": {},
     # As small as goes through everything: for tests.
     "smoke": {
         "seeds": 2,
+        "data.square": 3,
+        "data.size": 16,
         "data.validation_examples": 8,
         "data.test_examples": 12,
         "model.komplexnet.num_steps": 2,
@@ -84,10 +88,10 @@ def get_config(variant: str = "digits") -> ConfigDict:
     """The config of a variant; `specs.ENTRIES` has all entries."""
     config = engine.base_config(specs.ENTRIES)
     config.seeds = 2
-    config.data.update(source="digits", validation_examples=500)
-    config.train.update(epochs=2, num_examples=12_000, batch_size=16, learning_rate=1e-3)
+    config.data.update(source="digits", size=24, validation_examples=500)
+    config.train.update(epochs=2, num_examples=24_000, batch_size=16, learning_rate=1e-3)
     # Fewer but larger steps, which take the phases as far, and what helped KomplexNet on validation data of its own.
-    config.model.komplexnet.update(num_steps=6, rate=0.03)
+    config.model.komplexnet.update(kernel_size=9, num_steps=6, rate=0.03)
     config.train.komplexnet.update(loss_steps=3, output_gain=4.0, phase_curriculum=0.4)
     config.train.gaspnet.synchrony_normalization = "half"
     config.model.waves.hidden = (32, 32)

@@ -34,7 +34,7 @@ def test_the_models_and_test_sets_are_in_the_order_of_the_config():
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_an_unknown_variant_names_those_that_there_are(name):
-    with pytest.raises(ValueError, match=r"'papre'.*paper"):
+    with pytest.raises(ValueError, match=r"'papre'.*smoke"):
         CONFIGS[name].get_config("smoke,papre")
 
 

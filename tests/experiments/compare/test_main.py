@@ -32,7 +32,7 @@ def test_networks_are_compared_from_command_line_to_table(name, tmp_path, monkey
     assert set(clean["foreground_accuracy"]) == segmenters
     assert set(clean.get("order", {})) == set(labels) & {"komplexnet", "gaspnet"}
     with np.load(tmp_path / "samples" / f"{labels[0]}.npz") as stored:
-        assert stored["images"].shape[:3] == stored["groups"].shape == stored["objects"].shape == (3, 32, 32)
+        assert stored["images"].shape[:3] == stored["groups"].shape == stored["objects"].shape == (3, 16, 16)
     assert (tmp_path / "figures" / "groups.png").is_file()
     rows = [line.split(" | ") for line in (tmp_path / "tables.md").read_text().splitlines()]
     assert [row[0].strip("| ") for row in rows[2:]] == [*labels, "the image alone"]

@@ -22,7 +22,7 @@ def test_all_networks_see_the_same_scenes(name):
     images = {label: data["train"]()["images"] for label, data in splits.items()}
     assert all(each is images["komplexnet"] for each in images.values())
     fine, coarse = (splits[label]["test"]()["masks"] for label in ("komplexnet", "gaspnet"))
-    assert fine.shape == (12, 32, 32, 2) and coarse.shape == (12, 16, 16, 3)
+    assert fine.shape == (12, 16, 16, 2) and coarse.shape == (12, 8, 8, 3)
     scenes = splits["nwm_linear"]["groups"]()
     for labels, objects, targets in zip(scenes["labels"], scenes["objects"], scenes["targets"], strict=True):
         assert set(np.unique(objects)) >= {0, 1, 2}
@@ -80,7 +80,7 @@ def test_scores_of_networks_without_phases(name):
     logits = task.answer(task.make_network(config, name), params, scenes, keys)
     expected = metrics.multi_label_scores(logits, scenes["targets"])["accuracy"]
     np.testing.assert_allclose(plain["accuracy"], expected)
-    side = 16 if name == "baseline" else 32
+    side = 8 if name == "baseline" else 16
     assert grouped["features"].shape[:3] == (4, side, side)
     values = {key: np.asarray(value)[None] for key, value in grouped.items()}
     found = of.on_host("groups", scenes, values)
@@ -119,6 +119,6 @@ def test_scenes_of_two_tetrominoes():
     config = config_of(FAMILY, "tetrominoes,smoke")
     model = engine.tables(config, "models")["real"]
     scenes = Data(config).of_model(model, False, {})["train"]()
-    assert scenes["images"].shape == (16, 32, 32, 3) and not scenes["overlap"].any()
-    assert (scenes["masks"].sum((1, 2)) == 4 * 5**2).all()
+    assert scenes["images"].shape == (16, 16, 16, 3) and not scenes["overlap"].any()
+    assert (scenes["masks"].sum((1, 2)) == 4 * 3**2).all()
     assert set(scenes["targets"].sum(1)) <= {1, 2} and not scenes["targets"][:, 5:].any()
