@@ -10,7 +10,7 @@ from experiments.compare.specs import FAMILY
 from tests.experiments.families import CONFIGS, draw_nothing
 
 SMALL = ("--config.seeds=1", "--config.mesh=1x1", "--config.train.epochs=1")
-CHOSEN = {"digits": "komplexnet,gaspnet,nwm_linear", "tetrominoes": "real,baseline,unet_3"}
+CHOSEN = {"digits": "komplexnet,cnn_8", "tetrominoes": "gaspnet,baseline,nwm_linear"}
 
 
 def run(name, workdir, *flags):
