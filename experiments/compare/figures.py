@@ -86,7 +86,7 @@ def groups_sheet(samples: Mapping[str, Arrays]) -> Figure:
     first = next(iter(samples.values()))
     objects = first["objects"].astype(int)
     shown = np.where(objects < 0, objects.max() + 2, objects)  # the colour of no object
-    title = "Objects' pixels in two groups, by k-means of a layer of each network, first seed (share in their own)"
+    title = "Groups of the objects' pixels, first seed\n(share in the group of their object)"
     return plotting.label_sheet(
         first["images"], shown, {label: arrays["groups"] for label, arrays in samples.items()}, title=title
     )
