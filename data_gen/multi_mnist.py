@@ -57,6 +57,10 @@ class Scenes:
         np.put_along_axis(hot, self.labels.astype(np.int64), 1.0, axis=1)
         return hot
 
+    def class_map(self) -> np.ndarray:
+        """int32 (N, size, size): label + 1 of the digit at a pixel; 0 of the background and where digits overlap."""
+        return (self.masks * (1 + self.labels[:, None, None])).sum(-1, dtype=np.int32)
+
     def groups(self) -> np.ndarray:
         """bool (N, size, size, 1 + n): the background, then one mask per digit, the form of GASPnet's segmentation."""
         background = ~(self.masks.any(axis=-1) | self.overlap)

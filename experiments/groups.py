@@ -93,3 +93,17 @@ def scores(labels: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
         "fg_ari": of_seeds(metrics.foreground_ari),
         "mbo": engine.Measured(of_seeds(metrics.mean_best_overlap), has_objects),
     }
+
+
+def matched(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Groups (H, W) under the numbers of the labels (H, W) that each overlaps most, for colours that agree.
+
+    The largest overlaps first; groups that are left have numbers above those of the labels.
+    """
+    shares = {(g, k): ((groups == g) & (labels == k)).sum() for g in np.unique(groups) for k in np.unique(labels)}
+    names: dict[int, int] = {}
+    for group, label in sorted(shares, key=shares.get, reverse=True):
+        if group not in names and label >= 0 and label not in names.values() and shares[group, label]:
+            names[group] = label
+    free = iter(range(int(labels.max()) + 1, int(labels.max()) + 1 + len(np.unique(groups))))
+    return np.vectorize(lambda group: names[group] if group in names else names.setdefault(group, next(free)))(groups)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments import engine
 
-KEPT = ("config.json", "summary.json", "summary.md", "tables.md", "waves.json", "steps.json", "steps.md")
+KEPT = ("config.json", "summary.json", "summary.md", "tables.md", "waves.json", "steps.json", "steps.md", "speed.json")
 
 
 def publish(run: Path, folder: Path, figures: Sequence[str] = ()) -> None:

@@ -350,7 +350,8 @@ a difference of at most that. Runs are shorter than the papers' and have fewer s
 [where each number is from](../../docs/provenance.md). W1 has no seeds: [the drum](waves/drum/drum.md).
 
 The pages of the families discuss each claim: [KomplexNet](komplexnet/README.md), [GASPnet](gaspnet/README.md),
-[waves](waves/README.md), [sequences](sequences/README.md).
+[waves](waves/README.md), [sequences](sequences/README.md). What no paper has: [all networks on the same
+scenes](compare/README.md).
 
 """
 CLAIMS = (*_KOMPLEXNET, *_GASPNET, *_WAVES, *_SEQUENCES)

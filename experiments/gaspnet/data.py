@@ -58,12 +58,12 @@ class Data:
         objects = self._load(data.source, split)
         if data.scenes == "digits":
             scenes = multi_mnist.generate(objects, **settings)
-            return {"images": scenes.images, "masks": _pooled(scenes.masks), "targets": scenes.multi_hot()}
+            return {"images": scenes.images, "masks": pooled(scenes.masks), "targets": scenes.multi_hot()}
         scenes = overlay.generate(objects, self._load(data.pictures, split), item_size=item_size, **settings)
-        return {"images": scenes.images, "masks": _pooled(scenes.masks[..., :1]), "targets": scenes.labels}
+        return {"images": scenes.images, "masks": pooled(scenes.masks[..., :1]), "targets": scenes.labels}
 
 
-def _pooled(objects: np.ndarray) -> np.ndarray:
+def pooled(objects: np.ndarray) -> np.ndarray:
     """Masks (N, H, W, G) of objects -> (N, H / 2, W / 2, 1 + G): the pixels of no object, and those of each."""
     count, height, width, number = objects.shape
     touched = objects.reshape(count, height // 2, 2, width // 2, 2, number).any((2, 4))

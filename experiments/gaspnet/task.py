@@ -66,18 +66,26 @@ def has_phases(network: nn.Module) -> bool:
     return isinstance(network, models.GASPnet)
 
 
-def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table] | None = None) -> engine.Task:
+def make_task(
+    config: ConfigDict,
+    model: Table,
+    tests: Mapping[str, Table] | None = None,
+    *,
+    shape: tuple[int, int, int] | None = None,
+) -> engine.Task:
     """The task of one model.
 
     Args:
         config: this model's own.
         model: its table.
         tests: the table of every test set that it is evaluated on, by label.
+        shape: height, width and channels of an image; None: those of this family's scenes.
     """
     network, targets = make_network(config, model), TARGETS[config.data.scenes]
-    example = jnp.zeros((1, SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1))
+    shape = shape or (SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1)
+    example = jnp.zeros((1, *shape))
     if has_phases(network):
-        init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network))))
+        init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network, shape[:2]))))
         weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
         synchrony = partial(losses.cluster_synchrony, normalization=config.train.synchrony_normalization)
         loss = partial(synchrony_loss, network, targets, weight, synchrony)
@@ -101,16 +109,17 @@ def make_task(config: ConfigDict, model: Table, tests: Mapping[str, Table] | Non
     )
 
 
-def num_oscillators(network: models.GASPnet) -> int:
-    """N, the oscillators of all layers."""
-    return sum(map(math.prod, network.layers((SIZE, SIZE))))
+def num_oscillators(network: models.GASPnet, size: tuple[int, int]) -> int:
+    """N, the oscillators of all layers, of images of some height and width."""
+    return sum(map(math.prod, network.layers(size)))
 
 
 def forward(network: models.GASPnet, params, batch, keys) -> Output:
     """All steps of a batch; phases that start at random are drawn by each example's own key."""
     phases0 = None
     if network.start == "normal":
-        phases0 = jax.vmap(lambda key: jax.random.normal(key, (num_oscillators(network),)))(keys)
+        count = num_oscillators(network, batch["images"].shape[1:3])
+        phases0 = jax.vmap(lambda key: jax.random.normal(key, (count,)))(keys)
     return network.apply(params, batch["images"], phases0=phases0)
 
 

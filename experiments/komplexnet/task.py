@@ -72,7 +72,11 @@ def has_dynamics(network: nn.Module) -> bool:
 
 
 def make_task(
-    config: ConfigDict, model: Mapping[str, Any], tests: Mapping[str, Mapping[str, Any]] | None = None
+    config: ConfigDict,
+    model: Mapping[str, Any],
+    tests: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    shape: tuple[int, int, int] | None = None,
 ) -> engine.Task:
     """The task of one model.
 
@@ -80,10 +84,11 @@ def make_task(
         config: this model's own, from `specs.config_of`.
         model: its table.
         tests: the table of every test set that it is evaluated on, by label.
+        shape: height, width and channels of an image; None: those of this family's scenes.
     """
     network = make_network(config, model)
     channels = 3 if model["background"] and config.data.colour else 1
-    example = jnp.zeros((1, config.data.size, config.data.size, channels))
+    example = jnp.zeros((1, *(shape or (config.data.size, config.data.size, channels))))
     if has_phases(network):
         phases = models.random_phases(jax.random.key(0), (*example.shape[:3], network.channels))
         init = lambda key: network.init(key, example, phases0=phases, num_steps=1)  # noqa: E731

@@ -11,7 +11,7 @@ from jax import Array
 
 from oscnets._inputs import precision
 from oscnets._products.conv import conv_hwcb
-from oscnets._products.layout import to_hwcb
+from oscnets._products.layout import from_hwcb, to_hwcb
 from oscnets.models._program import run
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops.norm import normalize
@@ -38,19 +38,30 @@ class RealNet(nn.Module):
         """(B, H, W, C_in) images with even H and W -> (B, K) logits."""
         return run(self, "_logits", {"images": images}, core=3, out=0)
 
-    @nn.compact
+    def features(self, images: Array) -> Array:
+        """Output of the first convolution, rectified: (B, H, W, channels), KomplexNet's amplitude."""
+        return run(self, "_first", {"images": images}, core=3, out=0)
+
     def _logits(self, images: Array) -> Array:
+        return self._layers(images)[1]
+
+    def _first(self, images: Array) -> Array:
+        return from_hwcb(self._layers(images)[0], (len(images),))
+
+    @nn.compact
+    def _layers(self, images: Array) -> tuple[Array, Array]:
+        """First layer (H, W, C, B) and logits (B, K)."""
         if images.ndim != 4 or images.shape[1] % 2 or images.shape[2] % 2:
             raise ValueError(f"images must be (B, H, W, C) with even H and W, got shape {images.shape}")
         x = to_hwcb(images)
-        x = nn.relu(conv_hwcb(x, self.param("encoder_kernel", torch_uniform, (3, 3, x.shape[2], self.channels))))
+        first = nn.relu(conv_hwcb(x, self.param("encoder_kernel", torch_uniform, (3, 3, x.shape[2], self.channels))))
         kernel, bias = self._affine("conv", (3, 3, self.channels, self.conv_channels))
-        x = self._rectify("conv", conv_hwcb(x, kernel, strides=2) + bias, (0, 1))
+        x = self._rectify("conv", conv_hwcb(first, kernel, strides=2) + bias, (0, 1))
         x = rearrange(x, "h w c b -> (h w c) b")
         kernel, bias = self._affine("hidden", (len(x), self.hidden))
         x = self._rectify("hidden", jnp.matmul(kernel.T, x, precision=precision()) + bias, 0)
         kernel, bias = self._affine("output", (self.hidden, self.num_classes))
-        return (jnp.matmul(kernel.T, x, precision=precision()) + bias).T
+        return first, (jnp.matmul(kernel.T, x, precision=precision()) + bias).T
 
     def _affine(self, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
         kernel = self.param(f"{name}_kernel", torch_uniform, shape)

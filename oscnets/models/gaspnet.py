@@ -20,7 +20,7 @@ from jax import Array
 from oscnets._inputs import precision
 from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._products.conv import conv_hwcb
-from oscnets._products.layout import to_chwb
+from oscnets._products.layout import from_chwb, to_chwb
 from oscnets.dynamics import agreement, unroll
 from oscnets.dynamics._at_once import unroll_at_once
 from oscnets.models._program import run
@@ -77,14 +77,25 @@ class FeedforwardNet(nn.Module):
         """(B, H, W, C) images, H and W divisible by 8 -> logits (B, K), or (B, heads, K) with several heads."""
         return run(self, "_logits", {"images": images}, core=3, out=0)
 
-    @nn.compact
+    def features(self, images: Array) -> Array:
+        """Output of the first block, (B, H / 2, W / 2, channels[0])."""
+        return run(self, "_first", {"images": images}, core=3, out=0)
+
     def _logits(self, images: Array) -> Array:
+        return self._layers(images)[1]
+
+    def _first(self, images: Array) -> Array:
+        return from_chwb(self._layers(images)[0], (len(images),))
+
+    @nn.compact
+    def _layers(self, images: Array) -> tuple[Array, Array]:
+        """First block (C, H / 2, W / 2, B) and logits."""
         _check(self, images)
         weights = _weights(self, images)
         first = _first_block(to_chwb(images), *weights.blocks[0], self.norm)
         weights = weights._replace(blocks=weights.blocks[1:])
         activities = _forward(weights, tap_responses(first, weights.blocks[0][0]), self.norm)
-        return _logits(activities[-1], self.num_heads)
+        return first, _logits(activities[-1], self.num_heads)
 
 
 class GASPnet(nn.Module):

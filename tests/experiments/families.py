@@ -2,7 +2,9 @@
 
 from experiments import engine
 from experiments.akorn.specs import FAMILY as AKORN
+from experiments.compare.specs import FAMILY as COMPARE
 from experiments.configs import akorn as akorn_configs
+from experiments.configs import compare as compare_configs
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
 from experiments.configs import sequences as sequences_configs
@@ -14,9 +16,10 @@ from experiments.sequences.specs import FAMILY as SEQUENCES
 from experiments.waves.specs import FAMILY as WAVES
 from oscnets import plotting
 
-FAMILIES = {family.name: family for family in (AKORN, GASPNET, KOMPLEXNET, SEQUENCES, WAVES)}
+FAMILIES = {family.name: family for family in (AKORN, COMPARE, GASPNET, KOMPLEXNET, SEQUENCES, WAVES)}
 CONFIGS = {
     "akorn": akorn_configs,
+    "compare": compare_configs,
     "gaspnet": gaspnet_configs,
     "komplexnet": komplexnet_configs,
     "sequences": sequences_configs,

@@ -13,6 +13,7 @@ from tests.experiments.families import FAMILIES
 FILES = {name: f"experiments/configs/{name}.py:smoke" for name in FAMILIES}
 KEYS = {
     "akorn": ("data.givens", "data.sparse_givens", "data.num_pieces"),
+    "compare": ("model.gaspnet.channels", "model.waves.hidden"),
     "gaspnet": ("model.channels",),
     "komplexnet": ("feedback.all.feedback_rates", "feedback.l2.feedback_rates"),
     "sequences": ("model.hidden",),

@@ -50,3 +50,9 @@ def test_a_scene_without_objects_has_no_best_overlap():
     found = groups.scores(labels, labels[None])
     assert found["mbo"].where.tolist() == [[True, False]]
     np.testing.assert_allclose(found["mbo"].values[0, 0], 1)
+
+
+def test_groups_take_the_number_of_the_object_they_overlap_most():
+    labels = np.array([[0, 0, 0, 1, 1, -1], [0, 0, 0, 1, 2, 2]])
+    found = np.array([[5, 5, 5, 0, 0, 0], [5, 5, 7, 0, 3, 3]])
+    assert groups.matched(labels, found).tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 3, 1, 2, 2]]

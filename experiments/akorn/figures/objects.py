@@ -12,6 +12,7 @@ from experiments import engine
 from experiments.akorn import autoencode, discovery
 from experiments.akorn.data import num_groups
 from experiments.akorn.task import make_network
+from experiments.groups import matched
 from oscnets import plotting
 
 Table = Mapping[str, Any]
@@ -43,20 +44,6 @@ def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str,
     features = np.nan_to_num(features, posinf=0, neginf=0)  # a seed that diverged has a picture too
     groups = group(number, features, pictures["labels"])
     return pictures | {"groups": np.stack([matched(*pair) for pair in zip(pictures["labels"], groups, strict=True)])}
-
-
-def matched(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Groups (H, W) under the numbers of the labels (H, W) that each overlaps most, for colours that agree.
-
-    The largest overlaps first; groups that are left have numbers above those of the labels.
-    """
-    shares = {(g, k): ((groups == g) & (labels == k)).sum() for g in np.unique(groups) for k in np.unique(labels)}
-    names: dict[int, int] = {}
-    for group, label in sorted(shares, key=shares.get, reverse=True):
-        if group not in names and label >= 0 and label not in names.values() and shares[group, label]:
-            names[group] = label
-    free = iter(range(int(labels.max()) + 1, int(labels.max()) + 1 + len(np.unique(groups))))
-    return np.vectorize(lambda group: names[group] if group in names else names.setdefault(group, next(free)))(groups)
 
 
 def draw_samples(figures: Path, model: str, arrays: Mapping[str, np.ndarray]) -> None:

@@ -10,7 +10,6 @@ from jax.sharding import PartitionSpec as P
 
 from experiments import groups
 from experiments.akorn import autoencode, data, discovery, views
-from experiments.akorn.figures.objects import matched
 from experiments.akorn.specs import FAMILY
 from tests.experiments.families import config_of, tables
 from tests.helpers import assert_close, random_variables
@@ -139,12 +138,6 @@ def test_pixels_of_several_shapes_are_grouped_apart_and_count_nowhere():
     found = autoencode.group(3, features, labels)
     assert (found[:, labels < 0] == 3).all() and (found[:, labels >= 0] < 3).all()
     assert scored(autoencode, 3, labels, features=features)["fg_ari"][:, 1].tolist() == [1, 1]
-
-
-def test_groups_take_the_number_of_the_object_they_overlap_most():
-    labels = np.array([[0, 0, 0, 1, 1, -1], [0, 0, 0, 1, 2, 2]])
-    found = np.array([[5, 5, 5, 0, 0, 0], [5, 5, 7, 0, 3, 3]])
-    assert matched(labels, found).tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 3, 1, 2, 2]]
 
 
 def test_reconstruction_is_trained_and_scored():

@@ -1,5 +1,7 @@
 """The real networks against their layers written out in float64, and the initializers of all models."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +42,12 @@ def naive(weights, image):
 def test_logits_are_the_layers_written_out(params):
     expected = np.stack([naive(params["params"], image) for image in IMAGES])
     assert_close(jax.jit(MODEL.apply)(params, IMAGES), expected, 1e-5)
+
+
+def test_features_are_the_first_layer(params):
+    kernel = np.asarray(params["params"]["encoder_kernel"], np.float64)
+    expected = np.stack([np.maximum(conv(image.astype(np.float64), kernel, 1), 0) for image in IMAGES])
+    assert_close(jax.jit(partial(MODEL.apply, method="features"))(params, IMAGES), expected, 1e-5)
 
 
 def test_numbers_of_parameters():

@@ -159,6 +159,9 @@ def test_strength_0_is_the_plain_network_exactly(small):
     expected = jax.jit(plain.apply)(shared, images)
     for logits in out.logits:
         assert np.array_equal(logits, expected)
+    block = [np.asarray(shared["params"][f"block1_{name}"], np.float64) for name in ("kernel", "bias")]
+    first = np.stack([naive_block(image, *block, plain.norm) for image in images])
+    assert_close(jax.jit(partial(plain.apply, method="features"))(shared, images), first, 1e-4)
     assert np.abs(out.phases[-1] - phases0).max() > 0.1
 
 
