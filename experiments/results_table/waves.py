@@ -42,7 +42,9 @@ def _id(folder: str) -> str:
 
 
 def _correlation(run: Run) -> dict[int, float]:
-    return dict(enumerate(run.waves("nwm_fft", "raw", "1.5")["correlation"]))
+    """Of the seeds that have one: none where the share does not move."""
+    found = run.waves("nwm_fft", "raw", "1.5")["correlation"]
+    return {seed: value for seed, value in enumerate(found) if value is not None}
 
 
 def _rise(run: Run) -> dict[int, float]:
