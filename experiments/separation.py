@@ -9,18 +9,21 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import linen as nn
 from ml_collections import ConfigDict
 
-from experiments import engine
+from experiments import engine, export
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
+from experiments.gaspnet import task as gaspnet_task
 from experiments.gaspnet.specs import FAMILY as GASPNET
+from experiments.komplexnet import task as komplexnet_task
 from experiments.komplexnet.figures import sample
 from experiments.komplexnet.specs import FAMILY as KOMPLEXNET
 from oscnets import plotting, weights
@@ -34,13 +37,14 @@ class Case(NamedTuple):
 
     Attributes:
         network: its name, as in config.models.
-        family, config: of the experiment that it is from.
+        family, make_network, config: of the experiment that it is from.
         tests: of that family in shorthand, by what they are called.
         drawn: those of them of which scenes are drawn.
     """
 
     network: str
     family: engine.Family
+    make_network: Callable[[ConfigDict, Mapping[str, Any]], nn.Module]
     config: ConfigDict
     tests: dict[str, str]
     drawn: tuple[str, ...] = ()
@@ -48,7 +52,12 @@ class Case(NamedTuple):
 
 CASES = (
     Case(
-        *("komplexnet", KOMPLEXNET, komplexnet_configs.get_config("robustness,paper_cpu")),
+        *(
+            "komplexnet",
+            KOMPLEXNET,
+            komplexnet_task.make_network,
+            komplexnet_configs.get_config("robustness,paper_cpu"),
+        ),
         {
             "two digits": "test",
             "three digits": "test+digits3",
@@ -58,7 +67,7 @@ CASES = (
         ("three digits", "two digits, overlap"),
     ),
     Case(
-        *("gaspnet", GASPNET, gaspnet_configs.get_config("multi_mnist,cpu")),
+        *("gaspnet", GASPNET, gaspnet_task.make_network, gaspnet_configs.get_config("multi_mnist,cpu")),
         {"two digits": "test", "two digits, noise of deviation 0.25": "gaussian0.25"},
     ),
 )
@@ -94,6 +103,9 @@ def _write(options: argparse.Namespace) -> None:
 def measure(case: Case, scenes: int, workdir: Path) -> list[dict[str, Any]]:
     """Scores of a packaged network, and pictures of its phases in a folder.
 
+    Raises:
+        UsageError: the packaged network is another than that of the family's config.
+
     Returns:
         One row per test set: network, scenes (what they are called), and by metric its value for every scene at the
         last step of the dynamics, angles in radians, None where a scene has none.
@@ -105,7 +117,11 @@ def measure(case: Case, scenes: int, workdir: Path) -> list[dict[str, Any]]:
     config.tests = dict(tests.parse(text, case.family.table_entries("tests")) for text in texts.values())
     config = engine.complete(config, case.family)
     (model,) = case.family.experiment(config, engine.tables(config, "tests")).models.values()
-    task, variables = model.task(), weights.pretrained(case.network).variables
+    task, packaged = model.task(), weights.pretrained(case.network)
+    trained, tested = map(export.attributes, (packaged.module, case.make_network(model.config, model.table)))
+    if trained != tested:
+        raise engine.UsageError(f"the packaged {case.network} has {trained}, the network of the tests {tested}")
+    variables = packaged.variables
     data = {label: model.data[label]() for label in texts.values()}
     for name in case.drawn:
         _draw(model, task, variables, {texts[name]: data[texts[name]]}, name, workdir)

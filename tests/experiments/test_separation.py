@@ -7,6 +7,7 @@ import numpy as np
 from experiments import separation
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
+from oscnets import weights
 
 SCENES = 4
 SMALL = {"komplexnet": komplexnet_configs, "gaspnet": gaspnet_configs}
@@ -21,7 +22,7 @@ def test_networks_are_measured_by_the_same_scores(tmp_path, monkeypatch, capsys)
         for case in separation.CASES
     ]
     for case in cases:
-        case.config.model.num_steps = 2
+        case.config.model.num_steps = weights.pretrained(case.network).module.num_steps
         case.config.train.num_examples = 40
     monkeypatch.setattr(separation, "CASES", cases)
     assert separation.main([f"--workdir={tmp_path}", f"--scenes={SCENES}"]) == 0
@@ -39,6 +40,9 @@ def test_networks_are_measured_by_the_same_scores(tmp_path, monkeypatch, capsys)
         assert 0 <= np.min(row["separation"]) <= np.max(row["separation"]) <= np.pi + 1e-5
     text = (tmp_path / "separation.md").read_text()
     assert text in capsys.readouterr().out
+    cases[0].config.model.rate = 0.5
+    assert separation.main([f"--workdir={tmp_path}"]) == 2
+    assert "the packaged komplexnet has" in capsys.readouterr().err
     assert f"{np.mean(gaspnet['order']):.3f} ± {np.std(gaspnet['order'], ddof=1):.3f}" in text
 
 
