@@ -31,6 +31,8 @@ _TESTS = {
 }
 _GROUPS = {"groups": {"kind": "test", "grouped": 100}, "groups_overlap": {"kind": "overlap", "grouped": 100}}
 _DIGITS = tests(*(f"digits{count}" for count in range(2, 10)))
+for _count in (2, 3):  # phases of as many digits as in training, and of another number
+    _DIGITS[f"digits{_count}"]["sampled"] = 2
 _MORE_STEPS = tests("test@60", "overlap@60", "noise@60")
 _VIDEOS = tests("moving", "moving_backwards", "frames")
 _LAYERS = ("feedback_l2", "feedback_l3", "feedback_l4")

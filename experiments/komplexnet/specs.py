@@ -187,6 +187,8 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
             "synchrony": "synchrony loss (0: perfect)",
             "order": "order of phases in a digit",
             "separation": "angle between two digits (rad)",
+            "overlap_order": "order of phases of overlapping pixels",
+            "overlap_distance": "angle of overlapping pixels to the nearest digit (rad)",
             **groups.LABELS,
         },
         statistics=engine.Statistics(
@@ -194,7 +196,7 @@ def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experim
             score="accuracy",
             chance=lambda label, split: chance(config, tables[label], tests.get(split)),
             section=lambda label, split: section(config, tables[label], split, tests[split]),
-            untested=("order", "separation"),
+            untested=("order", "separation", "overlap_order", "overlap_distance"),
             untested_splits=groups.grouped(tests),
         ),
         samples=lambda trained, splits: figures.sample(trained, splits, tests),

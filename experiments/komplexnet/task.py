@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from experiments import engine, groups
 from experiments.komplexnet.data import VIDEOS
-from oscnets import grouping, losses, metrics, models
+from oscnets import grouping, losses, metrics, models, phase
 from oscnets.models.komplexnet import LAYERS
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
@@ -134,13 +134,13 @@ ScoresOn = Callable[[Mapping[str, Any]], Callable[..., dict[str, Array]]]
 
 def _complex_scores_on(network: models.KomplexNet) -> ScoresOn:
     """A test table -> its scores; tests evaluated alike share one function, which is then compiled once."""
-    still = cache(lambda num_steps, grouped: partial(complex_scores, network, num_steps, grouped=grouped))
-    by_frame = cache(lambda num_steps: partial(frame_scores, still(num_steps, False)))
+    still = cache(lambda num_steps, **kinds: partial(complex_scores, network, num_steps, **kinds))
+    by_frame = cache(lambda num_steps: partial(frame_scores, still(num_steps)))
     moving = partial(video_scores, network) if has_dynamics(network) else by_frame(None)
 
     def scores_on(test):
         if test["kind"] not in VIDEOS:
-            return still(test["num_steps"], test["grouped"] > 0)
+            return still(test["num_steps"], grouped=test["grouped"] > 0, overlapping=test["kind"] == "overlap")
         return by_frame(test["num_steps"]) if test["kind"] == "frames" else moving
 
     return scores_on
@@ -214,10 +214,13 @@ def step_entropy(network, shared, state, targets) -> Array:
     return losses.binary_cross_entropy(logits, targets).mean()
 
 
-def complex_scores(network, num_steps: int | None, params, batch, keys, *, grouped: bool = False) -> dict[str, Array]:
+def complex_scores(
+    network, num_steps: int | None, params, batch, keys, *, grouped: bool = False, overlapping: bool = False
+) -> dict[str, Any]:
     """Accuracies, synchrony loss, order and separation of the digits, (B, T) each; (B,) without dynamics.
 
-    If `grouped` also `features` (B, H, W, 2 C) of the last phases, weighted by their drive, for `groups.on_host`.
+    If `overlapping` also `overlap_phases`. If `grouped` also `features` (B, H, W, 2 C) of the last phases, weighted by
+    their drive, for `groups.on_host`.
     """
     phases0 = initial_phases(network, batch, keys)
     out = network.apply(params, batch["images"], phases0=phases0, num_steps=num_steps)
@@ -225,14 +228,42 @@ def complex_scores(network, num_steps: int | None, params, batch, keys, *, group
 
     def of_step(phases):
         given = phases, batch["masks"], out.amplitude
-        return metrics.phase_separation(*given) | {"synchrony": losses.cluster_synchrony(*given)}
+        parts = metrics.phase_separation(*given) | {"synchrony": losses.cluster_synchrony(*given)}
+        return parts | (overlap_phases(*given, batch["overlap"]) if overlapping else {})
 
     scores |= jax.lax.map(of_step, out.trajectory)
     moves = has_dynamics(network)
-    scores = {name: value.T if moves else value[0] for name, value in scores.items()}
+    scores = jax.tree.map(lambda value: value.T if moves else value[0], scores)
     if grouped:
         scores["features"] = grouping.phase_features(out.phases, jnp.tanh(out.amplitude))
     return scores
+
+
+def overlap_phases(phases: Array, masks: Array, amplitude: Array, overlap: Array) -> dict[str, engine.Measured]:
+    """Whether the pixels of several digits are a cluster of their own (appendix A.4 of the paper).
+
+    Args:
+        phases, amplitude: (B, H, W, C), radians and >= 0; units of amplitude 0 are left out.
+        masks: (B, H, W, G) of the digits without the overlap.
+        overlap: (B, H, W), pixels of several digits.
+
+    Returns:
+        (B,) each, of scenes with such pixels: `overlap_order`, their order parameter over pixels and channels, in
+        [0, 1]; `overlap_distance`, the angle between their mean phase and that of the nearest digit, radians in
+        [0, pi]: 0 where they join it, pi / 2 halfway between two digits in antiphase, as for ideal phases, 2 pi / 3 for
+        three equidistant clusters.
+    """
+    groups = jnp.concatenate([masks > 0, overlap[..., None] > 0], axis=-1)
+    units = (groups[..., None, :] & (amplitude > 0)[..., None]).astype(phases.dtype)  # (B, H, W, C, G + 1)
+    means = phase.order_parameter(jnp.broadcast_to(phases[..., None], units.shape), units, axis=(-4, -3, -2))
+    present = units.sum((-4, -3, -2)) > 0
+    angles = jnp.abs(jnp.angle(means[..., :-1] * means[..., -1:].conj()))
+    nearest = jnp.where(present[..., :-1], angles, jnp.inf).min(-1)
+    where = present[..., -1] & present[..., :-1].any(-1)
+    return {
+        "overlap_order": engine.Measured(jnp.abs(means[..., -1]), where),
+        "overlap_distance": engine.Measured(jnp.where(where, nearest, 0), where),
+    }
 
 
 def frame_scores(still, params, batch, keys) -> dict[str, Array]:

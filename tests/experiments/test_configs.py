@@ -53,7 +53,8 @@ def test_configs_of_results_are_migrated(path):
     tests = stored["config"].get("tests", ["test"])
     if isinstance(tests, dict):
         tests = [table.get("label") or name for name, table in {**tests, **earlier["tests"]}.items()]
-    assert list(experiment.tests) == tests
+    measured = json.loads((path.parent / "summary.json").read_text())["splits"]
+    assert list(experiment.tests)[: len(tests)] == tests and set(experiment.tests) <= {*tests, *measured}
     assert {name for model in experiment.models.values() for name in model.data} >= set(tests)
     for model in experiment.models.values():
         assert model.table["network"] in model.label or model.label.startswith(model.table["network"])

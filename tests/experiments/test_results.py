@@ -4,35 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from experiments import results_table
 from tests.experiments.quotes import RESULTS, Numbers
-
-
-def test_the_table_of_claims_is_that_of_the_summaries():
-    assert results_table.table() == (RESULTS / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("side", "bound", "low", "high", "expected"),
-    [
-        ("above", 0.0, 0.01, 0.2, "reproduced"),
-        ("above", 0.0, -0.01, 0.2, "open"),
-        ("above", 0.0, -0.2, -0.1, "contrary"),
-        ("below", 0.0, -0.2, -0.1, "reproduced"),
-        ("below", 0.0, 0.1, 0.2, "contrary"),
-        ("within", 0.02, -0.01, 0.02, "reproduced"),
-        ("within", 0.02, -0.01, 0.03, "open"),
-        ("within", 0.02, 0.03, 0.04, "contrary"),
-        ("above", 0.0, np.nan, np.nan, "open"),
-    ],
-)
-def test_verdicts_are_those_of_the_interval(side, bound, low, high, expected):
-    claim = results_table.Claim("", "", "", lambda run: {}, "", side, bound)
-    assert results_table.verdict(claim, low, high) == expected
-
 
 _KOMPLEXNET = {
     "KomplexNet, step 1": ("komplexnet", 1),

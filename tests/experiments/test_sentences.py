@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+import experiments.separation
 from experiments import engine
 from experiments.waves.figures import wavelengths
 from oscnets import stats
@@ -138,6 +139,60 @@ K6 = "fixed_kernel", "random", "komplexnet"
 K8 = "komplexnet", "feedback", "real", "random", "ideal"
 
 
+def separation():
+    """Numbers of the packaged networks by network and scenes: (mean, standard deviation) of a score, as written."""
+    content = json.loads((RESULTS / "separation/separation.json").read_text())
+    assert experiments.separation.page(content) == (RESULTS / "separation/separation.md").read_text()
+    found = {}
+    for row in content["rows"]:
+        for score in experiments.separation.SCORES.keys() & row.keys():
+            values = [value for value in row[score] if value is not None]
+            found[row["network"], row["scenes"], score] = f"{np.mean(values):.3f}", f"{np.std(values, ddof=1):.3f}"
+    return lambda *key: found[key]
+
+
+def figures_7_11_and_15():
+    of, g, k = separation(), Numbers("komplexnet/generalization"), Numbers("komplexnet")
+    three, overlap, two = (
+        {score: of("komplexnet", scenes, score) for score in ("order", "separation", "fg_ari")}
+        for scenes in ("three digits", "two digits, overlap", "two digits")
+    )
+    yield f"order parameter of a digit {three['order'][0]}, angle between two digits "
+    yield f"two digits {' ± '.join(three['separation'])} over 200 scenes (2.094: equidistant), clusters "
+    yield f"FG-ARI {three['fg_ari'][0]} ([packaged"
+    synchrony = {
+        (model, digits): g.mean(model, f"digits{digits}", None, "synchrony")
+        for model in ("komplexnet", "komplexnet@3")
+        for digits in (2, 3)
+    }
+    yield f"is {synchrony['komplexnet', 3]} after training on two digits and {synchrony['komplexnet@3', 3]} on three; "
+    yield f"shown two, {synchrony['komplexnet', 2]} and {synchrony['komplexnet@3', 2]}:"
+    best = k.run.summary["best_seed"]
+    on = lambda split: {m: k.run.values(m, split)[best[m]] for m in ("komplexnet", "feedback", *K1)}  # noqa: E731
+    test, overlapping, noisy = ({m: f"{value:.3f}" for m, value in on(split).items()} for split in SPLITS)
+    yield f"ideal phases {test['ideal']}, KomplexNet {test['komplexnet']}, with feedback {test['feedback']}, real "
+    yield f", real {test['real']}, random phases {test['random']}; under overlap "
+    yield f"under overlap {', '.join(sorted(overlapping.values(), reverse=True))}; under noise "
+    yield f"with feedback {noisy['feedback']}, ideal phases {noisy['ideal']}, KomplexNet {noisy['komplexnet']}, random "
+    yield f"random phases {noisy['random']}, real {noisy['real']}."
+    own = {score: of("komplexnet", "two digits, overlap", f"overlap_{score}") for score in ("order", "distance")}
+    yield f"share one phase (order parameter {own['order'][0]}) between"
+    yield f"are {' ± '.join(overlap['separation'])} apart, and the overlap {' ± '.join(own['distance'])} from"
+    yield f"in antiphase, {' ± '.join(two['separation'])} apart, FG-ARI {two['fg_ari'][0]}; less under noise "
+    noise = [of("komplexnet", "two digits, noise of variance 0.1", score)[0] for score in ("separation", "fg_ari")]
+    yield f"less under noise ({', '.join(noise)})."
+
+
+def gaspnet_separation():
+    of = separation()
+    order, angle, ari = (of("gaspnet", "two digits", score) for score in ("order", "separation", "fg_ari"))
+    yield f"(order parameter {order[0]}), and two digits are {' ± '.join(angle)} radians apart"
+    yield f"(FG-ARI {ari[0]})"
+
+
+K1 = "ideal", "random", "real"
+
+
 def readme_sentences():
     g = Numbers("komplexnet/generalization")
     of = lambda model: g.mean(model, "digits2")  # noqa: E731
@@ -156,9 +211,12 @@ def gaspnet_sentences():
     yield f"without location far fewer, {plain('gaspnet+no_location')} against {test(6, 'gaspnet+no_location')}"
     yield f"{test(6, 'gaspnet+no_location')} on clean scenes against {test(6)}, below at every level"
     steps = json.loads((RESULTS / "gaspnet/multi_mnist/steps.json").read_text())
-    ablated = [test for test in steps if test["against"] == "gaspnet"]
-    before, after = (min(test[p] for test in ablated) for p in ("p", "p_adjusted"))
-    yield f"(smallest p before the correction {before:.4f}, after it {after:.2f})"
+    smallest = {}
+    for figure in ("ablations", "gaspnet+no_location against the full model"):
+        smallest[figure] = [min(test[p] for test in steps if test["figure"] == figure) for p in ("p", "p_adjusted")]
+    (before, after), (alone, adjusted) = smallest.values()
+    yield f"(smallest p before the correction {before:.4f}, after it {after:.2f}), without location is another "
+    yield f"another ({alone:.4f}, {adjusted:.2f})."
     certain = {}
     for test in steps:
         if test["model"] == "gaspnet" and test["p_adjusted"] < 0.05:
@@ -210,9 +268,13 @@ def number(value):
 
 
 SENTENCES = [
-    *(("experiments/results/komplexnet/README.md", of) for of in (k1_and_k2, k3, k4, k5_to_k11, k7_and_k8)),
+    *(
+        ("experiments/results/komplexnet/README.md", of)
+        for of in (k1_and_k2, k3, k4, k5_to_k11, k7_and_k8, figures_7_11_and_15)
+    ),
     ("README.md", readme_sentences),
     ("experiments/results/gaspnet/README.md", gaspnet_sentences),
+    ("experiments/results/gaspnet/README.md", gaspnet_separation),
     ("experiments/results/waves/README.md", waves_sentences),
     ("experiments/results/waves/README.md", w4_sentences),
 ]

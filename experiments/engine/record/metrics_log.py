@@ -2,7 +2,8 @@
 
 A line is {"model", "seed", "step", "split", "name", "value"}; the value is a number, or for a metric over the T steps
 of the dynamics a list of T numbers, null where it is undefined. Runs that began before there were lists have T lines
-with names NAME@1 ... NAME@T in place of one. Results that are kept have metrics.jsonl.gz in its place.
+with names NAME@1 ... NAME@T in place of one. Results that are kept have metrics.jsonl.gz in its place; the oldest have
+summary.json alone, with the last values.
 """
 
 import gzip
@@ -10,7 +11,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -131,6 +132,42 @@ def read(path: Path) -> list[Line]:
             raise RunError(f"{path}: line {number} is damaged: {text[:80].decode(errors='replace')!r}")
         lines.append(entry)
     return lines
+
+
+def read_or_last(path: Path) -> list[Line]:
+    """The same; where there is neither, the last values of the summary.json beside it, and [] without that.
+
+    Raises:
+        RunError: the record or the summary is damaged; names it.
+    """
+    path = files.user_path(path)
+    beside = path.with_name("summary.json")
+    if path.exists() or compressed(path).exists() or not beside.exists():
+        return read(path)
+    try:
+        return list(_last_values(json.loads(beside.read_text(encoding="utf-8"))))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{beside} is damaged: {error}") from error
+
+
+def _last_values(summary: dict[str, Any]) -> Iterator[Line]:
+    """Lines of every number of a summary, those of tests at the training step whose parameters were tested."""
+    for model, trained in summary["training"].items():
+        for split, names in trained["metrics"].items():
+            for name, found in names.items():
+                yield from _lines(model, split, name, found, lambda seed, step=trained["step"]: step)
+    for split, names in summary["results"].items():
+        for name, by_model in names.items():
+            for model, found in by_model.items():
+                steps = summary["best_step"][model]
+                yield from _lines(model, split, name, found, lambda seed, steps=steps: steps[str(seed)])
+
+
+def _lines(model, split, name, found, step_of) -> Iterator[Line]:
+    for seed, values in zip(found["seeds"], found["values"], strict=True):
+        value = np.array(values if found["steps"] else values[0], np.float64)
+        if (entry := line(model, seed, step_of(seed), split, name, value)) is not None:
+            yield entry
 
 
 def compressed(path: Path) -> Path:

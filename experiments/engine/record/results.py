@@ -27,6 +27,7 @@ _TIMED = re.compile(r"(?P<name>.+)@(?P<step>[1-9]\d*)")
 def load_metrics(workdir: str | Path) -> Metrics:
     """The metrics of a run.
 
+    Of results that are kept without metrics.jsonl, the last values, which summary.json has.
     Of the seeds that config.json names, where it does: a run may have been continued with fewer.
     Where a line was written twice the later one holds; an incomplete last line is left out; null and absent steps of
     the dynamics are NaN. Lines "accuracy@1" ... "accuracy@T" of older runs are gathered into one array (T,) "accuracy",
@@ -34,19 +35,20 @@ def load_metrics(workdir: str | Path) -> Metrics:
     metric itself, is absent.
 
     Raises:
-        UsageError: no workdir, no metrics.jsonl in it, or no complete line in that.
-        RunError: a complete line is damaged; names it.
+        UsageError: no workdir, neither metrics.jsonl nor summary.json in it, or no complete line in that.
+        RunError: a complete line, or the summary, is damaged; names it.
     """
     workdir = files.user_path(workdir)
     path = workdir / "metrics.jsonl"
     if not workdir.is_dir():
         raise UsageError(f"no workdir {workdir}")
-    if not (path.is_file() or metrics_log.compressed(path).is_file()):
-        raise UsageError(f"no metrics.jsonl in {workdir}: has the run been started?")
     timed: dict[tuple, dict[int, float]] = {}
     metrics: Metrics = {}
     wanted = seeds_by_model(load_config(workdir).get("config"))
-    for entry in metrics_log.read(path):
+    lines = metrics_log.read_or_last(path)
+    if not lines and not (path.is_file() or metrics_log.compressed(path).is_file()):
+        raise UsageError(f"no metrics.jsonl in {workdir}: has the run been started?")
+    for entry in lines:
         seeds = wanted(entry["model"])
         if seeds is not None and entry["seed"] not in seeds:
             continue

@@ -77,7 +77,7 @@ def _all_tables(family: Family, config: ConfigDict, workdir: Path) -> dict[str, 
 
 
 def _read(family, workdir):
-    lines = metrics_log.read(workdir / "metrics.jsonl")
+    lines = metrics_log.read_or_last(workdir / "metrics.jsonl")
     labels = {
         section: list(dict.fromkeys(entry[key] for entry in lines if entry[key] not in RESERVED))
         for section, key in zip(SECTIONS, ("model", "split"), strict=True)

@@ -70,6 +70,8 @@ def run(
 def report(experiment: Experiment, workdir: Path) -> None:
     """Write summary.json, summary.md and the figures of a workdir.
 
+    Of results that are kept without metrics.jsonl, the experiment's own figures and tables alone, from the last values.
+
     Raises:
         UsageError: it has no metrics yet.
     """
@@ -78,9 +80,14 @@ def report(experiment: Experiment, workdir: Path) -> None:
     workdir = files.user_path(workdir)
 
     def build():
-        if not metrics_log.read(workdir / "metrics.jsonl"):
+        path = workdir / "metrics.jsonl"
+        if metrics_log.read(path):
+            summary.build(workdir, experiment.statistics, experiment.labels, experiment.figures)
+        elif metrics_log.read_or_last(path) and experiment.figures is not None:
+            print(f"no metrics.jsonl in {workdir}: summary and learning curves stay as they are", file=sys.stderr)
+            experiment.figures(workdir)
+        else:
             raise UsageError(f"workdir {workdir} has no metrics to report yet")
-        summary.build(workdir, experiment.statistics, experiment.labels, experiment.figures)
 
     hosts.on_first(build)
 

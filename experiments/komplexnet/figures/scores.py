@@ -74,14 +74,16 @@ def load(config: ConfigDict, models: Mapping[str, Table], tests: Mapping[str, Ta
 
 
 def draw(run: Run) -> None:
-    """digits_METRIC.png, digits_difference_METRIC.png, trained_tested_METRIC.png, moving.png and more_steps.png.
+    """Pictures of the test sets that have been measured.
 
-    Each where its test sets have been measured; the last two once for all models trained on the same scenes.
+    digits_METRIC.png, digits_difference_METRIC.png, trained_tested_METRIC.png and off_diagonal.png; moving.png and
+    more_steps.png once for all models trained on the same scenes.
     """
     for metric in ("accuracy", "exact_match"):
         draw_digits(run, metric)
     for metric in LABELS:
         draw_trained_tested(run, metric)
+    draw_off_diagonal(run)
     for group in run.groups:
         draw_moving(run, group)
         draw_more_steps(run, group)
@@ -126,6 +128,35 @@ def draw_trained_tested(run: Run, metric: str) -> None:
     axes = {"ylabel": "digits in training", "xlabel": "digits in the test", "label": LABELS[metric]}
     figure = plotting.score_tables(tables, rows=counts, columns=counts, title=title, **axes)
     plotting.save(figure, run.figures / f"trained_tested_{metric}.png")
+
+
+def draw_off_diagonal(run: Run) -> None:
+    """Figure 7 in numbers: every step on scenes of as many digits as in training, and of another number.
+
+    One column per number of digits in the test, one line per network and number of digits in its training, of the
+    networks whose phases change.
+    """
+    groups = [group for group in run.groups if not group.scenes.background]
+    counts = sorted(group.scenes.num_digits for group in groups)
+    styles, rows, drawn = {}, [], []
+    for metric in ("accuracy", "synchrony"):
+        row = []
+        for count in counts:
+            lines: dict[str, BySeed] = {}
+            for group, dashes in zip(groups, ("-", "-.", ":", "--"), strict=False):
+                for model, name in group.names.items():
+                    by_seed = run.by_seed(model, run.label_where(_plain(count)), metric)
+                    if by_seed and run.has_dynamics(model):
+                        line = f"{name}, {group.title}"
+                        lines[line], styles[line] = by_seed, run.styles[name] | {"linestyle": dashes}
+            drawn += lines.values()
+            panel = {"values": {line: _stack(by_seed) for line, by_seed in lines.items()}, "ylabel": LABELS[metric]}
+            row.append(panel | {"title": f"{count} digits in the test", "styles": styles} if lines else None)
+        rows += [row] if any(row) else []
+    if len(counts) > 1 and rows:
+        title = f"As many digits as in training, and another number\n{_spread(drawn)}"
+        figure = plotting.curve_grid(rows, models=list(styles), title=title)
+        plotting.save(figure, run.figures / "off_diagonal.png")
 
 
 def draw_moving(run: Run, group: Group) -> None:

@@ -1,6 +1,6 @@
 """The pictures and tables of a run.
 
-`samples` saves arrays, `pictures` draws them, `tables` sets the scores beside the `published` ones.
+`samples` saves arrays, `pictures` draws them, `tables` and `bars` set the scores beside the `published` ones.
 """
 
 import json
@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from experiments import engine
 from experiments.waves.data import SETS
-from experiments.waves.figures import pictures, tables, wavelengths
+from experiments.waves.figures import bars, pictures, tables, wavelengths
 from experiments.waves.figures.samples import sample
 
 __all__ = ["draw", "sample"]
@@ -40,6 +40,7 @@ def draw(config: ConfigDict, models: Mapping[str, engine.Model], split: str, wor
         text = json.dumps(wavelengths.as_json(courses), indent=1, allow_nan=False) + "\n"
         engine.write_atomically(workdir / "waves.json", text.encode())
     pictures.draw(workdir / "figures", SETS[config.data.set].classes, samples, courses)
+    bars.draw(workdir / "figures", config, models, split, metrics)
     text = tables.tables(config, models, split, metrics, courses)
     engine.write_atomically(workdir / "tables.md", text.encode())
     print(text)

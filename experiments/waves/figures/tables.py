@@ -43,6 +43,7 @@ def tables(
         parts += ["## Foreground, mean ± standard deviation over seeds", markdown.table(head, rows)]
         for title, prefix, show in (
             ("## All pixels", "", _spread),
+            ("## All pixels, largest / median / smallest over seeds", "", _range),
             ("## Foreground, largest / median / smallest over seeds", "foreground_", _range),
         ):
             rows = [[label, *_row(metrics, label, split, prefix, show)] for label in tested]
@@ -75,7 +76,7 @@ def _range(values: np.ndarray) -> str:
 
 def _published(data_set: str, model: Table) -> list[str]:
     scores = published.foreground(data_set, model)
-    return [""] * len(SCORES) if scores is None else [markdown.mean_std(*score) for score in scores]
+    return [""] * len(SCORES) if scores is None else [markdown.mean_std(*score, form=".2f") for score in scores]
 
 
 def _waves(courses: Courses) -> str:

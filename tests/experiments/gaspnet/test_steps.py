@@ -1,15 +1,20 @@
 """The t-tests of GASPnets at every step: against the baseline, against the full model, of the best seed."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from experiments import engine
 from experiments.gaspnet import steps
 from experiments.gaspnet.specs import FAMILY
 from tests.experiments.families import tables
 from tests.helpers import assert_close
 
 ABLATED = "gaspnet+no_synchrony"
+KEPT = [path.parent for path in sorted(Path("experiments/results").glob("**/steps.json"))]
 
 
 def metrics_of(split, by_model):
@@ -118,3 +123,19 @@ def test_of_overlays_the_best_on_validation_is_compared():
         assert found["p"] == pytest.approx(expected.pvalue)
         assert found["difference"] == pytest.approx(item[1, step - 1] - theirs.mean())
         assert (found["mean"], found["reference"]) == pytest.approx((item[1, step - 1], theirs.mean()))
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
+def test_kept_comparisons_are_those_of_the_runs(folder):
+    """Of the last values, which summary.json has where metrics.jsonl was not kept."""
+    experiment = engine.experiment_of(FAMILY, folder)
+    models = {label: model.table for label, model in experiment.models.items()}
+    tests = {label: test.table for label, test in experiment.tests.items()}
+    found = steps.compare(experiment.config.data.scenes, engine.load_metrics(folder), models, tests)
+    assert steps.comparison_text(found) == (folder / "steps.md").read_text()
+    stored = json.loads((folder / "steps.json").read_text())
+    numbers = ("mean", "reference", "difference", "p", "p_adjusted")
+    words = [{key: value for key, value in each.items() if key not in numbers} for each in found]
+    assert words == [{key: value for key, value in each.items() if key not in numbers} for each in stored]
+    for key in numbers:
+        assert_close(values_of(found, key), values_of(stored, key), 1e-9)

@@ -89,7 +89,7 @@ def test_each_picture_where_its_sets_were_measured(tmp_path, drawn):
     expected = {
         f"{kind}_{m}" for kind in ("digits", "digits_difference", "trained_tested") for m in ("accuracy", "exact_match")
     }
-    expected |= {"moving", "moving_3_digits", "more_steps", "more_steps_3_digits"}
+    expected |= {"off_diagonal", "moving", "moving_3_digits", "more_steps", "more_steps_3_digits"}
     assert set(drawn) == {f"{name}.png" for name in expected}
 
 
@@ -154,6 +154,26 @@ def test_tables_of_networks_trained_on_both_numbers(tmp_path, drawn):
     write(tmp_path, MODELS, metrics=("synchrony",))
     scores.draw(run(tmp_path))
     assert drawn["trained_tested_synchrony.png"].get_suptitle().endswith("synchrony loss (0: perfect)")
+
+
+def test_as_many_digits_as_in_training_beside_another_number(tmp_path, drawn):
+    """Of the networks with dynamics, on the numbers of digits that some were trained on."""
+    write(tmp_path, MODELS, metrics=("accuracy", "synchrony"))
+    scores.draw(run(tmp_path))
+    figure = drawn["off_diagonal.png"]
+    panels = {(axes.get_ylabel(), axes.get_title()): axes for axes in figure.axes}
+    columns = ("2 digits in the test", "3 digits in the test")
+    assert set(panels) == {(scores.LABELS[m], column) for m in ("accuracy", "synchrony") for column in columns}
+    names = ["komplexnet, trained on 2 digits", "feedback, trained on 2 digits", "komplexnet, trained on 3 digits"]
+    assert legend(figure) == names
+    for axes in panels.values():
+        assert [line.get_label() for line in axes.lines] == names
+    lines = [line_of(panels[scores.LABELS["accuracy"], column], name)[1] for column in columns for name in names]
+    assert [line[0] for line in lines] == pytest.approx([0.91, 0.96, 0.91, 0.88, 0.93, 0.88])
+    drawn.clear()
+    write(tmp_path, MODELS[:4], metrics=("accuracy", "synchrony"))
+    scores.draw(run(tmp_path, MODELS[:4]))
+    assert "off_diagonal.png" not in drawn
 
 
 def test_moving_digits_are_compared_frame_by_frame(tmp_path, drawn):

@@ -218,6 +218,52 @@ def test_features_for_groups_are_the_phases_after_the_steps_of_the_test(name, ba
     assert scored["fg_ari"].shape == (1, BATCH) and "features" not in scored
 
 
+@pytest.mark.parametrize(
+    ("overlapping", "distance"), [(0.5 * np.pi, 0.5), (np.pi, 0.0), (4 / 3 * np.pi, 1 / 3), (-0.25 * np.pi, 0.25)]
+)
+def test_overlapping_pixels_are_compared_with_the_nearest_digit(batch, overlapping, distance):
+    """Digits in antiphase; silent units, the background and scenes without overlap count nowhere."""
+    owner = np.where(batch["overlap"], 2, np.where(batch["masks"][..., 0], 0, np.where(batch["masks"][..., 1], 1, 3)))
+    phases = np.array([0.0, np.pi, overlapping, 1.0], np.float32)[owner][..., None] + np.zeros(2, np.float32)
+    amplitude = np.ones_like(phases)
+    amplitude[:, ::2] = 0
+    phases[:, ::2] += 2.0
+    overlap = batch["overlap"] & (np.arange(BATCH) > 0)[:, None, None]
+    found = task.overlap_phases(*map(jnp.asarray, (phases, batch["masks"], amplitude, overlap)))
+    for measured in found.values():
+        np.testing.assert_array_equal(measured.where, [False, True, True, True])
+    np.testing.assert_allclose(found["overlap_distance"].values[1:], distance * np.pi, atol=1e-5)
+    np.testing.assert_allclose(found["overlap_order"].values[1:], 1, atol=1e-5)
+
+
+def test_three_equidistant_clusters_are_two_thirds_of_half_a_turn_apart():
+    phases = np.array([0.0, 2.0, 4.0], np.float32)[:, None, None] * np.float32(np.pi / 3)
+    masks = np.eye(3, dtype=bool)[None, :, None, :2]
+    overlap = np.array([False, False, True])[None, :, None]
+    found = task.overlap_phases(*map(jnp.asarray, (phases[None], masks, np.ones((1, 3, 1, 1)), overlap)))
+    np.testing.assert_allclose(found["overlap_distance"].values, 2 / 3 * np.pi, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ideal", "komplexnet"])
+def test_scenes_with_overlap_say_where_its_phases_are(name, batch):
+    """Ideal phases have it halfway between the digits; at every step where phases change."""
+    config = config_of(FAMILY, "smoke", models=(name,), **CONFIG)
+    ((key, table),) = config.models.to_dict().items()
+    made = task.make_task(specs.config_of(config, key), table, tables(FAMILY, "tests", "test", "overlap"))
+    params = random_like(lambda: made.init(jax.random.key(0)))
+    found = jax.device_get(jax.jit(made.evaluate_on("overlap"))(params, batch, KEYS))
+    assert found.keys() - jax.eval_shape(made.evaluate_on("test"), params, batch, KEYS).keys() == {
+        "overlap_order",
+        "overlap_distance",
+    }
+    distance = found["overlap_distance"]
+    assert distance.values.shape == distance.where.shape == ((BATCH, 3) if name == "komplexnet" else (BATCH,))
+    assert distance.where.all()
+    if name == "ideal":
+        np.testing.assert_allclose(distance.values, np.pi / 2, atol=1e-4)
+        np.testing.assert_allclose(found["overlap_order"].values, 1, atol=1e-5)
+
+
 def test_the_loss_may_be_over_the_last_steps(batch):
     """Of one step it is that of the last logits; of more steps than there are it is the loss of all."""
     keys = jax.random.split(jax.random.key(3), BATCH)

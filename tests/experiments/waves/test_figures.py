@@ -1,4 +1,4 @@
-"""Receptive fields, the pictures' place, and the correlation of wavelengths with the loss."""
+"""Receptive fields, the pictures' place, the correlation of wavelengths with the loss, and scores of all seeds."""
 
 from functools import partial
 
@@ -6,9 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.waves.figures import samples, wavelengths
+from experiments import engine
+from experiments.waves.figures import bars, samples, wavelengths
+from experiments.waves.specs import FAMILY
 from experiments.waves.task import DIFFERENCES
-from oscnets import models
+from oscnets import models, plotting
+from tests.experiments.families import config_of
 from tests.helpers import random_like
 
 
@@ -49,3 +52,30 @@ def test_a_validation_without_a_loss_is_left_out_of_the_course():
     assert [courses["m"][kind].steps.tolist() for kind in DIFFERENCES] == 2 * [[0, 1, 3, 4]]
     del loss[1]
     assert wavelengths.courses({"m": {"validation": measured}}, ["m"]) == {}
+
+
+def test_scores_of_seeds_stand_beside_the_published_ones(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(plotting, "save", lambda figure, path: drawn.__setitem__(path.name, figure))
+    config = config_of(FAMILY, "tetrominoes,smoke", models=("nwm_linear", "cnn_1", "unet_2"))
+    experiment = FAMILY.experiment(config, engine.tables(config, "tests"))
+    values = {"accuracy": (0.9, 0.8), "iou": (0.7, 0.5), "loss": (0.2, 0.4)}
+    measured = {
+        prefix + name: {seed: {7: np.array(value)} for seed, value in enumerate(pair)}
+        for prefix in ("", "foreground_")
+        for name, pair in values.items()
+    }
+    metrics = {"nwm_linear": {"test": measured}, "cnn_1": {"test": measured}, "unet_2": {"train": {}}}
+    bars.draw(tmp_path, config, experiment.models, "test", metrics)
+    panels = {axes.get_ylabel(): axes for axes in drawn["scores.png"].axes}
+    assert len(panels) == 6
+    axes = panels["IoU, foreground"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["nwm_linear", "cnn_1"]
+    points = [line.get_xydata().tolist() for line in axes.lines if line.get_label() == "one seed"]
+    assert points == [[[0, 0.7], [0, 0.5]], [[1, 0.7], [1, 0.5]]]
+    of_lines = {box.get_label(): box.lines[0].get_ydata().item() for box in axes.containers}
+    assert of_lines == {"mean ± SD": pytest.approx(0.6), "published": 0.98}  # no such CNN is published
+    assert "published" not in {box.get_label() for box in panels["IoU, all pixels"].containers}
+    drawn.clear()
+    bars.draw(tmp_path, config, experiment.models, "noise", metrics)
+    assert not drawn

@@ -83,6 +83,35 @@ def test_report_only_rebuilds_the_report_and_trains_nothing(done, argv, monkeypa
     assert list((done / "figures").glob("*.png"))
 
 
+def test_results_without_a_record_are_drawn_from_the_last_values(done, tmp_path, capsys):
+    """Of a kept summary.json; summary and learning curves are not written again."""
+    place = tmp_path / "kept"
+    place.mkdir()
+    for name in ("config.json", "summary.json"):
+        shutil.copy(done / name, place)
+    recorded, kept = engine.load_metrics(done), engine.load_metrics(place)
+    assert kept.keys() == recorded.keys()
+    for model, splits in recorded.items():
+        assert kept[model].keys() == splits.keys()
+        for split, names in splits.items():
+            for name in names:
+                both = [engine.last_values(metrics, model, split, name) for metrics in (recorded, kept)]
+                assert both[0][0] == both[1][0]
+                np.testing.assert_array_equal(both[0][1], both[1][1])
+                tested = [
+                    {seed: [*by_step] for seed, by_step in m[model][split][name].items()} for m in (recorded, kept)
+                ]
+                assert split in engine.TRAINING_SPLITS or tested[0] == tested[1]
+    drawn = []
+    experiment = engine.experiment_of(toy.FAMILY, place)._replace(figures=drawn.append)
+    engine.report(experiment, place)
+    assert drawn == [place] and {path.name for path in place.iterdir()} == {"config.json", "summary.json"}
+    assert "summary and learning curves stay as they are" in capsys.readouterr().err
+    (place / "summary.json").write_text("{}")
+    with pytest.raises(engine.RunError, match=r"summary\.json is damaged"):
+        engine.load_metrics(place)
+
+
 def test_a_finished_run_asks_for_no_data(done, monkeypatch):
     monkeypatch.setattr(toy, "make_data", None)
     assert toy.main([CONFIG, f"--workdir={done}"]) == 0
