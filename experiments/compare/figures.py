@@ -62,18 +62,18 @@ def draw(config: ConfigDict, models: Mapping[str, engine.Model], tests: Mapping[
 
     Args:
         config: of the run.
-        models: by the names of their tables.
+        models: by label.
         tests: tables of the test sets, by label.
         workdir: of the run.
     """
     metrics = engine.load_metrics(workdir)
-    models = {name: model for name, model in models.items() if model.label in metrics}
+    models = {label: model for label, model in models.items() if label in metrics}
     samples = {}
-    for model in models.values():
-        path = workdir / "samples" / f"{model.label}.npz"
+    for label in models:
+        path = workdir / "samples" / f"{label}.npz"
         if path.is_file():
             with np.load(path) as stored:
-                samples[model.label] = dict(stored)
+                samples[label] = dict(stored)
     if samples:
         plotting.save(groups_sheet(samples), workdir / "figures" / "groups.png")
     text = table(models, tests, metrics, speeds(config, models, workdir))
@@ -94,7 +94,7 @@ def groups_sheet(samples: Mapping[str, Arrays]) -> Figure:
 
 def speeds(config: ConfigDict, models: Mapping[str, engine.Model], workdir: Path) -> dict[str, float]:
     """Milliseconds per image by label, the least of all rounds; taken now where speed.json lacks a model."""
-    path, labels = workdir / "speed.json", {model.label for model in models.values()}
+    path, labels = workdir / "speed.json", set(models)
     stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if not labels <= set(stored):
         stored = speed.measure(config, models)
@@ -119,14 +119,14 @@ def table(
     }
     rows = [
         [
-            model.label,
+            label,
             f"{num_parameters(model):,}",
-            f"{milliseconds[model.label]:.2f}",
-            *(_spread(metrics, model.label, *of) for of in measures.values()),
+            f"{milliseconds[label]:.2f}",
+            *(_spread(metrics, label, *of) for of in measures.values()),
         ]
-        for model in models.values()
+        for label, model in models.items()
     ]
-    first = next(iter(models.values())).label
+    first = next(iter(models))
     alone = [_spread(metrics, first, split, f"pixels_{name}") for split, name in measures.values()]
     rows.append(["the image alone", "0", "", *alone])
     return markdown.table(["model", "parameters", "ms per image", *measures], rows) + "\n"

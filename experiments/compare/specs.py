@@ -90,7 +90,7 @@ def check(config: ConfigDict) -> None:
                 raise ValueError(
                     f"config.models.{name}.{key}={model[key]!r}: expected None, for the network {model.network}"
                 )
-        family.check(of_family(config, name)[0])
+        family.check(of_family(engine.of_model(config, name), model.to_dict(), name)[0])
     check_tests(config, config.tests)
 
 
@@ -111,19 +111,18 @@ def check_tests(config: ConfigDict, tests: Mapping[str, Table]) -> None:
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:
     """The experiment of a config, evaluated on the test sets of the tables."""
     check_tests(config, tests)
-    tests = {engine.label(name, table): table for name, table in tests.items()}
+    tests = engine.by_label(tests)
     data = Data(config)
 
-    def model(name, table):
-        task = partial(make_task, config, name, tests)
+    def parts(own, table):
         splits = data.of_model(table, family_of(table).name == "gaspnet", tests)
-        return engine.Model(engine.label(name, table), table, engine.of_model(config, name), task, splits)
+        return partial(make_task, own, table, tests), splits
 
-    models = {name: model(name, table) for name, table in engine.tables(config, "models").items()}
+    models = engine.models_of(config, parts)
     return engine.Experiment(
         config,
-        {model.label: model for model in models.values()},
-        {label: engine.Test(label, table) for label, table in tests.items()},
+        models,
+        tests,
         labels=LABELS,
         statistics=engine.Statistics(
             time_metrics=("accuracy",),

@@ -41,20 +41,20 @@ def family_of(model: Table) -> engine.Family:
     return FAMILIES[name]
 
 
-def of_family(config: ConfigDict, name: str) -> tuple[ConfigDict, Table]:
+def of_family(own: ConfigDict, table: Table, name: str = "model") -> tuple[ConfigDict, Table]:
     """The config of one model as its own family has it, and its table there.
 
     Args:
-        config: of the comparison.
-        name: of the model's table.
+        own: the model's config in the comparison.
+        table: of the model in the comparison.
+        name: of the table, for messages.
     """
-    own, table = engine.of_model(config, name), engine.tables(config, "models")[name]
     family = family_of(table)
     theirs = engine.base_config(family.entries)
     given = {key: value for key, value in own.train.to_dict().items() if key not in FAMILIES}
     theirs.train.update(given | own.train.get(family.name, ConfigDict()).to_dict())
     theirs.model.update(own.model[family.name])
-    theirs.data.update(_scenes(family.name, config))
+    theirs.data.update(_scenes(family.name, own))
     theirs.slice_size = own.slice_size
     theirs.models = {name: {key: table[key] for key in family.model if table.get(key) is not None}}
     engine.complete(theirs, family)
@@ -68,27 +68,26 @@ def _scenes(family: str, config: ConfigDict) -> dict[str, Any]:
     return names | {key: config.data[key] for key in ("size", "square")}
 
 
-def make_network(config: ConfigDict, name: str) -> nn.Module:
-    """The Flax module of a model, given the config of the comparison and the name of the model's table."""
-    theirs, table = of_family(config, name)
+def make_network(own: ConfigDict, table: Table) -> nn.Module:
+    """The Flax module of a model, given its config and its table in the comparison."""
+    theirs, table = of_family(own, table)
     return _TASKS[family_of(table).name].make_network(theirs, table)
 
 
-def make_task(config: ConfigDict, name: str, tests: Mapping[str, Table]) -> engine.Task:
+def make_task(own: ConfigDict, table: Table, tests: Mapping[str, Table]) -> engine.Task:
     """The task of one model, which its own family trains; the best share of found objects on validation is kept.
 
     Args:
-        config: of the comparison.
-        name: of the model's table.
+        own, table: as for `make_network`.
         tests: the table of every test set that it is evaluated on, by label.
     """
-    theirs, table = of_family(config, name)
+    theirs, table = of_family(own, table)
     family = family_of(table).name
     theirs_on = {label: {**test, "kind": "test", "num_steps": None} for label, test in tests.items()}
     if family == "waves":
         task = waves.make_task(theirs, table)
     else:
-        task = _TASKS[family].make_task(theirs, table, theirs_on, shape=image_shape(config))
+        task = _TASKS[family].make_task(theirs, table, theirs_on, shape=image_shape(own))
     scores_on = _scores_on(_TASKS[family].make_network(theirs, table), task)
     return task._replace(
         score="accuracy",

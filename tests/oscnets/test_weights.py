@@ -1,6 +1,7 @@
 """Networks that come with the package, and how they get there."""
 
 import dataclasses
+import importlib
 import json
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from oscnets import losses, metrics, weights
 from oscnets.models import random_phases
 
 FOLDER = Path(weights.__file__).parent
+RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 CONFIG = "--config=experiments/configs/waves.py:smoke"
 
 
@@ -42,6 +44,31 @@ def test_each_fits_its_module_and_says_where_it_comes_from(name):
     defaults = {field.name: field.default for field in dataclasses.fields(module)}
     found = export.attributes(module)
     assert found == {name: defaults[name] for name in found} | stored
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", weights.available())
+def test_the_score_of_each_is_computed_again(name):
+    """On the test set of the run that it is from, whose config is among the results."""
+    network = oscnets.pretrained(name)
+    stored = network.facts["score"]["test"]
+    folders = [path.parent for path in RESULTS.rglob("config.json") if _command(path) == network.facts["command"]]
+    family = importlib.import_module(f"experiments.{network.facts['experiment']}.specs").FAMILY
+    model = engine.experiment_of(family, folders[0]).models[network.facts["model"]]
+    try:
+        data = model.data["test"]()
+    except OSError as error:
+        pytest.skip(f"no data: {error}")
+    config = model.config
+    plan = engine.seeds.make_plan(network.facts["seed"], 1, config.train.batch_size, config.seed_strategy)
+    measure = engine.evaluate.Evaluator(model.task(), plan, config.train.batch_size)
+    params = jax.tree.map(lambda leaf: leaf[None], network.variables)
+    found = {key: float(values.reshape(-1)[-1]) for key, values in measure("test", data, plan.split(params)).items()}
+    assert {key: found[key] for key in stored} == pytest.approx(stored, abs=0.005)
+
+
+def _command(path):
+    return json.loads(path.read_text(encoding="utf-8"))["command"]
 
 
 def test_komplexnet_synchronizes_digits_that_it_was_not_trained_on():

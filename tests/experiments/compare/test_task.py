@@ -48,21 +48,25 @@ def test_a_scene_is_named_by_the_classes_that_cover_most_of_it():
     assert metrics.multi_label_scores(found, targets)["accuracy"].tolist() == [1, 1]
 
 
+def theirs_of(config, name):
+    return task.of_family(engine.of_model(config, name), engine.tables(config, "models")[name])
+
+
 def test_each_network_is_trained_by_the_task_of_its_family():
     """The entries of its family and of its table reach the task; the rates are those of the table."""
     config = config_of(FAMILY, "digits")
     for name, family in (("komplexnet", "komplexnet"), ("baseline", "gaspnet"), ("cnn_8", "waves")):
-        theirs, table = task.of_family(config, name)
+        theirs, table = theirs_of(config, name)
         assert task.family_of(table).name == family and table["network"] == MODELS[name]["network"]
         assert theirs.model.to_dict() == config.model[family].to_dict()
         assert theirs.train.learning_rate == MODELS[name].get("train", {}).get("learning_rate", 1e-3)
         sizes = [getattr(theirs.train, key) for key in ("epochs", "num_examples", "batch_size")]
         assert sizes == [getattr(config.train, key) for key in ("epochs", "num_examples", "batch_size")]
-    assert task.of_family(config, "real")[0].train.clip_norm == 2.0
-    assert task.of_family(config, "nwm_linear")[0].train.clip_norm is None
-    assert task.of_family(config, "komplexnet")[0].train.phase_curriculum == 0.4
+    assert theirs_of(config, "real")[0].train.clip_norm == 2.0
+    assert theirs_of(config, "nwm_linear")[0].train.clip_norm is None
+    assert theirs_of(config, "komplexnet")[0].train.phase_curriculum == 0.4
     config.models.komplexnet.model.komplexnet.num_steps = 9
-    assert task.of_family(config, "komplexnet")[0].model.num_steps == 9
+    assert theirs_of(config, "komplexnet")[0].model.num_steps == 9
 
 
 @pytest.mark.parametrize("name", ["real", "baseline", "cnn_8"])
@@ -77,7 +81,7 @@ def test_scores_of_networks_without_phases(name):
     keys = jax.random.split(jax.random.key(1), 4)
     plain, grouped = of.evaluate(params, scenes, keys), of.evaluate_on("groups")(params, scenes, keys)
     assert of.evaluate_on("test") is of.evaluate and plain.keys() == grouped.keys() - {"features"}
-    logits = task.answer(task.make_network(config, name), params, scenes, keys)
+    logits = task.answer(task.make_network(model.config, model.table), params, scenes, keys)
     expected = metrics.multi_label_scores(logits, scenes["targets"])["accuracy"]
     np.testing.assert_allclose(plain["accuracy"], expected)
     side = 8 if name == "baseline" else 16
