@@ -40,6 +40,8 @@ def _run(options: argparse.Namespace) -> None:
 def export(workdir: Path, model: str, seed: int | None, out: Path, name: str | None = None) -> int:
     """Write NAME.npz and NAME.json of a model's best parameters on validation; the size of the first in bytes.
 
+    Of a model that is evaluated with an average of its parameters that average is written.
+
     Raises:
         UsageError: no run, no such model or seed in it, its training is not finished, or `out` cannot be written.
         RunError: its checkpoints are damaged.
@@ -57,7 +59,7 @@ def export(workdir: Path, model: str, seed: int | None, out: Path, name: str | N
         raise engine.UsageError(f"no seed {chosen} in {workdir}: expected {first} to {first + count - 1}")
     trained = engine.load_trained(experiment, workdir, model)
     network = task.make_network(trained.model.config, trained.model.table)
-    params = jax.tree.map(lambda leaf: leaf[chosen - first], trained.params)
+    params = jax.tree.map(lambda leaf: leaf[chosen - first], engine.averaged_params(trained.params))
     described = {
         "module": type(network).__name__,
         "attributes": attributes(network),

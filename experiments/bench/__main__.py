@@ -10,11 +10,23 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from experiments import engine
-from experiments.bench import dynamics, filters, gaspnet, harness, komplexnet, memory, profile, scaling, seeds, waves
+from experiments.bench import (
+    akorn,
+    dynamics,
+    filters,
+    gaspnet,
+    harness,
+    komplexnet,
+    memory,
+    profile,
+    scaling,
+    seeds,
+    waves,
+)
 from experiments.bench.aot import run as aot
 from experiments.bench.aot import targets
 
-SIZES = ("batch_size", "num_steps", "kernel_size", "size", "cases")  # flags that are arguments of `compare`
+SIZES = ("batch_size", "num_steps", "kernel_size", "size", "channels", "cases")  # flags that are arguments of `compare`
 
 
 def odd(text: str) -> int:
@@ -48,12 +60,20 @@ def _add_steps(commands: Any) -> None:
     add("--batch_size", type=engine.positive, default=32)
     add("--num_steps", type=engine.positive, default=6, help="of the phases")
     add = commands.add_parser("waves", help="training steps of segmenters against eager PyTorch").add_argument
-    add("--cases", choices=waves.CASES, nargs="+", default=list(waves.CASES))
-    for name in ("size", "batch_size", "num_steps"):
-        add(f"--{name}", type=engine.positive, help="instead of the case's value")
+    _add_cases(add, waves.CASES, ("size", "batch_size", "num_steps"))
+    text = "training steps on Sudokus and on pairs of pictures against eager PyTorch"
+    _add_cases(
+        commands.add_parser("akorn", help=text).add_argument, akorn.CASES, ("channels", "batch_size", "num_steps")
+    )
     for command in commands.choices.values():
         command.add_argument("--compiled", action="store_true", help="time PyTorch compiled by itself too")
         command.add_argument("--no_peer", action="store_true", help="time JAX alone; needs no PyTorch")
+
+
+def _add_cases(add: Callable[..., Any], cases: Iterable[str], sizes: Iterable[str]) -> None:
+    add("--cases", choices=cases, nargs="+", default=list(cases))
+    for name in sizes:
+        add(f"--{name}", type=engine.positive, help="instead of the case's value")
 
 
 def _add_tables(commands: Any) -> None:
@@ -168,7 +188,7 @@ def run(options: argparse.Namespace) -> None:
 def run_step(options: argparse.Namespace) -> dict[str, Any]:
     """Compare the training steps and print the cases."""
     sizes = {name: value for name in SIZES if (value := getattr(options, name, None)) is not None}
-    compare = {"komplexnet": komplexnet, "gaspnet": gaspnet, "waves": waves}[options.command].compare
+    compare = {"komplexnet": komplexnet, "gaspnet": gaspnet, "waves": waves, "akorn": akorn}[options.command].compare
     cases = compare(rounds=options.rounds, peer=not options.no_peer, compiled=options.compiled, **sizes)
     print(f"{json.dumps(sizes)}, medians of {options.rounds} rounds in turns")
     for load in {case["load"] for case in cases.values()}:

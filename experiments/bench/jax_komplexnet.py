@@ -105,11 +105,17 @@ def differences(
     (value, _), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params, batch, keys)
     # Gradients have the layouts of their weights, so that they are read by the same table.
     _, expected = interop.from_torch("komplexnet", reference)
-    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
+    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)} | relative_differences(gradient, expected)
+    return lambda: None, {"differences": relative}
+
+
+def relative_differences(gradient: Any, expected: Any) -> dict[str, float]:
+    """Largest difference of every array of a gradient, relative to the largest value expected of it."""
+    relative = {}
     for (keys, leaf), other in zip(jax.tree.leaves_with_path(gradient), jax.tree.leaves(expected), strict=True):
         name = f"gradient of {jax.tree_util.keystr(keys[1:], simple=True, separator='/')}"
         relative[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
-    return lambda: None, {"differences": relative}
+    return relative
 
 
 def _batch(batch_size: int) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.bench import waves as comparison
-from experiments.bench.jax_komplexnet import train_step
+from experiments.bench.jax_komplexnet import relative_differences, train_step
 from experiments.engine import Task
 from experiments.waves import task as tasks
 from oscnets import interop, metrics, models
@@ -48,8 +48,5 @@ def differences(*, path: str, kind: str, size: int, batch_size: int, **_: Any) -
     (value, _), gradient = loss(params, comparison.scenes(batch_size, size), None)
     # Gradients have the layouts of their weights, so that they are read by the same table.
     _, expected = interop.from_torch(kind, under("gradient/"))
-    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)}
-    for (keys, leaf), other in zip(jax.tree.leaves_with_path(gradient), jax.tree.leaves(expected), strict=True):
-        name = f"gradient of {jax.tree_util.keystr(keys[1:], simple=True, separator='/')}"
-        relative[name] = float(jnp.abs(leaf - other).max() / jnp.abs(other).max())
+    relative = {"loss": abs(float(value) / float(arrays["loss"]) - 1)} | relative_differences(gradient, expected)
     return lambda: None, {"differences": relative}

@@ -111,6 +111,16 @@ def measure(
     return cases
 
 
+def measure_cases(
+    cases: Mapping[str, Mapping[str, Any]], jax_side: str, torch_side: str, **how: Any
+) -> dict[str, dict[str, Any]]:
+    """`measure` of one case after the other: options of all sides by the case's name; how: rounds, peer, compiled."""
+    results = {}
+    for name, options in cases.items():
+        results |= measure({name: {}}, jax_side, torch_side, **how, **options)
+    return results
+
+
 def _sides(
     models: Mapping[str, Mapping[str, Any]],
     jax_side: str,

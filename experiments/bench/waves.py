@@ -36,16 +36,6 @@ def scenes(batch_size: int, size: int, seed: int = 0) -> dict[str, np.ndarray]:
 def compare(
     *, rounds: int, peer: bool, compiled: bool = False, cases: Sequence[str] = tuple(CASES), **sizes: int
 ) -> dict[str, dict[str, Any]]:
-    """`komplexnet.measure` of one case after the other.
-
-    Args:
-        rounds, peer, compiled: as there.
-        cases: names in `CASES`.
-        **sizes: replace those of each case: size, batch_size, num_steps.
-    """
-    results = {}
-    for name in cases:
-        options = CASES[name] | sizes
-        how = {"rounds": rounds, "peer": peer, "compiled": compiled}
-        results |= komplexnet.measure({name: {}}, JAX_SIDE, TORCH_SIDE, **how, **options)
-    return results
+    """`komplexnet.measure` of one case of `CASES` after the other; sizes: size, batch_size, num_steps."""
+    how = {"rounds": rounds, "peer": peer, "compiled": compiled}
+    return komplexnet.measure_cases({name: CASES[name] | sizes for name in cases}, JAX_SIDE, TORCH_SIDE, **how)

@@ -62,7 +62,7 @@ class AKOrN(nn.Module):
     channels: int = 512
     num_layers: int = 1
     components: int = 4
-    coupling: Literal["attention", "conv"] = "attention"
+    coupling: Literal["attention", "conv", "dense"] = "attention"
     heads: int = 8
     positions: bool = True
     grid: tuple[int, int] | None = None

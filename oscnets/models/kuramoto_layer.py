@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from oscnets._inputs import whole_number
+from oscnets._inputs import precision, whole_number
 from oscnets.dynamics import sphere, unroll
 from oscnets.models._program import run
 from oscnets.models.attention import attend, attention_weights, resized_blocks
@@ -16,7 +16,7 @@ from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops import conv
 from oscnets.ops.norm import normalize
 
-COUPLINGS = ("attention", "conv")
+COUPLINGS = ("attention", "conv", "dense")
 NORMS = ("none", "group", "scale")
 ROTATIONS = ("none", "shared", "pairs")
 
@@ -39,7 +39,8 @@ class KuramotoLayer(nn.Module):
 
     Attributes:
         components: n, consecutive channels that make an oscillator.
-        coupling: J, a self-attention over all positions, or a convolution.
+        coupling: J, a self-attention over all positions, a convolution, or `dense`: a matrix (H W C, H W C) that
+            couples every oscillator with every other, for small grids of one size.
         heads: of the attention.
         positions: whether queries, keys, values and outputs are turned by learned blocks, one for each position.
         grid: height and width that the blocks are learned for, those of the state if None; other sizes interpolate.
@@ -54,7 +55,7 @@ class KuramotoLayer(nn.Module):
     """
 
     components: int = 4
-    coupling: Literal["attention", "conv"] = "attention"
+    coupling: Literal["attention", "conv", "dense"] = "attention"
     heads: int = 8
     positions: bool = True
     grid: tuple[int, int] | None = None
@@ -127,6 +128,12 @@ class KuramotoLayer(nn.Module):
             kernel = self.param("kernel", torch_uniform, shape)
             bias = self.param("bias", torch_bias(shape), (channels,))
             return lambda x: conv(x, kernel) + bias
+        if self.coupling == "dense":
+            units = x[0].size
+            matrix = self.param("matrix", torch_uniform, (units, units))
+            bias = self.param("bias", torch_bias(matrix.shape), x.shape[1:])
+            product = partial(jnp.matmul, precision=precision())
+            return lambda x: product(x.reshape(-1, units), matrix).reshape(x.shape) + bias
         grid = (self.grid or x.shape[1:3]) if self.positions else None
         weights = attention_weights(self, channels, self.heads, grid)
         if grid is not None:

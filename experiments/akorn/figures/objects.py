@@ -31,7 +31,7 @@ def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str,
     *_, (label, test) = sorted(tests.items(), key=lambda item: item[1]["tiles"])
     config = trained.model.config
     network, number = make_network(config, trained.model.table), num_groups(config)
-    params = jax.tree.map(lambda x: x[0], trained.params)
+    params = jax.tree.map(lambda x: x[0], engine.averaged_params(trained.params))
     pictures = {key: array[:PICTURES] for key, array in data[label].items()}
     if config.data.set == "shapes":
         features = jax.jit(partial(autoencode.oriented, network))(params, pictures, None)["features"]
@@ -39,7 +39,7 @@ def sample(trained: engine.Trained, data: Mapping[str, Any], tests: Mapping[str,
     else:
         keys = jax.random.split(jax.random.key(config.seed), len(pictures["images"]))
         run = jax.jit(partial(discovery.evaluated, network, test["tiles"]))
-        features = run(engine.averaged_params(params), pictures, keys)["features"]
+        features = run(params, pictures, keys)["features"]
         group = discovery.group
     features = np.nan_to_num(features, posinf=0, neginf=0)  # a seed that diverged has a picture too
     groups = group(number, features, pictures["labels"])

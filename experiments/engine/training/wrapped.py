@@ -73,8 +73,8 @@ def averaged(task: Task, *, decay: float, every: int, start: int) -> Task:
 
 
 def averaged_params(params: PyTree) -> PyTree:
-    """The average, of the parameters of an `averaged` task."""
-    return params[_AVERAGE]
+    """The average, of the parameters of an `averaged` task; those of another task as they are."""
+    return params[_AVERAGE] if set(params) == {_LIVE, _AVERAGE} else params
 
 
 def _decay(count: Array, decay: float, every: int, start: int) -> Array:

@@ -2,13 +2,15 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
-from experiments import engine
+from experiments import engine, export
 from experiments.akorn.specs import FAMILY
-from oscnets import metrics
+from oscnets import metrics, weights
 from tests.experiments.families import CONFIGS, draw_nothing
+from tests.helpers import assert_close
 
 SMALL = ("--config.seeds=1", "--config.mesh=1x1")
 
@@ -35,10 +37,21 @@ def test_a_sudoku_is_solved_from_command_line_to_film(tmp_path, monkeypatch):
     assert arrays["colours"].shape == (6, 2, 9, 9, 3) and 0 <= arrays["colours"].min() <= arrays["colours"].max() <= 1
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
     assert drawn >= {"boards_akorn.gif", "steps_test.png", "steps_sparse.png"}
+    assert_export_holds_the_average(tmp_path)
     texts = {name: (tmp_path / name).read_text() for name in ("summary.json", "summary.md")}
     draw_nothing(monkeypatch)
     assert engine.main(FAMILY, [f"--workdir={tmp_path}", "--report_only"]) == 0
     assert {name: (tmp_path / name).read_text() for name in texts} == texts
+
+
+def assert_export_holds_the_average(workdir):
+    export.export(workdir, "akorn", None, workdir / "weights")
+    loaded = weights.load(workdir / "weights", "akorn")
+    trained = engine.load_trained(engine.experiment_of(FAMILY, workdir), workdir, "akorn")
+    average = jax.tree.map(lambda x: x[0], engine.averaged_params(trained.params))
+    assert_close(loaded.variables, average, 0)
+    out = loaded.module.apply(loaded.variables, np.zeros((1, 9, 9), int), noise=np.ones((1, 9, 9, 8), np.float32))
+    assert out.logits.shape == (1, 9, 9, 9)
 
 
 CHOSEN = {"shapes": "complex_autoencoder", "discovery": "itrconv,akorn+conv"}  # the first draws no noise

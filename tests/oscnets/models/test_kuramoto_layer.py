@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets import models
+from oscnets import models, ops
 from oscnets.models import attention
 from tests.helpers import assert_finite, golden_case, golden_cases, random_like
 
@@ -147,6 +147,22 @@ def test_attention_is_a_loop_over_tokens_and_heads():
     np.testing.assert_allclose(found.reshape(-1, channels), expected, atol=1e-5)
 
 
+def test_a_dense_coupling_is_that_of_the_convolution_whose_matrix_it_has():
+    shape = (2, 3, 2, 8)
+    x, stimulus = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    conv, dense = (models.KuramotoLayer(coupling=name, rotation="shared", num_steps=3) for name in ("conv", "dense"))
+    params = random_like(lambda: conv.init(jax.random.key(0), x, stimulus))["params"]
+    applied = lambda x: ops.conv(x[None], params["kernel"])[0]  # noqa: E731
+    matrix = jax.jacobian(applied)(x[0]).reshape(x[0].size, -1).T
+    made = {"matrix": matrix, "bias": np.broadcast_to(params["bias"], shape[1:]), "rotation": params["rotation"]}
+    assert jax.tree.map(jnp.shape, dense.init(jax.random.key(0), x, stimulus)["params"]) == jax.tree.map(
+        jnp.shape, made
+    )
+    found, expected = dense.apply({"params": made}, x, stimulus), conv.apply({"params": params}, x, stimulus)
+    np.testing.assert_allclose(found.states, expected.states, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.energies, expected.energies, rtol=1e-5)
+
+
 def test_table_of_positions():
     table = attention.position_table(3, 5, 8)
     np.testing.assert_allclose(table[2, 4, :2], [np.sin(4), np.cos(4)], atol=1e-6)
@@ -173,7 +189,7 @@ def test_gradients_are_finite_at_0():
         ({"components": 1, "rotation": "pairs"}, (1, 2, 2, 8), "even number of components"),
         ({"heads": 3}, (1, 2, 2, 8), "multiple of the 3 heads"),
         ({"heads": 8}, (1, 2, 2, 8), "even number of channels of a head"),
-        ({"coupling": "dense"}, (1, 2, 2, 8), "coupling must be one of attention, conv, got 'dense'"),
+        ({"coupling": "none"}, (1, 2, 2, 8), "coupling must be one of attention, conv, dense, got 'none'"),
         ({"norm": "gn"}, (1, 2, 2, 8), "norm must be one of"),
         ({"rotation": "global"}, (1, 2, 2, 8), "rotation must be one of"),
         ({"num_steps": 0}, (1, 2, 2, 8), "num_steps must be >= 1"),
