@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,10 +11,10 @@ from ml_collections import ConfigDict
 
 from experiments import engine, groups
 from experiments.akorn.data import SIZE, colours, num_groups, true_labels
+from experiments.engine import Table
 from oscnets import grouping, models
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
-Table = Mapping[str, Any]
 
 
 def rotating_features(config: ConfigDict, model: Table) -> models.RotatingFeatures:

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import shapes, sudoku, tetrominoes
+from experiments.engine import Table
 
 Arrays = dict[str, np.ndarray]
-Table = Mapping[str, Any]
 
 SETS = ("sudoku", "shapes", "tetrominoes")
 KINDS = {"test": "boards or pictures like those of the training", "sparse": "Sudokus with fewer givens"}

@@ -15,11 +15,11 @@ from ml_collections import ConfigDict
 from experiments import engine, groups
 from experiments.akorn.data import SIZE, colours, num_groups, true_labels
 from experiments.akorn.views import view
+from experiments.engine import Table
 from oscnets import grouping, models
 from oscnets.dynamics import sphere
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
-Table = Mapping[str, Any]
 
 TEMPERATURE = 0.1
 MAX_DIMS = 128  # principal components that features are clustered by

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import get_args
 
 from ml_collections import ConfigDict
 
@@ -12,10 +12,8 @@ from experiments import engine, groups
 from experiments.akorn import figures
 from experiments.akorn.data import KINDS, SETS, SIZE, Data
 from experiments.akorn.task import TASKS, builders, make_task
-from experiments.engine import ODD, Entry, at_least, between, one_of, span
+from experiments.engine import ODD, Entry, Table, at_least, between, one_of, span
 from oscnets.ops import Criterion
-
-Table = Mapping[str, Any]
 
 VOTES = get_args(Criterion)
 

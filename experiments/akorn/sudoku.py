@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,10 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from experiments import engine
+from experiments.engine import Table
 from oscnets import models, ops
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
-Table = Mapping[str, Any]
 
 
 class Answer(NamedTuple):

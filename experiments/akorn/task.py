@@ -1,15 +1,13 @@
 """A model as the engine trains and evaluates it, by the set of data."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flax import linen as nn
 from ml_collections import ConfigDict
 
 from experiments import engine
 from experiments.akorn import autoencode, discovery, sudoku
-
-Table = Mapping[str, Any]
+from experiments.engine import Table
 
 TASKS = {"sudoku": sudoku, "shapes": autoencode, "tetrominoes": discovery}  # by config.data.set
 

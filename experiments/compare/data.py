@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import corruptions, multi_mnist, sources, tetrominoes
 from experiments import groups
+from experiments.engine import Table
 from experiments.gaspnet.data import pooled
 
 Arrays = dict[str, np.ndarray]
-Table = Mapping[str, Any]
 
 CLASSES = 10  # of the targets; tetrominoes have five of them
 HOLD_OUT = 5  # every fifth training digit is for validation

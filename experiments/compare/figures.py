@@ -14,13 +14,12 @@ from ml_collections import ConfigDict
 from experiments import engine, groups
 from experiments.compare import speed
 from experiments.compare.task import group
-from experiments.engine import markdown
+from experiments.engine import Table, markdown
 from oscnets import plotting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Table = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
 
 SYNCHRONY = {"order": "order in a digit", "separation": "angle between digits"}

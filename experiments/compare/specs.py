@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -11,10 +10,8 @@ from experiments import engine, groups
 from experiments.compare import figures
 from experiments.compare.data import KINDS, SETS, Data
 from experiments.compare.task import FAMILIES, NETWORKS, family_of, make_task, of_family
-from experiments.engine import NON_NEGATIVE, Check, Entry, at_least, between, one_of
+from experiments.engine import NON_NEGATIVE, Check, Entry, Table, at_least, between, one_of
 from experiments.waves import specs as waves
-
-Table = Mapping[str, Any]
 
 _EIGHTHS = Check(lambda size: 16 <= size <= 1024 and size % 8 == 0, "a multiple of 8, 16 to 1024, to halve three times")
 

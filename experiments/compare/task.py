@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from experiments import engine, groups
 from experiments.compare.data import SETS, image_shape
+from experiments.engine import Table
 from experiments.gaspnet import specs as gaspnet_specs
 from experiments.gaspnet import task as gaspnet
 from experiments.komplexnet import specs as komplexnet_specs
@@ -23,7 +24,6 @@ from experiments.waves import task as waves
 from oscnets import grouping, metrics, models
 
 Arrays = dict[str, np.ndarray]
-Table = Mapping[str, Any]
 Evaluate = Callable[..., dict[str, Array]]
 
 FAMILIES = {family.name: family for family in (komplexnet_specs.FAMILY, gaspnet_specs.FAMILY, waves_specs.FAMILY)}

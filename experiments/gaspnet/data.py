@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import corruptions, multi_mnist, overlay, sources
+from experiments.engine import Table
 
 Arrays = dict[str, np.ndarray]
-Table = Mapping[str, Any]
 
 SIZE = 32  # side of a scene in pixels
 HOLD_OUT = 5  # every fifth training image is for validation

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import engine
+from experiments.engine import Table
 from experiments.gaspnet import steps
 from experiments.gaspnet.data import TARGETS
 from experiments.gaspnet.task import forward, has_phases, make_network
 from oscnets import plotting
 
-Table = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
 
 TITLES = {"gaussian": "Gaussian noise", "salt_pepper": "salt and pepper", "item": "size of the item"}  # by kind of test

@@ -8,12 +8,10 @@ from ml_collections import ConfigDict
 
 from data_gen import sources
 from experiments import engine, groups
-from experiments.engine import FINITE, NON_NEGATIVE, POSITIVE, Entry, at_least, between, each, one_of
+from experiments.engine import FINITE, NON_NEGATIVE, POSITIVE, Entry, Table, at_least, between, each, one_of
 from experiments.gaspnet import figures
 from experiments.gaspnet.data import KINDS, SIZE, TARGETS, Data
 from experiments.gaspnet.task import BUILDERS, make_task
-
-Table = Mapping[str, Any]
 
 ENTRIES: engine.Entries = {
     "data": {

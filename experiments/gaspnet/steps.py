@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments import engine, groups
-from experiments.engine import markdown
+from experiments.engine import Table, markdown
 from oscnets import stats
 
-Table = Mapping[str, Any]
 Entries = list[dict[str, Any]]
 
 COMPARED = {"digits": ("accuracy",), "overlay": ("item", "picture")}  # metrics of the t-tests, by config.data.scenes

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +12,12 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from experiments import engine, groups
+from experiments.engine import Table
 from experiments.gaspnet.data import SIZE, TARGETS
 from oscnets import grouping, losses, metrics, models
 from oscnets.models.gaspnet import Output
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
-Table = Mapping[str, Any]
 Synchrony = Callable[[Array, Array], Array]  # of phases and masks
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import backgrounds, corruptions, moving_digits, multi_mnist, sources
+from experiments.engine import Table
 
 Arrays = dict[str, np.ndarray]
-Table = Mapping[str, Any]
 
 CLASSES = 10
 HOLD_OUT = 5  # every fifth training digit and picture, and a fifth of the scenes, are for validation

@@ -8,13 +8,11 @@ from ml_collections import ConfigDict
 
 from data_gen import sources
 from experiments import engine, groups
-from experiments.engine import Check, Entry, at_least, between, one_of
+from experiments.engine import Check, Entry, Table, at_least, between, one_of
 from experiments.komplexnet import figures
 from experiments.komplexnet.data import CLASSES, STILL, VIDEOS, Data, of_test, of_training
 from experiments.komplexnet.task import BUILDERS, FEEDBACK, make_task
 from oscnets.models.komplexnet import LAYERS
-
-Table = Mapping[str, Any]
 
 _EVEN = Check(lambda size: size >= 2 and size % 2 == 0, "an even size, for a stride of 2")
 _SHARE = Check(lambda share: 0 < share <= 1, "a share within (0, 1]")

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import sources
+from experiments.engine import Table
 from experiments.sequences.problems import problem_of
 
 Arrays = dict[str, np.ndarray]
-Table = Mapping[str, Any]
 
 # Above every seed of a run, so that no training sequence has the key of one that is validated or tested.
 _KEYS = {"validation": np.uint32(2**31), "test": np.uint32(2**31 + 1)}

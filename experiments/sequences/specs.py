@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import get_args
 
 from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.engine import POSITIVE, Check, Entry, at_least, between, one_of
+from experiments.engine import POSITIVE, Check, Entry, Table, at_least, between, one_of
 from experiments.sequences import figures
 from experiments.sequences.data import Data
 from experiments.sequences.problems import PROBLEMS, problem_of
 from experiments.sequences.task import BUILDERS, make_task
 from oscnets.dynamics.filters import Form
-
-Table = Mapping[str, Any]
 
 STARTS = ("shift", "identity", "random")
 

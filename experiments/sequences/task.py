@@ -1,8 +1,7 @@
 """A model as the engine trains and evaluates it: its network, its loss and its scores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +10,12 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from experiments import engine
+from experiments.engine import Table
 from experiments.sequences.gru import GRU
 from experiments.sequences.problems import Problem, problem_of
 from oscnets import models
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
-Table = Mapping[str, Any]
 
 
 def linoss(config: ConfigDict, model: Table) -> models.LinOSS:

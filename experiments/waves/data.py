@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_gen import polygons, segmentation, sources, tetrominoes
+from experiments.engine import Table
 
 Arrays = dict[str, np.ndarray]
-Table = Mapping[str, Any]
 
 HOLD_OUT = 0.15  # share of the training digits that is for validation: 9,000 of MNIST's 60,000
 _SEEDS = {"train": 0, "validation": 1, "test": 2}

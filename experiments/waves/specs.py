@@ -9,13 +9,11 @@ from ml_collections import ConfigDict
 
 from data_gen import sources
 from experiments import engine
-from experiments.engine import POSITIVE, Entry, at_least, between, each, one_of, span
+from experiments.engine import POSITIVE, Entry, Table, at_least, between, each, one_of, span
 from experiments.waves import figures
 from experiments.waves.data import SETS, Data
 from experiments.waves.task import BUILDERS, make_task, num_classes
 from oscnets.ops import How
-
-Table = Mapping[str, Any]
 
 READOUTS = get_args(How)
 CHOICES = {"nwm": "readout", "lstm": "readout", "cnn": "depth", "unet": "width"}  # the entry that each network needs

@@ -1,8 +1,7 @@
 """A model as the engine trains and evaluates it: its network, its pixelwise cross-entropy, its scores and its waves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from experiments import engine
+from experiments.engine import Table
 from experiments.waves.data import SETS
 from oscnets import analysis, losses, metrics, models
 
@@ -21,7 +21,6 @@ REPORTED = (12.0, 4.0, 1.5)  # of these, in tables and over training
 DIFFERENCES = ("raw", "wrapped")  # of phases, from which wavelengths are measured; the paper's are raw
 
 Scored = tuple[Array, dict[str, Array]]  # a loss, and scalars to log
-Table = Mapping[str, Any]
 
 
 def wave_machine(config: ConfigDict, model: Table) -> nn.Module:

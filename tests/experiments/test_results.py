@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,15 @@ _SEGMENTERS = {
     "NWM fft": "nwm_fft",
     "NWM last": "nwm_last",
     "ConvLSTM linear": "lstm_linear",
+    "NWM mean": "nwm_mean",
+    "NWM max": "nwm_max",
+    "ConvLSTM fft": "lstm_fft",
+    "U-Net, width 2": "unet_2",
+    "U-Net, width 3": "unet_3",
+    "U-Net, width 4": "unet_4",
+    "CNN, 16 layers": "cnn_16",
     "CNN, 8 layers": "cnn_8",
+    "CNN, 4 layers": "cnn_4",
     "CNN, 2 layers": "cnn_2",
     "Neural Wave Machine, linear readout": "nwm_linear",
     "Neural Wave Machine, Fourier readout": "nwm_fft",
@@ -60,8 +69,8 @@ def komplexnet_cells(row):
     )
 
 
-def segmenter_cells(row):
-    model, numbers = _SEGMENTERS[row[0]], Numbers("waves/tetrominoes")
+def segmenter_cells(folder, row):
+    model, numbers = _SEGMENTERS[row[0]], Numbers(f"waves/{folder}")
     scores = [numbers.spread(model, "test", None, f"foreground_{name}") for name in ("accuracy", "iou", "loss")]
     return scores[:2] if len(row) == 3 else [row[1], *scores, row[5]]  # parameters and the paper's number
 
@@ -127,8 +136,15 @@ def sudoku_cells(row):
 
 TABLES = [  # first cells of the head, the cells that a row should have after its first, number of such tables by page
     (("model", "in distribution"), komplexnet_cells, {"README.md": 1, "experiments/results/komplexnet/README.md": 1}),
-    (("model", "accuracy"), segmenter_cells, {"README.md": 1}),
-    (("model", "parameters"), segmenter_cells, {"experiments/results/waves/README.md": 1}),
+    (("model", "accuracy"), partial(segmenter_cells, "tetrominoes"), {"README.md": 1}),
+    *(
+        ((head, "parameters"), partial(segmenter_cells, folder), {"experiments/results/waves/README.md": 1})
+        for head, folder in (
+            ("model", "tetrominoes"),
+            ("model on MNIST", "mnist"),
+            ("model on Multi-MNIST", "multi_mnist_short"),
+        )
+    ),
     (("noise", "baseline without phases"), gaspnet_cells, {"README.md": 1}),
     (("test", "baseline"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
     (("test", "GASPnet, step 1"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),

@@ -8,10 +8,10 @@ import numpy as np
 
 from experiments import engine
 from experiments.akorn.figures import boards, objects
+from experiments.engine import Table
 
 __all__ = ["draw", "sample"]
 
-Table = Mapping[str, Any]
 _BY_SET = {"sudoku": boards, "shapes": objects, "tetrominoes": objects}
 
 

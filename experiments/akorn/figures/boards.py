@@ -12,9 +12,9 @@ import numpy as np
 from experiments import engine
 from experiments.akorn import sudoku
 from experiments.akorn.task import make_network
+from experiments.engine import Table
 from oscnets import models, plotting
 
-Table = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 
 BOARDS = 8  # saved of each kind of test set

@@ -12,10 +12,10 @@ from experiments import engine
 from experiments.akorn import autoencode, discovery
 from experiments.akorn.data import num_groups
 from experiments.akorn.task import make_network
+from experiments.engine import Table
 from experiments.groups import matched
 from oscnets import plotting
 
-Table = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 
 PICTURES = 8  # saved of a test set

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiments.engine import Table
 from experiments.komplexnet.figures import scenes, scores
 from experiments.komplexnet.figures.samples import sample
 
 __all__ = ["draw", "sample"]
-
-Table = Mapping[str, Any]
 
 
 def draw(config: ConfigDict, models: Mapping[str, Table], tests: Mapping[str, Table], workdir: Path) -> None:

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from experiments.engine import Table
 from experiments.komplexnet.data import Scenes, of_training
-
-Table = Mapping[str, Any]
 
 
 class Group(NamedTuple):

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import engine
+from experiments.engine import Table
 from experiments.komplexnet.task import has_phases, initial_phases, make_network
-
-Table = Mapping[str, Any]
 
 IN_ALL = 4  # scenes of the validation split, where no test table has `sampled`
 

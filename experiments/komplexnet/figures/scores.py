@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from experiments import engine
+from experiments.engine import Table
 from experiments.komplexnet.data import CLASSES, STILL, VIDEOS
 from experiments.komplexnet.figures.groups import Group, by_scenes
 from experiments.komplexnet.task import BUILDERS, has_dynamics
@@ -25,7 +26,6 @@ LABELS = {
 }
 EARLIER = {"exact_match": "exact"}  # names of metrics in runs of earlier versions
 
-Table = Mapping[str, Any]
 BySeed = dict[int, NDArray[np.float64]]  # seed -> (T,)
 Lines = dict[str, dict[str, BySeed]]  # what a panel shows -> line -> values
 

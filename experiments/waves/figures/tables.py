@@ -1,22 +1,19 @@
 """The paper's tables of a run: scores of the foreground and of all pixels, their range over seeds, and the waves."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import engine
-from experiments.engine import markdown
+from experiments.engine import Table, markdown
 from experiments.waves import task
 from experiments.waves.figures import published, wavelengths
 from experiments.waves.figures.wavelengths import Courses
 
 SCORES = ("accuracy", "iou", "loss")
 HEAD = ("accuracy", "IoU", "loss")
-
-Table = Mapping[str, Any]
 
 
 def tables(
