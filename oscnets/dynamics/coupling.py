@@ -10,12 +10,15 @@ zero padded, same size, no flip (a cross-correlation). Three methods compute the
   kernel of radius r, cosines and sines of period n + r suffice, since wrapped values fall outside the image only. A
   kernel is diagonal in frequency up to a rotation of each (cos, sin) pair, so that between the two transforms stands
   one product per frequency pair, over channels and the four combinations of cos and sin. Forward, backward and the
-  kernel's gradient are matrix products.
+  kernel's gradient are matrix products. On a GPU, of many small images, the height alone is transformed, and the
+  product of a frequency is over cos and sin, all columns and channels: more arithmetic, but three products without a
+  transposition, not five with two.
 
 The kernel's own transform does not depend on the field: `prepare_kernel` does it once, outside a loop over time.
 `tune` measures which method is the fastest on the device at hand.
 """
 
+import math
 import statistics
 import threading
 import time
@@ -30,7 +33,7 @@ from einops import rearrange
 from jax import Array, lax
 
 from oscnets._inputs import at_least_float32, floats, precision, standard_promotion, whole_number
-from oscnets._platform import coupling_method, cpu_barrier
+from oscnets._platform import coupling_axes, coupling_method, cpu_barrier
 from oscnets._products.linear import Linear, linear_map
 
 __all__ = ["Method", "PreparedKernel", "choose_method", "forget", "neighbourhood_sum", "prepare_kernel", "tune"]
@@ -51,6 +54,7 @@ class _Plan(NamedTuple):
     image: tuple[int, int]
     kernel: tuple[int, int]
     channels: int  # of the field
+    axes: int  # that `transform` transforms: 2, or 1, the height
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["weights", "transposed", "uniform"], meta_fields=["plan"])
@@ -78,7 +82,12 @@ def choose_method(image: Sequence[int], kernel: Sequence[int] = (13, 13, 8, 8)) 
 
 @standard_promotion
 def prepare_kernel(
-    kernel: Array, image: tuple[int, int], *, uniform: Array | float = 0.0, method: Method = "auto"
+    kernel: Array,
+    image: tuple[int, int],
+    *,
+    uniform: Array | float = 0.0,
+    method: Method = "auto",
+    batch_size: int | None = None,
 ) -> PreparedKernel:
     """Transform a kernel once, to be used at every step of a dynamics.
 
@@ -87,6 +96,8 @@ def prepare_kernel(
         image: (H, W) of the fields that it will be applied to.
         uniform: scalar, coupling of every unit to every unit, added to the kernel's.
         method: `direct`, `fft`, `transform`, or `auto`, which picks one (`choose_method`).
+        batch_size: last axis of the fields, if it is known: twice the number of images where fields are complex. The
+            kernel serves others as well; on a GPU it is laid out for this one.
 
     Raises:
         ValueError: a kernel that is not 4-D or of even size, a uniform coupling that is no scalar, an unknown method.
@@ -102,7 +113,9 @@ def prepare_kernel(
     uniform = floats(uniform=uniform)[0].astype(kernel.dtype)
     if uniform.ndim:
         raise ValueError(f"uniform must be a scalar, got shape {uniform.shape}")
-    plan = _Plan(method, tuple(image), kernel.shape[:2], kernel.shape[2])
+    plan = _Plan(
+        method, tuple(image), kernel.shape[:2], kernel.shape[2], coupling_axes(image, kernel.shape[2], batch_size)
+    )
     transposed = None
     if method == "transform":
         kernel = _kernel_to_frequency(kernel, uniform, plan)
@@ -184,15 +197,25 @@ def _rotations(size: int, period: int) -> np.ndarray:
 
 
 def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
-    """(kh, kw, C_in, C_out) -> (F_h F_w, 4 C_out, 4 C_in), rows and columns ordered (w pair, h pair, channel)."""
-    periods = _periods(plan)
-    of_h, of_w = (jnp.asarray(_rotations(k, p), kernel.dtype) for k, p in zip(plan.kernel, periods, strict=True))
+    """(kh, kw, C_in, C_out) -> matrices, by frequency, from the rows of `_to_pairs` to those of the sum."""
+    periods, (height, width) = _periods(plan), plan.kernel
+    of_h = jnp.asarray(_rotations(height, periods[0]), kernel.dtype)
     product = jnp.einsum("uabx,xyio->uabyio", of_h, kernel, precision=precision())
-    product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=precision())
     # Coupling of all units to all is a coupling of the mean: frequency zero, the cosines alone.
+    if plan.axes == 1:
+        product = jnp.einsum("yvw,uabyio->uavobwi", _shifts(plan.image[1], width), product, precision=precision())
+        product = product.at[0, 0, :, :, 0, :, :].add(uniform * periods[0])
+        return product.reshape(len(product), math.prod(product.shape[1:4]), -1)
+    of_w = jnp.asarray(_rotations(width, periods[1]), kernel.dtype)
+    product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=precision())
     product = product.at[0, 0, 0, 0, :, 0, 0, :].add(uniform * periods[0] * periods[1])
     frequencies = product.shape[0] * product.shape[1]
     return product.reshape(frequencies, 4 * kernel.shape[3], 4 * kernel.shape[2])
+
+
+def _shifts(image: int, kernel: int) -> np.ndarray:
+    """(kernel, image, image): 1 to every pixel from that, in the last axis, at each place of a kernel around it."""
+    return np.stack([np.eye(image, k=place - kernel // 2, dtype=np.float32) for place in range(kernel)])
 
 
 def rowwise(matrix: Array, x: Array) -> Array:
@@ -201,36 +224,43 @@ def rowwise(matrix: Array, x: Array) -> Array:
     return lax.dot_general(matrix, x, (((2,), (1,)), ((0,), (0,))), precision=precision())
 
 
-def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
-    """(H, W, C, B) -> (F_h F_w, 4 C, B) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W)."""
+def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray | None = None) -> Array:
+    """(H, W, C, B) -> (F, rows, B) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W).
+
+    The F = F_h F_w products are over 4 C rows (w pair, h pair, channel); without of_w, F = F_h and there are 2 W C rows
+    (h pair, column, channel).
+    """
     height, width, channels, batch = x.shape
     x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, width * channels * batch), precision=precision())
+    if of_w is None:
+        return x.reshape(len(of_h) // 2, 2 * width * channels, batch)
     # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
     x = cpu_barrier(rearrange(x, "(f pair) (w cb) -> f w (pair cb)", pair=2, w=width))
     x = rowwise(jnp.asarray(of_w, x.dtype), x)
     return x.reshape(len(of_h) * len(of_w) // 4, 4 * channels, batch)
 
 
-def _from_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
-    """(F_h F_w, 4 C, B) -> (H, W, C, B) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
-    channels, batch = x.shape[1] // 4, x.shape[2]
-    frequencies, width = of_h.shape[1] // 2, len(of_w)
-    x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], 2 * channels * batch))
-    x = cpu_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x, precision=precision())
-    return x.reshape(len(of_h), width, channels, batch)
+def _from_pairs(x: Array, width: int, of_h: np.ndarray, of_w: np.ndarray | None = None) -> Array:
+    """(F, rows, B) of `_to_pairs` -> (H, W, C, B) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
+    batch, frequencies = x.shape[2], of_h.shape[1] // 2
+    if of_w is not None:
+        x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], -1))
+        x = cpu_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
+    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(2 * frequencies, -1), precision=precision())
+    return x.reshape(len(of_h), width, -1, batch)
 
 
-def _bases(plan: _Plan) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    (analysis_h, synthesis_h), (analysis_w, synthesis_w) = map(_basis, plan.image, _periods(plan))
-    return (analysis_h, analysis_w), (synthesis_h, synthesis_w)
+def _bases(plan: _Plan) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Analysis and synthesis of every axis that is transformed."""
+    pairs = [_basis(n, period) for n, period in zip(plan.image, _periods(plan), strict=True)][: plan.axes]
+    return tuple(analysis for analysis, _ in pairs), tuple(synthesis for _, synthesis in pairs)
 
 
 def _apply(plan: _Plan, field: Array, weights: Array) -> tuple[Array, Array]:
     """The sum, and the field in frequency."""
     analysis, synthesis = _bases(plan)
     pairs = _to_pairs(field, *analysis)
-    return _from_pairs(_mix(weights, pairs), *synthesis), pairs
+    return _from_pairs(_mix(weights, pairs), plan.image[1], *synthesis), pairs
 
 
 def _mix(weights: Array, pairs: Array) -> Array:
@@ -256,7 +286,7 @@ def _tangent(plan, residuals, tangents):
     analysis, synthesis = _bases(plan)
     parts = [] if d_field is None else [_mix(weights, _to_pairs(d_field, *analysis))]
     parts += [] if d_weights is None else [_mix(d_weights, pairs)]
-    return _from_pairs(sum(parts), *synthesis)
+    return _from_pairs(sum(parts), plan.image[1], *synthesis)
 
 
 def _tangent_transpose(plan, residuals, ct_out):
@@ -265,7 +295,8 @@ def _tangent_transpose(plan, residuals, ct_out):
     analysis, synthesis = _bases(plan)
     ct_mixed = _to_pairs(ct_out, *(matrix.T for matrix in synthesis))
     ct_weights = lax.dot_general(ct_mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=precision())
-    return _from_pairs(_mix(transposed, ct_mixed), *(matrix.T for matrix in analysis)), ct_weights
+    ct_field = _from_pairs(_mix(transposed, ct_mixed), plan.image[1], *(matrix.T for matrix in analysis))
+    return ct_field, ct_weights
 
 
 _TANGENT = Linear(_tangent, _tangent_transpose)
@@ -364,7 +395,8 @@ def _compiled(method: str, num_steps: int, field: Array, kernel: Array) -> Calla
     """Sums with their gradients in field and kernel, ready to run."""
 
     def total(field: Array, kernel: Array) -> Array:
-        prepared = prepare_kernel(kernel, field.shape[:2], uniform=-1 / field[..., 0].size, method=method)
+        sizes = {"uniform": -1 / field[..., 0].size, "batch_size": field.shape[-1]}
+        prepared = prepare_kernel(kernel, field.shape[:2], method=method, **sizes)
         step = lambda x, _: (-x, jnp.square(neighbourhood_sum(x, prepared)).sum())  # noqa: E731
         return lax.scan(step, field, length=num_steps)[1].sum()
 
