@@ -46,7 +46,7 @@ def on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
-# Compiled, not measured: with gradients of all steps at once an H100 runs 1,447 kernels in a training step of
+# Compiled, not measured: with gradients of all steps at once an H100 ran 1,447 kernels in a training step of
 # KomplexNet with feedback and 629 in one of GASPnet, where it ran 2,707 and 1,656. What a CPU's time goes by grows:
 # products from 55.6 to 67.4 GFLOP and from 7.1 to 8.8. A TPU launches a program as a whole.
 def on_gpu() -> bool:
