@@ -18,23 +18,21 @@ The kernel's own transform does not depend on the field: `prepare_kernel` does i
 `tune` measures which method is the fastest on the device at hand.
 """
 
-import math
 import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple, get_args
+from functools import partial
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from einops import rearrange
 from jax import Array, lax
 
 from oscnets._inputs import at_least_float32, floats, precision, standard_promotion, whole_number
-from oscnets._platform import coupling_axes, coupling_method, cpu_barrier
-from oscnets._products.linear import Linear, linear_map
+from oscnets._platform import coupling_axes, coupling_method
+from oscnets.dynamics._transform import Plan, kernel_to_frequency, periods_of, transformed_sum
 
 __all__ = ["Method", "PreparedKernel", "choose_method", "forget", "neighbourhood_sum", "prepare_kernel", "tune"]
 
@@ -47,16 +45,6 @@ Method = Literal["auto", "direct", "fft", "transform"]
 METHODS = tuple(method for method in get_args(Method) if method != "auto")
 
 
-class _Plan(NamedTuple):
-    """Static part of a prepared kernel; hashable, so that it can be pytree metadata."""
-
-    method: str
-    image: tuple[int, int]
-    kernel: tuple[int, int]
-    channels: int  # of the field
-    axes: int  # that `transform` transforms: 2, or 1, the height
-
-
 @partial(jax.tree_util.register_dataclass, data_fields=["weights", "transposed", "uniform"], meta_fields=["plan"])
 class PreparedKernel:
     """Transform of a kernel for images of one size, made by `prepare_kernel`; a pytree."""
@@ -64,9 +52,9 @@ class PreparedKernel:
     weights: Array
     transposed: Array | None
     uniform: Array
-    plan: _Plan
+    plan: Plan
 
-    def __init__(self, weights: Array, transposed: Array | None, uniform: Array, plan: _Plan):
+    def __init__(self, weights: Array, transposed: Array | None, uniform: Array, plan: Plan):
         self.weights, self.transposed, self.uniform, self.plan = weights, transposed, uniform, plan
 
 
@@ -113,16 +101,16 @@ def prepare_kernel(
     uniform = floats(uniform=uniform)[0].astype(kernel.dtype)
     if uniform.ndim:
         raise ValueError(f"uniform must be a scalar, got shape {uniform.shape}")
-    plan = _Plan(
+    plan = Plan(
         method, tuple(image), kernel.shape[:2], kernel.shape[2], coupling_axes(image, kernel.shape[2], batch_size)
     )
     transposed = None
     if method == "transform":
-        kernel = _kernel_to_frequency(kernel, uniform, plan)
+        kernel = kernel_to_frequency(kernel, uniform, plan)
         transposed = lax.optimization_barrier(kernel.swapaxes(1, 2))
     elif method == "fft":
         kernel = kernel.astype(at_least_float32(kernel.dtype))
-        kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, _periods(plan)), axes=(0, 1)))
+        kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, periods_of(plan)), axes=(0, 1)))
     return PreparedKernel(kernel, transposed, uniform, plan)
 
 
@@ -146,14 +134,14 @@ def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
         raise ValueError(f"prepared for fields (H, W, C_in, B) = {(*expected, 'B')}, got shape {field.shape}")
     if plan.method == "transform":
         # The gradient's product needs the transpose; made by `prepare_kernel`, it stays outside a loop over time.
-        return _transformed_sum(plan, field, weights, prepared.transposed)
+        return transformed_sum(plan, field, weights, prepared.transposed)
     from_all = prepared.uniform * field.sum((0, 1, 2))
     if plan.method == "direct":
         near = lax.conv_general_dilated(
             field, weights, (1, 1), "SAME", dimension_numbers=("HWCN", "HWIO", "HWCN"), precision=precision()
         )
     else:
-        periods = _periods(plan)
+        periods = periods_of(plan)
         spectrum = jnp.fft.rfft2(field.astype(at_least_float32(field.dtype)), periods, axes=(0, 1))
         mixed = jnp.einsum("uvin,uvio->uvon", spectrum, weights, precision=precision())
         near = jnp.fft.irfft2(mixed, periods, axes=(0, 1))[: plan.image[0], : plan.image[1]]
@@ -165,141 +153,10 @@ def _check_odd(shape: tuple[int, ...]) -> None:
         raise ValueError(f"kernel must have odd height and width to have a centre, got {shape[0]} x {shape[1]}")
 
 
-def _periods(plan: _Plan) -> tuple[int, int]:
-    """Shortest odd periods at which a kernel's wrapped values stay outside the image."""
-    return tuple((n + k // 2) | 1 for n, k in zip(plan.image, plan.kernel, strict=True))
-
-
 def _centred(kernel: Array, periods: tuple[int, int]) -> Array:
     """The kernel on the full period with its centre at the origin; wrapped taps stay outside the image."""
     rows, columns = ((np.arange(k) - k // 2) % p for k, p in zip(kernel.shape[:2], periods, strict=True))
     return jnp.zeros((*periods, *kernel.shape[2:]), kernel.dtype).at[np.ix_(rows, columns)].add(kernel)
-
-
-@lru_cache(maxsize=64)
-def _basis(n: int, period: int) -> tuple[np.ndarray, np.ndarray]:
-    """Analysis (2F, n), a (cos, sin) pair of rows per frequency, and synthesis (n, 2F); F = (period + 1) / 2."""
-    angles = 2 * np.pi / period * np.outer(np.arange((period + 1) // 2), np.arange(n))
-    analysis = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    weight = np.full(len(angles), 2 / period)
-    weight[0] = 1 / period
-    synthesis = analysis * weight[:, None, None]
-    return analysis.reshape(-1, n), synthesis.reshape(-1, n).T.copy()
-
-
-@lru_cache(maxsize=64)
-def _rotations(size: int, period: int) -> np.ndarray:
-    """(F, 2, 2, size): rotation of a frequency's (cos, sin) pair by a shift of d - radius: row out, column in."""
-    shifts = np.arange(size) - size // 2
-    angles = 2 * np.pi / period * np.outer(np.arange((period + 1) // 2), shifts)
-    cosine, sine = np.cos(angles), np.sin(angles)
-    return np.stack([np.stack([cosine, sine], 1), np.stack([-sine, cosine], 1)], 1)
-
-
-def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
-    """(kh, kw, C_in, C_out) -> matrices, by frequency, from the rows of `_to_pairs` to those of the sum."""
-    periods, (height, width) = _periods(plan), plan.kernel
-    of_h = jnp.asarray(_rotations(height, periods[0]), kernel.dtype)
-    product = jnp.einsum("uabx,xyio->uabyio", of_h, kernel, precision=precision())
-    # Coupling of all units to all is a coupling of the mean: frequency zero, the cosines alone.
-    if plan.axes == 1:
-        product = jnp.einsum("yvw,uabyio->uavobwi", _shifts(plan.image[1], width), product, precision=precision())
-        product = product.at[0, 0, :, :, 0, :, :].add(uniform * periods[0])
-        return product.reshape(len(product), math.prod(product.shape[1:4]), -1)
-    of_w = jnp.asarray(_rotations(width, periods[1]), kernel.dtype)
-    product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=precision())
-    product = product.at[0, 0, 0, 0, :, 0, 0, :].add(uniform * periods[0] * periods[1])
-    frequencies = product.shape[0] * product.shape[1]
-    return product.reshape(frequencies, 4 * kernel.shape[3], 4 * kernel.shape[2])
-
-
-def _shifts(image: int, kernel: int) -> np.ndarray:
-    """(kernel, image, image): 1 to every pixel from that, in the last axis, at each place of a kernel around it."""
-    return np.stack([np.eye(image, k=place - kernel // 2, dtype=np.float32) for place in range(kernel)])
-
-
-def rowwise(matrix: Array, x: Array) -> Array:
-    """matrix (p, n) times every x[i] (n, m), for x (i, n, m): a batched product leaves i in front, untransposed."""
-    matrix = jnp.broadcast_to(matrix, (x.shape[0], *matrix.shape))
-    return lax.dot_general(matrix, x, (((2,), (1,)), ((0,), (0,))), precision=precision())
-
-
-def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray | None = None) -> Array:
-    """(H, W, C, B) -> (F, rows, B) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W).
-
-    The F = F_h F_w products are over 4 C rows (w pair, h pair, channel); without of_w, F = F_h and there are 2 W C rows
-    (h pair, column, channel).
-    """
-    height, width, channels, batch = x.shape
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, width * channels * batch), precision=precision())
-    if of_w is None:
-        return x.reshape(len(of_h) // 2, 2 * width * channels, batch)
-    # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
-    x = cpu_barrier(rearrange(x, "(f pair) (w cb) -> f w (pair cb)", pair=2, w=width))
-    x = rowwise(jnp.asarray(of_w, x.dtype), x)
-    return x.reshape(len(of_h) * len(of_w) // 4, 4 * channels, batch)
-
-
-def _from_pairs(x: Array, width: int, of_h: np.ndarray, of_w: np.ndarray | None = None) -> Array:
-    """(F, rows, B) of `_to_pairs` -> (H, W, C, B) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
-    batch, frequencies = x.shape[2], of_h.shape[1] // 2
-    if of_w is not None:
-        x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], -1))
-        x = cpu_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(2 * frequencies, -1), precision=precision())
-    return x.reshape(len(of_h), width, -1, batch)
-
-
-def _bases(plan: _Plan) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Analysis and synthesis of every axis that is transformed."""
-    pairs = [_basis(n, period) for n, period in zip(plan.image, _periods(plan), strict=True)][: plan.axes]
-    return tuple(analysis for analysis, _ in pairs), tuple(synthesis for _, synthesis in pairs)
-
-
-def _apply(plan: _Plan, field: Array, weights: Array) -> tuple[Array, Array]:
-    """The sum, and the field in frequency."""
-    analysis, synthesis = _bases(plan)
-    pairs = _to_pairs(field, *analysis)
-    return _from_pairs(_mix(weights, pairs), plan.image[1], *synthesis), pairs
-
-
-def _mix(weights: Array, pairs: Array) -> Array:
-    return lax.dot_general(weights, pairs, (((2,), (1,)), ((0,), (0,))), precision=precision())
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _transformed_sum(plan: _Plan, field: Array, weights: Array, transposed: Array) -> Array:
-    """`transposed` is `weights` with its axes swapped, for the transpose of this map alone."""
-    return _apply(plan, field, weights)[0]
-
-
-@partial(_transformed_sum.defjvp, symbolic_zeros=True)
-@standard_promotion
-def _transformed_sum_jvp(plan, primals, tangents):
-    field, weights, transposed = primals
-    out, pairs = _apply(plan, field, weights)
-    return out, linear_map(_TANGENT, plan, (weights, transposed, pairs), tangents[:2])
-
-
-def _tangent(plan, residuals, tangents):
-    (weights, _, pairs), (d_field, d_weights) = residuals, tangents
-    analysis, synthesis = _bases(plan)
-    parts = [] if d_field is None else [_mix(weights, _to_pairs(d_field, *analysis))]
-    parts += [] if d_weights is None else [_mix(d_weights, pairs)]
-    return _from_pairs(sum(parts), plan.image[1], *synthesis)
-
-
-def _tangent_transpose(plan, residuals, ct_out):
-    """Transposes of the same products in the same order of axes; automatic differentiation would not keep it."""
-    _, transposed, pairs = residuals
-    analysis, synthesis = _bases(plan)
-    ct_mixed = _to_pairs(ct_out, *(matrix.T for matrix in synthesis))
-    ct_weights = lax.dot_general(ct_mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=precision())
-    ct_field = _from_pairs(_mix(transposed, ct_mixed), plan.image[1], *(matrix.T for matrix in analysis))
-    return ct_field, ct_weights
-
-
-_TANGENT = Linear(_tangent, _tangent_transpose)
 
 
 # Measuring
