@@ -133,8 +133,8 @@ plotting.curve_row(
 #
 # Every pixel now has one oscillator. Nearby pixels attract each other, through a kernel; all pixels repel each other
 # weakly, with strength $\epsilon$. Only bright pixels act on other pixels. This is equation 1 of KomplexNet (Muzellec,
-# Alamia, Serre and VanRullen, 2025), `kuramoto.conv_step`. The scene has two separate digits. The dynamics receives the
-# image only, not the positions of the digits.
+# Alamia, Serre and VanRullen, 2025), `kuramoto.conv_step`; `conv_trajectory` runs all steps, faster than a loop of it.
+# The scene has two separate digits. The dynamics receives the image only, not the positions of the digits.
 
 # %%
 digits = sources.load("digits", "test")
@@ -146,8 +146,7 @@ start = jax.random.uniform(jax.random.key(1), image.shape, minval=-jnp.pi, maxva
 
 def segment(epsilon, length=40):
     """Phases after every step, (length, H, W, 1)."""
-    step = lambda phases: kuramoto.conv_step(phases, image, kernel, rate=0.02, epsilon=epsilon)
-    return unroll(step, start, length, collect=lambda phases: phases)[1]
+    return kuramoto.conv_trajectory(start, image, kernel, rate=0.02, epsilon=epsilon, num_steps=length)
 
 
 phases = jax.jit(segment)(0.3)

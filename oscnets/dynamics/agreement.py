@@ -20,7 +20,7 @@ from jax import Array
 from oscnets._inputs import broadcasting, floats, precision, standard_promotion, whole_number
 from oscnets._platform import cpu_barrier, on_gpu
 from oscnets._sharding import batch_sharded
-from oscnets.dynamics.coupling import rowwise
+from oscnets.dynamics._transform import rowwise
 from oscnets.phase import sincos
 
 __all__ = ["Gains", "Layers", "attention_step", "coupling", "strength"]

@@ -10,7 +10,9 @@ zero padded, same size, no flip (a cross-correlation). Three methods compute the
   kernel of radius r, cosines and sines of period n + r suffice, since wrapped values fall outside the image only. A
   kernel is diagonal in frequency up to a rotation of each (cos, sin) pair, so that between the two transforms stands
   one product per frequency pair, over channels and the four combinations of cos and sin. Forward, backward and the
-  kernel's gradient are matrix products.
+  kernel's gradient are matrix products. On a GPU, of many small images, the height alone is transformed, and the
+  product of a frequency is over cos and sin, all columns and channels: more arithmetic, but three products without a
+  transposition, not five with two.
 
 The kernel's own transform does not depend on the field: `prepare_kernel` does it once, outside a loop over time.
 `tune` measures which method is the fastest on the device at hand.
@@ -20,18 +22,17 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple, get_args
+from functools import partial
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from einops import rearrange
 from jax import Array, lax
 
 from oscnets._inputs import at_least_float32, floats, precision, standard_promotion, whole_number
-from oscnets._platform import coupling_method, cpu_barrier
-from oscnets._products.linear import Linear, linear_map
+from oscnets._platform import coupling_axes, coupling_method
+from oscnets.dynamics._transform import Plan, kernel_to_frequency, periods_of, transformed_sum
 
 __all__ = ["Method", "PreparedKernel", "choose_method", "forget", "neighbourhood_sum", "prepare_kernel", "tune"]
 
@@ -44,15 +45,6 @@ Method = Literal["auto", "direct", "fft", "transform"]
 METHODS = tuple(method for method in get_args(Method) if method != "auto")
 
 
-class _Plan(NamedTuple):
-    """Static part of a prepared kernel; hashable, so that it can be pytree metadata."""
-
-    method: str
-    image: tuple[int, int]
-    kernel: tuple[int, int]
-    channels: int  # of the field
-
-
 @partial(jax.tree_util.register_dataclass, data_fields=["weights", "transposed", "uniform"], meta_fields=["plan"])
 class PreparedKernel:
     """Transform of a kernel for images of one size, made by `prepare_kernel`; a pytree."""
@@ -60,9 +52,9 @@ class PreparedKernel:
     weights: Array
     transposed: Array | None
     uniform: Array
-    plan: _Plan
+    plan: Plan
 
-    def __init__(self, weights: Array, transposed: Array | None, uniform: Array, plan: _Plan):
+    def __init__(self, weights: Array, transposed: Array | None, uniform: Array, plan: Plan):
         self.weights, self.transposed, self.uniform, self.plan = weights, transposed, uniform, plan
 
 
@@ -78,7 +70,12 @@ def choose_method(image: Sequence[int], kernel: Sequence[int] = (13, 13, 8, 8)) 
 
 @standard_promotion
 def prepare_kernel(
-    kernel: Array, image: tuple[int, int], *, uniform: Array | float = 0.0, method: Method = "auto"
+    kernel: Array,
+    image: tuple[int, int],
+    *,
+    uniform: Array | float = 0.0,
+    method: Method = "auto",
+    batch_size: int | None = None,
 ) -> PreparedKernel:
     """Transform a kernel once, to be used at every step of a dynamics.
 
@@ -87,6 +84,8 @@ def prepare_kernel(
         image: (H, W) of the fields that it will be applied to.
         uniform: scalar, coupling of every unit to every unit, added to the kernel's.
         method: `direct`, `fft`, `transform`, or `auto`, which picks one (`choose_method`).
+        batch_size: last axis of the fields, if it is known: twice the number of images where fields are complex. The
+            kernel serves others as well; on a GPU it is laid out for this one.
 
     Raises:
         ValueError: a kernel that is not 4-D or of even size, a uniform coupling that is no scalar, an unknown method.
@@ -102,14 +101,16 @@ def prepare_kernel(
     uniform = floats(uniform=uniform)[0].astype(kernel.dtype)
     if uniform.ndim:
         raise ValueError(f"uniform must be a scalar, got shape {uniform.shape}")
-    plan = _Plan(method, tuple(image), kernel.shape[:2], kernel.shape[2])
+    plan = Plan(
+        method, tuple(image), kernel.shape[:2], kernel.shape[2], coupling_axes(image, kernel.shape[2], batch_size)
+    )
     transposed = None
     if method == "transform":
-        kernel = _kernel_to_frequency(kernel, uniform, plan)
+        kernel = kernel_to_frequency(kernel, uniform, plan)
         transposed = lax.optimization_barrier(kernel.swapaxes(1, 2))
     elif method == "fft":
         kernel = kernel.astype(at_least_float32(kernel.dtype))
-        kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, _periods(plan)), axes=(0, 1)))
+        kernel = jnp.conj(jnp.fft.rfft2(_centred(kernel, periods_of(plan)), axes=(0, 1)))
     return PreparedKernel(kernel, transposed, uniform, plan)
 
 
@@ -133,14 +134,14 @@ def neighbourhood_sum(field: Array, prepared: PreparedKernel) -> Array:
         raise ValueError(f"prepared for fields (H, W, C_in, B) = {(*expected, 'B')}, got shape {field.shape}")
     if plan.method == "transform":
         # The gradient's product needs the transpose; made by `prepare_kernel`, it stays outside a loop over time.
-        return _transformed_sum(plan, field, weights, prepared.transposed)
+        return transformed_sum(plan, field, weights, prepared.transposed)
     from_all = prepared.uniform * field.sum((0, 1, 2))
     if plan.method == "direct":
         near = lax.conv_general_dilated(
             field, weights, (1, 1), "SAME", dimension_numbers=("HWCN", "HWIO", "HWCN"), precision=precision()
         )
     else:
-        periods = _periods(plan)
+        periods = periods_of(plan)
         spectrum = jnp.fft.rfft2(field.astype(at_least_float32(field.dtype)), periods, axes=(0, 1))
         mixed = jnp.einsum("uvin,uvio->uvon", spectrum, weights, precision=precision())
         near = jnp.fft.irfft2(mixed, periods, axes=(0, 1))[: plan.image[0], : plan.image[1]]
@@ -152,123 +153,10 @@ def _check_odd(shape: tuple[int, ...]) -> None:
         raise ValueError(f"kernel must have odd height and width to have a centre, got {shape[0]} x {shape[1]}")
 
 
-def _periods(plan: _Plan) -> tuple[int, int]:
-    """Shortest odd periods at which a kernel's wrapped values stay outside the image."""
-    return tuple((n + k // 2) | 1 for n, k in zip(plan.image, plan.kernel, strict=True))
-
-
 def _centred(kernel: Array, periods: tuple[int, int]) -> Array:
     """The kernel on the full period with its centre at the origin; wrapped taps stay outside the image."""
     rows, columns = ((np.arange(k) - k // 2) % p for k, p in zip(kernel.shape[:2], periods, strict=True))
     return jnp.zeros((*periods, *kernel.shape[2:]), kernel.dtype).at[np.ix_(rows, columns)].add(kernel)
-
-
-@lru_cache(maxsize=64)
-def _basis(n: int, period: int) -> tuple[np.ndarray, np.ndarray]:
-    """Analysis (2F, n), a (cos, sin) pair of rows per frequency, and synthesis (n, 2F); F = (period + 1) / 2."""
-    angles = 2 * np.pi / period * np.outer(np.arange((period + 1) // 2), np.arange(n))
-    analysis = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    weight = np.full(len(angles), 2 / period)
-    weight[0] = 1 / period
-    synthesis = analysis * weight[:, None, None]
-    return analysis.reshape(-1, n), synthesis.reshape(-1, n).T.copy()
-
-
-@lru_cache(maxsize=64)
-def _rotations(size: int, period: int) -> np.ndarray:
-    """(F, 2, 2, size): rotation of a frequency's (cos, sin) pair by a shift of d - radius: row out, column in."""
-    shifts = np.arange(size) - size // 2
-    angles = 2 * np.pi / period * np.outer(np.arange((period + 1) // 2), shifts)
-    cosine, sine = np.cos(angles), np.sin(angles)
-    return np.stack([np.stack([cosine, sine], 1), np.stack([-sine, cosine], 1)], 1)
-
-
-def _kernel_to_frequency(kernel: Array, uniform: Array, plan: _Plan) -> Array:
-    """(kh, kw, C_in, C_out) -> (F_h F_w, 4 C_out, 4 C_in), rows and columns ordered (w pair, h pair, channel)."""
-    periods = _periods(plan)
-    of_h, of_w = (jnp.asarray(_rotations(k, p), kernel.dtype) for k, p in zip(plan.kernel, periods, strict=True))
-    product = jnp.einsum("uabx,xyio->uabyio", of_h, kernel, precision=precision())
-    product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=precision())
-    # Coupling of all units to all is a coupling of the mean: frequency zero, the cosines alone.
-    product = product.at[0, 0, 0, 0, :, 0, 0, :].add(uniform * periods[0] * periods[1])
-    frequencies = product.shape[0] * product.shape[1]
-    return product.reshape(frequencies, 4 * kernel.shape[3], 4 * kernel.shape[2])
-
-
-def rowwise(matrix: Array, x: Array) -> Array:
-    """matrix (p, n) times every x[i] (n, m), for x (i, n, m): a batched product leaves i in front, untransposed."""
-    matrix = jnp.broadcast_to(matrix, (x.shape[0], *matrix.shape))
-    return lax.dot_general(matrix, x, (((2,), (1,)), ((0,), (0,))), precision=precision())
-
-
-def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
-    """(H, W, C, B) -> (F_h F_w, 4 C, B) by the rows of of_h (2 F_h, H) and of_w (2 F_w, W)."""
-    height, width, channels, batch = x.shape
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(height, width * channels * batch), precision=precision())
-    # The one transposition, of whole rows; kept apart from the products, which would otherwise run on strided operands.
-    x = cpu_barrier(rearrange(x, "(f pair) (w cb) -> f w (pair cb)", pair=2, w=width))
-    x = rowwise(jnp.asarray(of_w, x.dtype), x)
-    return x.reshape(len(of_h) * len(of_w) // 4, 4 * channels, batch)
-
-
-def _from_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray) -> Array:
-    """(F_h F_w, 4 C, B) -> (H, W, C, B) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
-    channels, batch = x.shape[1] // 4, x.shape[2]
-    frequencies, width = of_h.shape[1] // 2, len(of_w)
-    x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], 2 * channels * batch))
-    x = cpu_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
-    x = jnp.matmul(jnp.asarray(of_h, x.dtype), x, precision=precision())
-    return x.reshape(len(of_h), width, channels, batch)
-
-
-def _bases(plan: _Plan) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    (analysis_h, synthesis_h), (analysis_w, synthesis_w) = map(_basis, plan.image, _periods(plan))
-    return (analysis_h, analysis_w), (synthesis_h, synthesis_w)
-
-
-def _apply(plan: _Plan, field: Array, weights: Array) -> tuple[Array, Array]:
-    """The sum, and the field in frequency."""
-    analysis, synthesis = _bases(plan)
-    pairs = _to_pairs(field, *analysis)
-    return _from_pairs(_mix(weights, pairs), *synthesis), pairs
-
-
-def _mix(weights: Array, pairs: Array) -> Array:
-    return lax.dot_general(weights, pairs, (((2,), (1,)), ((0,), (0,))), precision=precision())
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _transformed_sum(plan: _Plan, field: Array, weights: Array, transposed: Array) -> Array:
-    """`transposed` is `weights` with its axes swapped, for the transpose of this map alone."""
-    return _apply(plan, field, weights)[0]
-
-
-@partial(_transformed_sum.defjvp, symbolic_zeros=True)
-@standard_promotion
-def _transformed_sum_jvp(plan, primals, tangents):
-    field, weights, transposed = primals
-    out, pairs = _apply(plan, field, weights)
-    return out, linear_map(_TANGENT, plan, (weights, transposed, pairs), tangents[:2])
-
-
-def _tangent(plan, residuals, tangents):
-    (weights, _, pairs), (d_field, d_weights) = residuals, tangents
-    analysis, synthesis = _bases(plan)
-    parts = [] if d_field is None else [_mix(weights, _to_pairs(d_field, *analysis))]
-    parts += [] if d_weights is None else [_mix(d_weights, pairs)]
-    return _from_pairs(sum(parts), *synthesis)
-
-
-def _tangent_transpose(plan, residuals, ct_out):
-    """Transposes of the same products in the same order of axes; automatic differentiation would not keep it."""
-    _, transposed, pairs = residuals
-    analysis, synthesis = _bases(plan)
-    ct_mixed = _to_pairs(ct_out, *(matrix.T for matrix in synthesis))
-    ct_weights = lax.dot_general(ct_mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=precision())
-    return _from_pairs(_mix(transposed, ct_mixed), *(matrix.T for matrix in analysis)), ct_weights
-
-
-_TANGENT = Linear(_tangent, _tangent_transpose)
 
 
 # Measuring
@@ -364,7 +252,8 @@ def _compiled(method: str, num_steps: int, field: Array, kernel: Array) -> Calla
     """Sums with their gradients in field and kernel, ready to run."""
 
     def total(field: Array, kernel: Array) -> Array:
-        prepared = prepare_kernel(kernel, field.shape[:2], uniform=-1 / field[..., 0].size, method=method)
+        sizes = {"uniform": -1 / field[..., 0].size, "batch_size": field.shape[-1]}
+        prepared = prepare_kernel(kernel, field.shape[:2], method=method, **sizes)
         step = lambda x, _: (-x, jnp.square(neighbourhood_sum(x, prepared)).sum())  # noqa: E731
         return lax.scan(step, field, length=num_steps)[1].sum()
 

@@ -294,7 +294,8 @@ class KomplexNet(nn.Module):
     def _step(self, kernel: Array, amplitude: Array) -> Step:
         """One step of the phases (H, W, C, B)."""
         kernel = kernel.astype(amplitude.dtype)
-        prepared = coupling.prepare_kernel(kernel, amplitude.shape[:2], uniform=-self.epsilon, method=self.method)
+        sizes = {"image": amplitude.shape[:2], "batch_size": 2 * amplitude.shape[-1]}
+        prepared = coupling.prepare_kernel(kernel, **sizes, uniform=-self.epsilon, method=self.method)
         drive = jnp.tanh(amplitude)
         return lambda phases, field: kuramoto.conv_step_hwcb(phases, drive, prepared, rate=self.rate, external=field)
 

@@ -122,3 +122,22 @@ def test_small_gradients_are_summed_beside_large_ones():
     plain = lambda shared: sum(term(shared, x, ())[0] for x in xs)  # noqa: E731
     found = jax.grad(lambda shared: losses.streaming_sum(term, shared, xs)[0])(shared)
     assert_close(found, jax.grad(plain)(shared), 1e-5)
+
+
+def test_a_coupling_transforms_the_height_alone_on_a_gpu_of_many_small_images(monkeypatch):
+    cases = [((32, 32), 8, 256), ((64, 32), 8, 128), ((32, 32), 8, 127), ((32, 64), 8, 256), ((32, 32), 8, None)]
+    assert [_platform.coupling_axes(*case) for case in cases] == [2] * len(cases)
+    rng = np.random.default_rng(0)
+    shapes = ((2, 3, 6, 4, 1), (2, 3, 6, 4, 1), (3, 3, 1, 1))
+    phases, amplitude, kernel = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
+    options = {"rate": 0.1, "epsilon": 0.1, "num_steps": 3, "method": "transform"}
+    found, compiled = [], []
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        jax.clear_caches()
+        run = jax.jit(lambda *arrays: jnp.sin(kuramoto.conv_trajectory(*arrays, **options)).sum())
+        compiled.append(run.lower(phases, amplitude, kernel).as_text())
+        found.append(jax.value_and_grad(run, (0, 1, 2))(phases, amplitude, kernel))
+    assert [_platform.coupling_axes(*case) for case in cases] == [1, 1, 2, 2, 2]
+    assert compiled[0] != compiled[1]
+    assert_close(*found, 1e-5)

@@ -43,7 +43,8 @@ def _coupling(method: str, size: int, kernel_size: int, num_steps: int = 15) -> 
     """Neighbourhood sums of a complex field of 32 images, one after the other, by one prepared kernel."""
 
     def run(field, kernel):
-        prepared = coupling.prepare_kernel(kernel, (size, size), uniform=-1 / field[..., 0].size, method=method)
+        uniform, batch_size = -1 / field[..., 0].size, field.shape[-1]
+        prepared = coupling.prepare_kernel(kernel, (size, size), uniform=uniform, method=method, batch_size=batch_size)
         return unroll(lambda x: coupling.neighbourhood_sum(x, prepared), field, num_steps)[0]
 
     return Dynamics(run, ((size, size, 8, 64), (kernel_size, kernel_size, 8, 8)), num_steps)

@@ -3,10 +3,12 @@
 import difflib
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from experiments import engine
@@ -15,17 +17,26 @@ from experiments.bench.aot import dynamics, notebooks
 from experiments.configs import akorn as akorn_configs
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
+from experiments.configs import sequences as sequences_configs
 from experiments.configs import waves as waves_configs
 from experiments.engine import fit, seeds, steps
 from experiments.gaspnet import specs as gaspnet
 from experiments.komplexnet import specs as komplexnet
+from experiments.sequences import specs as sequences
+from experiments.sequences.problems import problem_of
 from experiments.waves import specs as waves
 
+# The experiments that have every step of `paper` among them: the others train the same models on arrays of these sizes.
 FAMILIES = {
     "komplexnet": (komplexnet.FAMILY, komplexnet_configs, ("all",)),
-    "gaspnet": (gaspnet.FAMILY, gaspnet_configs, ("ablations", "cifar_mnist")),
+    "gaspnet": (gaspnet.FAMILY, gaspnet_configs, ("ablations", "cifar_mnist", "readings")),
     "waves": (waves.FAMILY, waves_configs, ("mnist", "tetrominoes", "multi_mnist", "polygons")),
     "akorn": (akorn.FAMILY, akorn_configs, ("sudoku", "discovery", "shapes")),
+    "sequences": (
+        sequences.FAMILY,
+        sequences_configs,
+        ("digits", "mnist", "permuted_mnist", "copy", "adding"),
+    ),
 }
 # The main model of each family first: what `--only=main` stands for.
 MAIN = (
@@ -136,11 +147,14 @@ def _steps(
     described, configs, _ = FAMILIES[family]
     config = engine.complete(configs.get_config(f"{experiment},{scale}"), described)
     total = config.train.num_examples
-    _without_downloads(config)
+    pixels = _without_downloads(config)
     model = described.experiment(config, engine.tables(config, "tests")).models[label]
     batch_size = model.config.train.batch_size
     task, plan = model.task(), seeds.make_plan(0, num_seeds, batch_size, "loop", devices)
     few = model.data["train"]()
+    if pixels is not None:
+        few["inputs"] = np.resize(few["inputs"], (len(few["inputs"]), pixels, 1))
+    num_steps = _num_steps(model, few)
     count = total * engine.num_examples(few) // _FEW
     shape = jax.ShapeDtypeStruct
     data = jax.tree.map(lambda x: shape((count, *x.shape[1:]), x.dtype), few)
@@ -148,23 +162,34 @@ def _steps(
     mesh = "x".join(map(str, plan.mesh.devices.shape))
     for each, examples in fit.plans(task, plan, batch_size):
         sizes = {"batch_size": batch_size, "slice_size": examples, "mesh": mesh}
-        yield Program(steps.make_step(task, each, batch_size, 1), placed, _num_steps(model, label), sizes), examples
+        yield Program(steps.make_step(task, each, batch_size, 1), placed, num_steps, sizes), examples
 
 
-def _without_downloads(config: Any) -> None:
-    """Scenes of the same shapes from the digits that come with scikit-learn."""
+def _without_downloads(config: Any) -> int | None:
+    """Scenes of the same shapes from the digits that come with scikit-learn; the pixels of a picture read one by one.
+
+    None where the config's pictures have as many as its own.
+    """
     config.train.num_examples = _FEW
     if "source" in config.data:
         config.data.source = "digits"
     for key in ("background", "pictures"):
         if key in config.data:
             config.data[key] = "textures"
+    if "permutation" in config.data and config.data.set == "mnist":
+        config.data.update(set="scans", validation_examples=_FEW)
+        return 28 * 28
+    return None
 
 
-def _num_steps(model: engine.Model, label: str) -> int | None:
-    network = model.table["network"]
+def _num_steps(model: engine.Model, few: dict[str, Any]) -> int | None:
+    network, config = model.table["network"], model.config
     if network == "lstm":
-        return model.config.model.lstm_steps
+        return config.model.lstm_steps
+    if network in ("cornn", "wrnn", "irnn", "gru"):
+        draw = problem_of(config).draw
+        one = few if draw is None else jax.eval_shape(partial(draw, length=config.data.length), jax.random.key(0))
+        return one["inputs"].shape[-2]
     still = ("real", "real_large", "vit", "random", "ideal", "baseline", "cnn", "unet")
-    still += ("rotating_features", "complex_autoencoder")
-    return None if network in still else model.config.model.num_steps
+    still += ("rotating_features", "complex_autoencoder", "linoss", "dlinoss")
+    return None if network in still else config.model.num_steps

@@ -1,5 +1,6 @@
 """Phases coupled through a kernel (Muzellec, Alamia, Serre and VanRullen, 2025; equation numbers are theirs)."""
 
+import math
 from functools import partial
 
 import jax
@@ -211,7 +212,8 @@ def _conv_prepared(phases, amplitude, kernel, epsilon, method: str):
     """What `conv_step_hwcb` takes beside the phases: drive, prepared kernel, and an epsilon that differs by unit."""
     epsilon = _per_unit(epsilon, phases)
     uniform, epsilon = (-epsilon, None) if epsilon.ndim == 0 else (0.0, epsilon)
-    prepared = couplings.prepare_kernel(kernel, phases.shape[-3:-1], uniform=uniform, method=method)
+    sizes = {"image": phases.shape[-3:-1], "batch_size": 2 * math.prod(phases.shape[:-3])}
+    prepared = couplings.prepare_kernel(kernel, **sizes, uniform=uniform, method=method)
     return jnp.tanh(to_hwcb(amplitude)), prepared, epsilon
 
 

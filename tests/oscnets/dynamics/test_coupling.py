@@ -46,9 +46,11 @@ def apply(field, kernel, uniform, method):
     return coupling.neighbourhood_sum(field, prepared)
 
 
+@pytest.mark.parametrize("axes", [2, 1])
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
-def test_methods_agree_with_the_definition(shapes):
+def test_methods_agree_with_the_definition(shapes, axes, monkeypatch):
     """Values, and the gradient in the field, which is the transposed matrix."""
+    monkeypatch.setattr(coupling, "coupling_axes", lambda *sizes: axes)
     field, kernel = arrays(*shapes)
     expected, matrix = naive(field, kernel, -0.2)
     ct_out = np.random.default_rng(1).normal(size=expected.shape)
@@ -68,9 +70,14 @@ def test_methods_agree_with_the_definition(shapes):
         assert_close((ct_kernel, ct_uniform), found["direct"][1][1:], 1e-12)
 
 
-@pytest.mark.parametrize(("shapes", "method"), [(SHAPES[0], "direct"), (SHAPES[2], "transform")], ids=str)
-def test_gradients_by_finite_differences(method, shapes):
+@pytest.mark.parametrize(
+    ("shapes", "method", "axes"),
+    [(SHAPES[0], "direct", 2), (SHAPES[2], "transform", 2), (SHAPES[0], "transform", 1)],
+    ids=str,
+)
+def test_gradients_by_finite_differences(method, shapes, axes, monkeypatch):
     """Those of the other methods are compared with these above."""
+    monkeypatch.setattr(coupling, "coupling_axes", lambda *sizes: axes)
     field, kernel = arrays(*shapes)
     target = np.random.default_rng(2).normal(size=(*field.shape[:2], kernel.shape[3], field.shape[3])) / field.size
     with float64():
@@ -85,7 +92,9 @@ def test_float32():
         assert_close(found, naive(field, kernel, 0.1)[0], 2e-6)
 
 
-def test_kernels_of_a_vmap_equal_each_alone():
+@pytest.mark.parametrize("axes", [2, 1])
+def test_kernels_of_a_vmap_equal_each_alone(axes, monkeypatch):
+    monkeypatch.setattr(coupling, "coupling_axes", lambda *sizes: axes)
     pairs = [arrays(*SHAPES[0], seed=seed) for seed in range(3)]
     fields, kernels = (np.stack(x) for x in zip(*pairs, strict=True))
     each = np.stack([naive(*pair, 0.1)[0] for pair in pairs])

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import jax
 import pytest
@@ -10,6 +11,7 @@ from experiments import engine
 from experiments.bench import __main__ as bench
 from experiments.bench.aot import arithmetic, kernels, programs, run, targets, worker
 
+RESULTS = Path(bench.__file__).parents[1] / "results" / "bench"
 ENTRY = {
     "compile_seconds": 98.7,
     "compile_cpu_seconds": 12.3,
@@ -155,6 +157,25 @@ def test_figures_of_a_training_step_and_of_a_trajectory_on_this_machine(monkeypa
     assert smaller.sizes["slice_size"] == 8
     assert four.sizes == {"batch_size": 64, "slice_size": 16, "mesh": "1x4"} and four.num_steps == 100
     assert four.arguments[4]["images"].shape == (51_000, 56, 56, 1)
+    # Pixels of MNIST one by one, without MNIST; sums that are drawn by their numbers.
+    for name, key, shape, num_steps in (
+        ("sequences/mnist/cornn", "inputs", (57_000, 784, 1), 784),
+        ("sequences/adding/wrnn", "number", (128_000,), 100),
+    ):
+        program, _ = next(programs.builds(name, devices))
+        assert program.arguments[4][key].shape == shape and program.num_steps == num_steps
+
+
+def test_the_committed_entries():
+    """The table is that of the file, the page shows lines of it, and what was compiled for a T4 fits it."""
+    entries, lines = json.loads((RESULTS / "compiled.json").read_text()), (RESULTS / "compiled.md").read_text()
+    assert lines == run.table(entries) + "\n"
+    page = (RESULTS.parents[2] / "docs" / "accelerators.md").read_text().splitlines()
+    shown = [line for line in page if line.startswith(tuple(f"| {name}" for name in programs.MAIN))]
+    assert len(shown) > len(programs.MAIN) and set(shown) <= set(lines.splitlines())
+    sizes = {key: entry for key, entry in entries.items() if key.endswith("/t4") and "error" not in entry}
+    parts = ("argument_bytes", "output_bytes", "temporary_bytes")
+    assert max(sum(entry[part] for part in parts) for entry in sizes.values()) <= targets.TARGETS["t4"].usable
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
