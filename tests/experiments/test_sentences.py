@@ -263,6 +263,43 @@ def w4_sentences():
     yield f"then every 25: {len(course.steps)} times."
 
 
+def w2_and_w3_sentences():
+    of = lambda numbers, model: numbers.mean(model, "test", None, "foreground_accuracy")  # noqa: E731
+    w = Numbers("waves/mnist")
+    order = [of(w, f"nwm_{how}") for how in ("linear", "fft", "last", "max", "mean")]
+    yield f"**the paper's order**: {order[0]}, {order[1]}, then last {order[2]}, max {order[3]}, mean {order[4]};"
+    cnns = max(of(w, f"cnn_{depth}") for depth in (2, 4, 8, 16))
+    lstm = of(w, "lstm_linear")
+    yield f"{order[0]} against {lstm} for the ConvLSTM with the same readout and at most {cnns} for CNNs"
+    spreads = {
+        model: w.values(model, "test", None, "foreground_accuracy").std(ddof=1)
+        for model in (*(f"nwm_{how}" for how in ("linear", "fft", "last", "max", "mean")), "lstm_linear")
+    }
+    first = spreads.pop("nwm_linear")
+    yield f"{first:.3f}; of the others that have left chance the smallest is {min(spreads.values()):.3f}"
+    yield f"The NWM names {of(Numbers('waves/multi_mnist_short'), 'nwm_linear')} of the foreground;"
+
+
+def compare_sentences():
+    c = Numbers("compare/digits")
+    ari = lambda model: c.mean(model, "groups", None, "fg_ari")  # noqa: E731
+    overlap = lambda model: c.mean(model, "groups_overlap", None, "fg_ari")  # noqa: E731
+    found = lambda model: c.mean(model, "test")  # noqa: E731
+    yield f"(FG-ARI {ari('komplexnet')}, and {overlap('komplexnet')} where they overlap)"
+    yield f"do not part them ({ari('real')}). Of networks without phases only the CNN of 8 layers comes near "
+    yield f"comes near ({ari('cnn_8')}, {overlap('cnn_8')}), and"
+    noise = [c.mean(model, "noise0.15") for model in ("komplexnet", "real")]
+    yield f"KomplexNet finds {found('komplexnet')} of the digits, `real` {found('real')}; its curve still rises."
+    yield f"Under weak noise it is ahead, {noise[0]} against {noise[1]}."
+    yield f"(angle {c.mean('gaspnet', 'test', None, 'separation')}, FG-ARI {ari('gaspnet')}), and it finds "
+    yield f"classifier, {found('gaspnet')}, where its baseline finds the most of all, {found('baseline')}."
+    assert max(map(found, c.run.summary["models"])) == found("baseline")
+    yield f"finds {found('nwm_linear')} with the fewest"
+    spreads = [c.spread(model, "groups", None, "fg_ari") for model in ("nwm_linear", "unet_3")]
+    yield f"not in the other ({spreads[0]}), and so do those of the U-Net ({spreads[1]}), which"
+    yield f"which names {c.mean('unet_3', 'test', None, 'foreground_accuracy')} of the foreground."
+
+
 def number(value):
     return "-" if value is None else f"{value:.3f}"
 
@@ -277,6 +314,8 @@ SENTENCES = [
     ("experiments/results/gaspnet/README.md", gaspnet_separation),
     ("experiments/results/waves/README.md", waves_sentences),
     ("experiments/results/waves/README.md", w4_sentences),
+    ("experiments/results/waves/README.md", w2_and_w3_sentences),
+    ("experiments/results/compare/README.md", compare_sentences),
 ]
 
 

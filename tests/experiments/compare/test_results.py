@@ -17,9 +17,8 @@ RUNS = sorted(PAGE.parent.glob("*/config.json"))
 def test_the_table_is_that_of_the_records(path):
     folder = path.parent
     experiment = engine.experiment_of(FAMILY, folder)
-    tests = {label: test.table for label, test in experiment.tests.items()}
     spent = {label: min(rounds) for label, rounds in json.loads((folder / "speed.json").read_text()).items()}
-    text = figures.table(experiment.models, tests, engine.load_metrics(folder), spent)
+    text = figures.table(experiment.models, experiment.tests, engine.load_metrics(folder), spent)
     assert text == (folder / "tables.md").read_text()
     page = PAGE.read_text(encoding="utf-8").replace("**", "")
     assert text in page
