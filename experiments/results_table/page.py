@@ -21,8 +21,9 @@ interval of the F distribution. Runs are shorter than the papers' and have fewer
 with their side beside the run: [where each number is from](../../docs/provenance.md). W1 has no seeds:
 [the drum](waves/drum/drum.md).
 
-The pages of the families discuss each claim, and say which networks had not left chance when a run ended: [KomplexNet](komplexnet/README.md), [GASPnet](gaspnet/README.md),
-[waves](waves/README.md), [sequences](sequences/README.md). What no paper has: [all networks on the same
+The pages of the families discuss each claim, and say which networks had not left chance when a run ended:
+[KomplexNet](komplexnet/README.md), [GASPnet](gaspnet/README.md), [waves](waves/README.md),
+[sequences](sequences/README.md). What no paper has: [all networks on the same
 scenes](compare/README.md).
 
 """
