@@ -126,6 +126,23 @@ def sequence_cells(row):
     return cells
 
 
+_COMPARED = {
+    "KomplexNet": "komplexnet",
+    "real: KomplexNet without phases": "real",
+    "GASPnet": "gaspnet",
+    "GASPnet without phases": "baseline",
+    "Neural Wave Machine": "nwm_linear",
+    "CNN of 8 layers": "cnn_8",
+    "U-Net": "unet_3",
+}
+
+
+def compared_cells(row):
+    numbers, model = Numbers("compare/digits"), _COMPARED[row[0]]
+    found = [numbers.spread(model, split) for split in ("test", "overlap")]
+    return [row[1], *found, *(numbers.spread(model, split, None, "fg_ari") for split in ("groups", "groups_overlap"))]
+
+
 def sudoku_cells(row):
     numbers, model = Numbers("akorn/sudoku_quick"), {"AKOrN": "akorn", "ItrSA": "itrsa"}[row[0]]
     splits = ("test", "sparse", "test@16")
@@ -145,6 +162,7 @@ TABLES = [  # first cells of the head, the cells that a row should have after it
             ("model on Multi-MNIST", "multi_mnist_short"),
         )
     ),
+    (("network", "parameters"), compared_cells, {"README.md": 1}),
     (("noise", "baseline without phases"), gaspnet_cells, {"README.md": 1}),
     (("test", "baseline"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
     (("test", "GASPnet, step 1"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
