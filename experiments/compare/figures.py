@@ -67,12 +67,7 @@ def draw(config: ConfigDict, models: Mapping[str, engine.Model], tests: Mapping[
     """
     metrics = engine.load_metrics(workdir)
     models = {label: model for label, model in models.items() if label in metrics}
-    samples = {}
-    for label in models:
-        path = workdir / "samples" / f"{label}.npz"
-        if path.is_file():
-            with np.load(path) as stored:
-                samples[label] = dict(stored)
+    samples = engine.load_samples(workdir, models)
     if samples:
         plotting.save(groups_sheet(samples), workdir / "figures" / "groups.png")
     text = table(models, tests, metrics, speeds(config, models, workdir))

@@ -21,6 +21,7 @@ from experiments.engine.record.results import (
     last_values,
     load_config,
     load_metrics,
+    load_samples,
 )
 from experiments.engine.record.summary import Statistics, Summary, best_seed, expected_models, header, summarize
 from experiments.engine.record.summary_text import render as summary_text
@@ -140,6 +141,7 @@ __all__ = [
     "load_config",
     "load_config_file",
     "load_metrics",
+    "load_samples",
     "load_trained",
     "main",
     "make_workdir",

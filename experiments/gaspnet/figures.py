@@ -65,11 +65,8 @@ def draw(scenes: str, models: Mapping[str, Table], tests: Mapping[str, Table], w
     models = {label: model for label, model in models.items() if label in metrics}
     steps.write(workdir, steps.compare(scenes, metrics, models, tests))
     _draw_levels(figures, metrics, list(models), tests)
-    for label in models:
-        path = workdir / "samples" / f"{label}.npz"
-        if path.is_file():
-            with np.load(path) as stored:
-                draw_samples(figures, label, dict(stored))
+    for label, arrays in engine.load_samples(workdir, models).items():
+        draw_samples(figures, label, arrays)
 
 
 def draw_samples(figures: Path, model: str, arrays: Arrays) -> None:

@@ -35,15 +35,11 @@ def sample(trained: engine.Trained, data: Mapping[str, Any]) -> dict[str, np.nda
 
 def draw(models: Mapping[str, engine.Model], workdir: Path) -> None:
     """states_MODEL.png of every model whose states were saved."""
-    for label in models:
-        path = workdir / "samples" / f"{label}.npz"
-        if path.is_file():
-            with np.load(path) as stored:
-                arrays = dict(stored)
-            if arrays:
-                places = models[label].table["network"] == "wrnn"
-                figure = states(arrays["inputs"], arrays["states"], "place on the ring" if places else "unit", label)
-                plotting.save(figure, workdir / "figures" / f"states_{label}.png")
+    for label, arrays in engine.load_samples(workdir, models).items():
+        if arrays:
+            places = models[label].table["network"] == "wrnn"
+            figure = states(arrays["inputs"], arrays["states"], "place on the ring" if places else "unit", label)
+            plotting.save(figure, workdir / "figures" / f"states_{label}.png")
 
 
 def states(inputs: np.ndarray, states: np.ndarray, unit: str, title: str) -> Any:

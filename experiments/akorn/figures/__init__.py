@@ -24,10 +24,7 @@ def draw(models: Mapping[str, engine.Model], tests: Mapping[str, Table], workdir
     """All pictures of this family, from what a workdir holds; models and tables of test sets by label."""
     metrics, figures = engine.load_metrics(workdir), workdir / "figures"
     models = {label: model for label, model in models.items() if label in metrics}
-    for label, model in models.items():
-        path = workdir / "samples" / f"{label}.npz"
-        if path.is_file():
-            with np.load(path) as stored:
-                _BY_SET[model.config.data.set].draw_samples(figures, label, dict(stored))
+    for label, arrays in engine.load_samples(workdir, models).items():
+        _BY_SET[models[label].config.data.set].draw_samples(figures, label, arrays)
     if any(model.config.data.set == "sudoku" for model in models.values()):
         boards.draw_steps(figures, metrics, models, tests)

@@ -21,7 +21,19 @@ from experiments.engine.run.workdir import load
 Metrics = dict[str, dict[str, dict[str, dict[int, dict[int, NDArray[np.float64]]]]]]
 
 TRAINING_SPLITS = RESERVED
+Samples = dict[str, dict[str, NDArray[Any]]]  # arrays of a model, by its label
 _TIMED = re.compile(r"(?P<name>.+)@(?P<step>[1-9]\d*)")
+
+
+def load_samples(workdir: Path, labels: Iterable[str]) -> Samples:
+    """The arrays of samples/LABEL.npz of those models of a run that have the file."""
+    samples = {}
+    for known_as in labels:
+        path = workdir / "samples" / f"{known_as}.npz"
+        if path.is_file():
+            with np.load(path) as stored:
+                samples[known_as] = dict(stored)
+    return samples
 
 
 def load_metrics(workdir: str | Path) -> Metrics:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import engine
@@ -29,12 +28,7 @@ def draw(config: ConfigDict, models: Mapping[str, engine.Model], split: str, wor
     """
     metrics = engine.load_metrics(workdir)
     models = {label: model for label, model in models.items() if label in metrics}
-    samples = {}
-    for label in models:
-        path = workdir / "samples" / f"{label}.npz"
-        if path.is_file():
-            with np.load(path) as stored:
-                samples[label] = dict(stored)
+    samples = engine.load_samples(workdir, models)
     courses = wavelengths.courses(metrics, models)
     if courses:
         text = json.dumps(wavelengths.as_json(courses), indent=1, allow_nan=False) + "\n"
