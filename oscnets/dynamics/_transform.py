@@ -97,11 +97,12 @@ def _to_pairs(x: Array, of_h: np.ndarray, of_w: np.ndarray | None = None) -> Arr
 def _from_pairs(x: Array, width: int, of_h: np.ndarray, of_w: np.ndarray | None = None) -> Array:
     """(F, rows, B) of `_to_pairs` -> (H, W, C, B) by of_h (H, 2 F_h) and of_w (W, 2 F_w)."""
     batch, frequencies = x.shape[2], of_h.shape[1] // 2
+    channels = x.shape[1] // (4 if of_w is not None else 2 * width)
     if of_w is not None:
         x = rowwise(jnp.asarray(of_w, x.dtype), x.reshape(frequencies, of_w.shape[1], -1))
         x = cpu_barrier(rearrange(x, "f w (pair cb) -> (f pair) (w cb)", pair=2))
     x = jnp.matmul(jnp.asarray(of_h, x.dtype), x.reshape(2 * frequencies, -1), precision=precision())
-    return x.reshape(len(of_h), width, -1, batch)
+    return x.reshape(len(of_h), width, channels, batch)
 
 
 def _bases(plan: Plan) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:

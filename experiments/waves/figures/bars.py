@@ -56,6 +56,8 @@ def draw(
 
 
 def _draw_seeds(axes, x: int, values: np.ndarray, colour: str) -> None:
+    if not len(values):  # an older run, without this score
+        return
     axes.plot(np.full(len(values), x), values, ".", color=colour, ms=7, alpha=0.6, label="one seed")
     spread = values.std(ddof=1) if len(values) > 1 else 0.0
     axes.errorbar(x, values.mean(), spread, fmt="_", color="black", ms=11, mew=1.6, capsize=3, label="mean ± SD")

@@ -130,8 +130,7 @@ def test_kept_comparisons_are_those_of_the_runs(folder):
     """Of the last values, which summary.json has where metrics.jsonl was not kept."""
     experiment = engine.experiment_of(FAMILY, folder)
     models = {label: model.table for label, model in experiment.models.items()}
-    tests = {label: test.table for label, test in experiment.tests.items()}
-    found = steps.compare(experiment.config.data.scenes, engine.load_metrics(folder), models, tests)
+    found = steps.compare(experiment.config.data.scenes, engine.load_metrics(folder), models, experiment.tests)
     assert steps.comparison_text(found) == (folder / "steps.md").read_text()
     stored = json.loads((folder / "steps.json").read_text())
     numbers = ("mean", "reference", "difference", "p", "p_adjusted")

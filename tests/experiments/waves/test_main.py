@@ -49,7 +49,7 @@ def test_a_run_scores_every_model(workdir):
 
 def test_tables_are_the_papers(workdir):
     text = (workdir / "tables.md").read_text()
-    assert re.search(r"\| cnn_2 \| [\d,]+ \|( \d\.\d+ ± \d\.\d+ \|){3} 0.240 ± 0.080 \| 0.140 ± 0.050", text)
+    assert re.search(r"\| cnn_2 \| [\d,]+ \|( \d\.\d+ ± \d\.\d+ \|){3} 0.24 ± 0.08 \| 0.14 ± 0.05", text)
     assert text.count("| cnn_2 |") == 3
     assert text.count("| lstm_fft |") == 3 + 2 * len(task.REPORTED)  # those of the waves too
     assert "nan" not in text
@@ -57,7 +57,7 @@ def test_tables_are_the_papers(workdir):
 
 def test_pictures(workdir):
     drawn = {path.name for path in (workdir / "figures").iterdir()}
-    expected = {"masks.png", "fields.png", "learning_curves.png"}
+    expected = {"masks.png", "fields.png", "learning_curves.png", "scores.png"}
     for model in MODELS[:2]:
         expected |= {f"{kind}_{model}.png" for kind in ("states", "features", "kernel", "spectra", "waves")}
         expected.add(f"animation_{model}.gif")
