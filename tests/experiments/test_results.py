@@ -209,6 +209,9 @@ SPEED = {  # rows of README.md's table: the file and the measurement on one devi
     "Neural Wave Machine, 56": ("waves", "wave_machine"),
     "Neural Wave Machine, 128": ("waves", "wave_machine_large"),
     "ConvLSTM": ("waves", "conv_lstm"),
+    "AKOrN on Sudokus": ("akorn", "sudoku"),
+    "AKOrN on pictures, attention": ("akorn", "discovery"),
+    "AKOrN on pictures, convolutions": ("akorn", "discovery_conv"),
 }
 
 
