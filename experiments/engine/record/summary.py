@@ -199,12 +199,12 @@ def draw_over_time(
         }
         panels = _over_time_panels(every, summary["chance"][split], labels)
         if panels:
-            title = f"{split}: {_spread(panels)} (dashed: no steps)"
+            title = f"{split}: {_spread(panels)}\n(dashed: no steps)"
             figure = plotting.curve_row(panels, models=models, title=title)
             plotting.save(figure, figures / f"over_time_{_file_name(split)}.png")
         several = any(len(values) > 1 for panel in panels for values in panel["values"].values())
         if several and (panels := _over_time_panels(best, summary["chance"][split], labels)):
-            title = f"{split}: each model's seed that was best on validation (dashed: no steps)"
+            title = f"{split}: each model's seed that was\nbest on validation (dashed: no steps)"
             figure = plotting.curve_row(panels, models=models, title=title)
             plotting.save(figure, figures / f"over_time_best_{_file_name(split)}.png")
 
