@@ -97,10 +97,7 @@ def check_tests(config: ConfigDict, tests: Mapping[str, Table]) -> None:
         entry, kind = f"config.tests.{name}", test["kind"]
         if kind == "overlap" and config.data.set != "digits":
             raise ValueError(f"{entry}.kind={kind!r}: expected test or noise for config.data.set={config.data.set!r}")
-        for needed, level in LEVELS.items():
-            if (kind == needed) != (test[level] is not None):
-                expected = "a value" if kind == needed else "None"
-                raise ValueError(f"{entry}.{level}={test[level]!r}: expected {expected} for the kind {kind}")
+        engine.check_levels(entry, test, LEVELS)
         if test["sampled"] > test["grouped"]:
             raise ValueError(f"{entry}.sampled={test['sampled']}: expected at most grouped={test['grouped']}")
 

@@ -117,10 +117,7 @@ def check_tests(config: ConfigDict, tests: Mapping[str, Table]) -> None:
                 f"{entry}.kind={kind!r}: expected one of {', '.join(kinds)} for "
                 f"config.data.scenes={config.data.scenes!r}"
             )
-        for needed, level in LEVELS.items():
-            if (kind == needed) != (test[level] is not None):
-                expected = "a value" if kind == needed else "None"
-                raise ValueError(f"{entry}.{level}={test[level]!r}: expected {expected} for the kind {kind}")
+        engine.check_levels(entry, test, LEVELS)
 
 
 def experiment(config: ConfigDict, tests: Mapping[str, Table]) -> engine.Experiment:

@@ -190,6 +190,21 @@ def _flat_values(table, entries, prefix=""):
             yield f"{prefix}{key}", value
 
 
+def check_levels(entry: str, test: Mapping[str, Any], levels: Mapping[str, str]) -> None:
+    """Raise ValueError unless the level of a test set is given where its kind has one, and nowhere else.
+
+    Args:
+        entry: dotted key of the table, for messages.
+        test: the table of the test set, with `kind`.
+        levels: the entry that holds the level, by kind.
+    """
+    kind = test["kind"]
+    for needed, level in levels.items():
+        if (kind == needed) != (test[level] is not None):
+            expected = "a value" if kind == needed else "None"
+            raise ValueError(f"{entry}.{level}={test[level]!r}: expected {expected} for the kind {kind}")
+
+
 def label(name: str, table: Mapping[str, Any]) -> str:
     """The name of a model or a test set in metrics.jsonl, tables and figures."""
     return table.get("label") or name
