@@ -57,7 +57,7 @@ def test_the_score_of_each_is_computed_again(name):
     model = engine.experiment_of(family, folders[0]).models[network.facts["model"]]
     try:
         data = model.data["test"]()
-    except OSError as error:
+    except sources.MissingDatasetError as error:
         pytest.skip(f"no data: {error}")
     config = model.config
     plan = engine.seeds.make_plan(network.facts["seed"], 1, config.train.batch_size, config.seed_strategy)
