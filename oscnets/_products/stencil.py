@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from oscnets._inputs import precision
-from oscnets._platform import on_tpu
+from oscnets._platform import cpu_barrier, on_tpu
 from oscnets._products.linear import bilinear
 
 Boundary = Literal["clamped", "periodic"]
@@ -165,7 +165,8 @@ def _gradients(frame: Frame, factors: tuple[Array, Array], ct_out: Array) -> tup
     matrix, pixels = _matrix(kernel), field.shape[1:]
     neighbours = _gather(field, gathered, frame).reshape(matrix.shape[1], math.prod(pixels))
     cotangents = _gather(ct_out, scattered, frame, back=True).reshape(len(matrix), math.prod(pixels))
-    products = jnp.matmul(matrix.T, cotangents, precision=precision())
+    # XLA's fast product on a CPU takes no transposed matrix, and a transposition is merged into the product.
+    products = jnp.matmul(cpu_barrier(matrix.T), cotangents, precision=precision())
     ct_field = _scatter(products.reshape(matrix.shape[1], *pixels), gathered, frame, back=True)
     product = lax.dot_general(neighbours, cotangents, (((1,), (1,)), ((), ())), precision=precision())
     product = product.reshape(*gathered, kernel.shape[2], *scattered, kernel.shape[3])
