@@ -47,6 +47,11 @@ ENTRIES: engine.Entries = {
             "half: the synchrony loss has the prefactor 1/2, as in the paper; bounded: it is at most 1",
             one_of("bounded", "half"),
         ),
+        "phase_curriculum": Entry(
+            0.0,
+            "share of the updates in which the spread of random starting phases goes from 0 to 1; 0: it is 1",
+            between(0, 1),
+        ),
     },
 }
 

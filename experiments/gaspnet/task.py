@@ -88,6 +88,9 @@ def make_task(
         weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
         synchrony = partial(losses.cluster_synchrony, normalization=config.train.synchrony_normalization)
         loss = partial(synchrony_loss, network, targets, weight, synchrony)
+        curriculum = config.train.phase_curriculum if network.start == "normal" else 0.0
+        if curriculum:
+            loss = partial(with_phase_spread, loss, curriculum)
         evaluate = partial(phased_scores, synchrony=synchrony)
     else:
         init, loss, evaluate = (
@@ -95,6 +98,7 @@ def make_task(
             partial(plain_loss, network, targets),
             plain_scores,
         )
+        curriculum = 0.0
     scores = partial(evaluate, network, targets)
     grouped = partial(scores, grouped=True) if has_phases(network) else scores
     return engine.Task(
@@ -105,6 +109,7 @@ def make_task(
         score="accuracy",
         evaluate_on=lambda label: grouped if (tests or {})[label]["grouped"] else scores,
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"][..., 1:])),
+        takes_progress=curriculum > 0,
     )
 
 
@@ -114,11 +119,16 @@ def num_oscillators(network: models.GASPnet, size: tuple[int, int]) -> int:
 
 
 def forward(network: models.GASPnet, params, batch, keys) -> Output:
-    """All steps of a batch; phases that start at random are drawn by each example's own key."""
+    """All steps of a batch; phases that start at random are drawn by each example's own key.
+
+    Their standard deviation is `batch["phase_spread"]` (B,) radians, 1 without it.
+    """
     phases0 = None
     if network.start == "normal":
         count = num_oscillators(network, batch["images"].shape[1:3])
         phases0 = jax.vmap(lambda key: jax.random.normal(key, (count,)))(keys)
+        if "phase_spread" in batch:
+            phases0 *= batch["phase_spread"][:, None]
     return network.apply(params, batch["images"], phases0=phases0)
 
 
@@ -159,6 +169,12 @@ def synchrony_loss(network, targets: str, weight: float, synchrony: Synchrony, p
     entropy = cross_entropy(targets, out.logits[-1], batch["targets"]).mean()
     value = synchrony(out.first_phases[-1][..., None], batch["masks"]).mean()
     return entropy + weight * value, {"classification": entropy, "synchrony": value}
+
+
+def with_phase_spread(loss, curriculum: float, params, batch, keys, progress) -> Scored:
+    """A loss whose starting phases spread from 0, all equal, to 1 in a share of the training."""
+    spread = jnp.full(len(keys), jnp.minimum(progress / curriculum, 1), jnp.float32)
+    return loss(params, {**batch, "phase_spread": spread}, keys)
 
 
 def phased_scores(

@@ -112,3 +112,29 @@ def test_groups_are_of_the_last_phases_of_the_first_block():
     ideal = np.where(batch["masks"][..., 0], 0, np.where(batch["masks"][..., 1], 2, 4))[..., None]
     perfect = np.concatenate([np.cos(ideal), np.sin(ideal)], -1)[None]
     np.testing.assert_allclose(gaspnet.on_host("", batch, {"features": perfect})["ari"], 1)
+
+
+def test_the_curriculum_goes_from_equal_phases_to_random_ones():
+    def make(name, **changes):
+        config = config_of(FAMILY, "multi_mnist,smoke", **{"train.phase_curriculum": 0.5} | changes)
+        (model,) = tables(FAMILY, "models", name).values()
+        return task.make_network(config, model), task.make_task(config, model)
+
+    network, made = make("gaspnet")
+    assert made.takes_progress
+    assert not make("baseline")[1].takes_progress
+    assert not make("gaspnet", **{"model.start": "learned"})[1].takes_progress
+    rng, keys = np.random.default_rng(0), jax.random.split(jax.random.key(1), 4)
+    batch = {
+        "images": rng.uniform(size=(4, 32, 32, 1)).astype(np.float32),
+        "masks": rng.uniform(size=(4, 16, 16, 3)) < 0.5,
+        "targets": np.eye(10, dtype=np.float32)[:4],
+    }
+    params = made.init(jax.random.key(0))
+    start = lambda spread: task.forward(network, params, {**batch, "phase_spread": jnp.full(4, spread)}, keys)  # noqa: E731
+    equal, half = start(0.0), start(0.5)
+    assert_close(equal.logits[1:], jnp.broadcast_to(equal.logits[1], (network.num_steps, 4, 10)), 1e-5)
+    assert abs(half.logits[2] - half.logits[1]).max() > 0.01
+    assert_close(2 * half.phases[0], task.forward(network, params, batch, keys).phases[0], 1e-6)
+    early, middle, end = (made.loss_at(progress, params, batch, keys)[0] for progress in (0.0, 0.5, 0.9))
+    assert early != middle == end == make("gaspnet", **{"train.phase_curriculum": 0.0})[1].loss(params, batch, keys)[0]
