@@ -137,3 +137,12 @@ def test_the_experiment_of_the_page_runs(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert "### noise0.2: accuracy" in (tmp_path / "run" / "summary.md").read_text()
+
+
+def test_links_of_pages_lead_to_files():
+    """Of README, the docs and the pages of results; those with a scheme lead elsewhere."""
+    pages = (ROOT / "README.md", *PAGES, *sorted((ROOT / "experiments" / "results").rglob("*.md")))
+    links = re.compile(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)")
+    targets = [(page, target) for page in pages for target in links.findall(page.read_text(encoding="utf-8"))]
+    assert len(targets) > 100
+    assert not [(page.name, target) for page, target in targets if not (page.parent / target).exists()]

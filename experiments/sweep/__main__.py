@@ -17,7 +17,7 @@ _OVERRIDES = ("--config.", "--models=", "--tests=")
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; UsageError where it is wrong."""
     parser = engine.Parser(prog="python -m experiments.sweep", description="Many runs of one experiment.")
-    parser.add_argument("experiment", help="komplexnet, gaspnet or waves")
+    parser.add_argument("experiment", help="family of experiments, such as komplexnet")
     parser.add_argument("--config", action="append", required=True, metavar="FILE[:VARIANT]", help="may be repeated")
     parser.add_argument(
         "--grid",
