@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oscnets import _platform, losses, models
-from oscnets._products import stencil
+from oscnets._products import conv, stencil
 from oscnets.dynamics import kuramoto
 from tests.helpers import assert_close, random_like
 
@@ -108,6 +108,19 @@ def test_small_kernels(boundary, monkeypatch):
         out, pull = jax.vjp(partial(stencil.stencil_sum, boundary=boundary), field, kernel)
         found.append((out, pull(ct_out), stencil.stencil_gradients(field, kernel, ct_out, boundary=boundary)))
     assert_close(*found, 1e-5)
+
+
+def test_convolutions_with_strides(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, kernel = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((4, 6, 2, 3), (3, 5, 2, 4)))
+    for convolve in (partial(conv.conv_hwcb, strides=2), conv.conv_transpose_hwcb):
+        found = []
+        for backend in ("cpu", "tpu"):
+            monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+            jax.clear_caches()
+            value = lambda x, kernel, convolve=convolve: jnp.sum(convolve(x, kernel) ** 2)  # noqa: E731
+            found.append((convolve(x, kernel), jax.grad(value, (0, 1))(x, kernel)))
+        assert_close(*found, 1e-4)
 
 
 def test_small_gradients_are_summed_beside_large_ones():

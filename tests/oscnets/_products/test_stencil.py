@@ -7,17 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets._products.stencil import stencil_sum
+from oscnets._products.stencil import Frame, correlate, stencil_sum
 from tests.helpers import assert_adjoints, assert_close
 
 MODES = {"clamped": "constant", "periodic": "wrap"}
 
 
-def naive(field, kernel, boundary):
+def naive(field, kernel, boundary, origin=None):
     """Pixel by pixel on a padded image."""
     taps_h, taps_w, _, c_out = kernel.shape
     _, height, width, batch = field.shape
-    pads = [(0, 0), (taps_h // 2,) * 2, (taps_w // 2,) * 2, (0, 0)]
+    above, left = origin or (taps_h // 2, taps_w // 2)
+    pads = [(0, 0), (above, taps_h - 1 - above), (left, taps_w - 1 - left), (0, 0)]
     wide = np.pad(field, pads, mode=MODES[boundary])
     out = np.zeros((c_out, height, width, batch))
     for y in range(height):
@@ -39,6 +40,15 @@ def test_sum_and_gradients(boundary, channels, size):
     field, kernel = case(*channels, size)
     found = assert_adjoints(partial(stencil_sum, boundary=boundary), field, kernel)
     assert_close(found, naive(field, kernel, boundary), 1e-13)
+
+
+@pytest.mark.parametrize("boundary", MODES)
+@pytest.mark.parametrize("channels", [(3, 4), (1, 4), (4, 1)])
+@pytest.mark.parametrize(("size", "origin"), [((2, 3), (0, 2)), ((3, 4), (2, 1)), ((2, 2), (1, 0))])
+def test_kernels_of_any_size_and_origin(boundary, channels, size, origin):
+    field, kernel = case(*channels, size)
+    found = assert_adjoints(partial(correlate, Frame(boundary, origin)), field, kernel)
+    assert_close(found, naive(field, kernel, boundary, origin), 1e-13)
 
 
 def test_under_vmap_over_kernels():
