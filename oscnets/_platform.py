@@ -75,13 +75,19 @@ def coupling_method(image: Sequence[int], kernel: Sequence[int]) -> str:
     Compiled, not measured (experiments/results/bench/coupling_compiled.md; kernels of 5 and 13): on a GPU `direct` has
     the fewest kernels and bytes, and with a kernel of 5 so little arithmetic that its least time is 0.4 to 0.7 of the
     next one's. With a kernel of 13 arithmetic decides, and the rule is that of a CPU. On a TPU memory decides, and
-    `direct` moves less than half of the bytes of `transform`, a seventh of those of `fft`.
+    `direct` moves less than half of the bytes of `transform`, a seventh of those of `fft`; but the gradient of a kernel
+    of one, two or four channels took more than 75 to 100 s to compile (one step of 12 pixels, libtpu 0.0.42), where
+    that of eight took 12, and of one channel by `transform` 11.
 
     Args:
         image: (H, W).
-        kernel: (kh, kw).
+        kernel: (kh, kw, C_in, C_out).
     """
-    if on_tpu() or (not on_cpu() and kernel[0] * kernel[1] <= 25):
+    if on_tpu():
+        direct = min(kernel[2:]) >= 8
+    else:
+        direct = not on_cpu() and kernel[0] * kernel[1] <= 25
+    if direct:
         return "direct"
     return "transform" if max(image) <= 128 else "fft"
 

@@ -65,7 +65,7 @@ def choose_method(image: Sequence[int], kernel: Sequence[int] = (13, 13, 8, 8)) 
         image: (H, W).
         kernel: shape of the kernel, (kh, kw, C_in, C_out).
     """
-    return _tuned.get(_case(image, kernel)) or coupling_method(image, kernel[:2])
+    return _tuned.get(_case(image, kernel)) or coupling_method(image, kernel)
 
 
 @standard_promotion
