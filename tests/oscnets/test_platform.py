@@ -137,6 +137,12 @@ def test_small_gradients_are_summed_beside_large_ones():
     assert_close(found, jax.grad(plain)(shared), 1e-5)
 
 
+def test_a_tpu_convolves_eight_channels_and_transforms_fewer(monkeypatch):
+    cases = [((32, 32), (13, 13, 8, 8)), ((32, 32), (3, 7, 1, 1)), ((32, 32), (3, 3, 8, 4)), ((32, 256), (3, 3, 1, 1))]
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert [_platform.coupling_method(*case) for case in cases] == ["direct", "transform", "transform", "fft"]
+
+
 def test_a_coupling_transforms_the_height_alone_on_a_gpu_of_many_small_images(monkeypatch):
     cases = [((32, 32), 8, 256), ((64, 32), 8, 128), ((32, 32), 8, 127), ((32, 64), 8, 256), ((32, 32), 8, None)]
     assert [_platform.coupling_axes(*case) for case in cases] == [2] * len(cases)
