@@ -102,7 +102,7 @@ DECIDERS = (
         Decider(
             *(folder, ("G3", "G4"), "gaspnet", variant, "--config.seeds=3 --config.train.epochs=13"),
             {"gaspnet": 3 * 13 * 48_000},
-            "the only run; 19,500 updates, half of the paper's",
+            "19,500 updates of 32, half of the paper's",
         )
         for folder, variant in ((gaspnet.DIGITS, "cifar_mnist,paper"), (gaspnet.FASHION, "cifar_fashion,paper"))
     ),

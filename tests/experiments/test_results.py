@@ -91,6 +91,18 @@ def gaspnet_cells(row):
     return [numbers.spread("baseline", split), *steps, *plain]
 
 
+_OVERLAYS = {"28 pixels, as in training": "test"} | {size: f"item{size}" for size in ("24", "20", "17", "14")}
+
+
+def overlay_cells(row):
+    split, numbers = _OVERLAYS[row[0]], Numbers("gaspnet/cifar_mnist")
+    cells = ((metric, of) for metric in ("item", "picture") for of in (("baseline", None), *_FIRST_AND_LAST))
+    return [numbers.spread(model, split, step, metric) for metric, (model, step) in cells]
+
+
+_FIRST_AND_LAST = (("gaspnet", 1), ("gaspnet", 6))
+
+
 def reading_cells(row):
     model, numbers = _READINGS[row[0], row[1]], Numbers("gaspnet/readings")
     spread = lambda split, step: numbers.spread(model, split, step)  # noqa: E731
@@ -168,6 +180,7 @@ TABLES = [  # first cells of the head, the cells that a row should have after it
     (("test", "GASPnet, step 1"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
     (("network", "boards"), sudoku_cells, {"experiments/results/akorn/README.md": 1}),
     (("network", "copying"), sequence_cells, {"experiments/results/sequences/README.md": 1}),
+    (("overlays", "baseline, digits"), overlay_cells, {"experiments/results/gaspnet/README.md": 1}),
     (("offset", "dense nodes"), reading_cells, {"experiments/results/gaspnet/README.md": 1}),
 ]
 

@@ -200,6 +200,24 @@ def readme_sentences():
     yield f"; with feedback {of('feedback@3')} ({of('feedback')}); the real-valued model {of('real@3')} ({of('real')})"
 
 
+def gaspnet_overlays():
+    g = Numbers("gaspnet/cifar_mnist")
+    values = lambda model, metric="accuracy", split="test": g.values(model, split, None, metric)  # noqa: E731
+    mine, theirs = sorted(values("gaspnet")), sorted(values("baseline"))
+    assert mine[-1] < theirs[0]
+    yield f"({mine[0]:.3f} of both named after six steps; the others {mine[1]:.3f} and {mine[2]:.3f}, "
+    yield f"the baselines {theirs[0]:.3f} to {theirs[-1]:.3f})"
+    best = values("gaspnet").argmax()
+    gap = lambda size: values("gaspnet", "item", f"item{size}")[best] - values("baseline", "item", f"item{size}").mean()  # noqa: E731
+    assert gap(24) < -0.04 and abs(gap(20)) < 0.005
+    assert {round(gap(17), 2), round(gap(14), 2)} == {0.02}
+    item, picture = (f"{values('gaspnet', metric)[best]:.3f}" for metric in ("item", "picture"))
+    yield f"The best GASPnet names {item} of the digits, the baselines {g.mean('baseline', 'test', None, 'item')}; "
+    yield f"of the pictures {picture} against {g.mean('baseline', 'test', None, 'picture')}"
+    apart = values("gaspnet", "separation")
+    yield f"are {apart.mean():.2f} radians apart, in the seed that hardly learns {apart.min():.2f};"
+
+
 def gaspnet_sentences():
     g = Numbers("gaspnet/multi_mnist")
     test = lambda step, model="gaspnet": g.mean(model, "test", step)  # noqa: E731
@@ -312,6 +330,7 @@ SENTENCES = [
     ("README.md", readme_sentences),
     ("experiments/results/gaspnet/README.md", gaspnet_sentences),
     ("experiments/results/gaspnet/README.md", gaspnet_separation),
+    ("experiments/results/gaspnet/README.md", gaspnet_overlays),
     ("experiments/results/waves/README.md", waves_sentences),
     ("experiments/results/waves/README.md", w4_sentences),
     ("experiments/results/waves/README.md", w2_and_w3_sentences),
