@@ -83,11 +83,8 @@ def coupling_method(image: Sequence[int], kernel: Sequence[int]) -> str:
         image: (H, W).
         kernel: (kh, kw, C_in, C_out).
     """
-    if on_tpu():
-        direct = min(kernel[2:]) >= 8
-    else:
-        direct = not on_cpu() and kernel[0] * kernel[1] <= 25
-    if direct:
+    few_taps = kernel[0] * kernel[1] <= 25
+    if (on_tpu() and min(kernel[2:]) >= 8) or (on_gpu() and few_taps):
         return "direct"
     return "transform" if max(image) <= 128 else "fft"
 

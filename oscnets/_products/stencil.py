@@ -7,8 +7,8 @@ other side (`periodic`). The layout is `chwb`, (C, H, W, B): a product over chan
 pixels, and neighbours lie whole rows of the batch apart.
 
 XLA's own convolutions are slow on a CPU inside a loop, in their gradients, and when each seed of a vmap has kernels of
-its own. With products at every single pixel, in the layout (H, W, C, B), gradients of layers of 8 to 192 channels took 2
-to 8 times as long on two cores of an Intel Xeon, those of 3 channels 0.6 times.
+its own. With products at every single pixel, in the layout (H, W, C, B), gradients of layers of 8 to 192 channels took
+2 to 8 times as long on two cores of an Intel Xeon, those of 3 channels 0.6 times.
 """
 
 import math
