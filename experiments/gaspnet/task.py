@@ -83,14 +83,13 @@ def make_task(
     network, targets = make_network(config, model), TARGETS[config.data.scenes]
     shape = shape or (SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1)
     example = jnp.zeros((1, *shape))
+    drawn = has_phases(network) and network.start == "normal"
+    curriculum = config.train.phase_curriculum if drawn else 0.0
     if has_phases(network):
         init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network, shape[:2]))))
         weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
         synchrony = partial(losses.cluster_synchrony, normalization=config.train.synchrony_normalization)
         loss = partial(synchrony_loss, network, targets, weight, synchrony)
-        curriculum = config.train.phase_curriculum if network.start == "normal" else 0.0
-        if curriculum:
-            loss = partial(with_phase_spread, loss, curriculum)
         evaluate = partial(phased_scores, synchrony=synchrony)
     else:
         init, loss, evaluate = (
@@ -98,12 +97,11 @@ def make_task(
             partial(plain_loss, network, targets),
             plain_scores,
         )
-        curriculum = 0.0
     scores = partial(evaluate, network, targets)
     grouped = partial(scores, grouped=True) if has_phases(network) else scores
     return engine.Task(
         init,
-        loss,
+        partial(with_phase_spread, loss, curriculum) if curriculum else loss,
         scores,
         engine.optimizer.make(config.train),
         score="accuracy",

@@ -1,4 +1,4 @@
-"""Small kernels over neighbouring pixels, as products: every convolution of the library.
+"""Small kernels over neighbouring pixels, as products: the convolutions of layers and waves.
 
     out[o, y] = sum_{d, i} kernel[d, i, o] field[i, y + d - origin]
 
@@ -174,9 +174,5 @@ def _gradients(frame: Frame, factors: tuple[Array, Array], ct_out: Array) -> tup
     return ct_field, product.transpose(0, 3, 1, 4, 2, 5).reshape(kernel.shape)
 
 
-_sum = bilinear(_product, _gradients)
-
-
-def correlate(frame: Frame, field: Array, kernel: Array) -> Array:
-    """`stencil_sum` of a kernel of any size and origin, unchecked."""
-    return _sum(frame, field, kernel)
+# (frame, field, kernel): `stencil_sum` of a kernel of any size and origin, unchecked.
+correlate = bilinear(_product, _gradients)
