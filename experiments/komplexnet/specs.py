@@ -66,9 +66,14 @@ ENTRIES: engine.Entries = {
         "output_gain": Entry(
             1.0, "factor of the initial weights of the output layer; none in the network vit", engine.POSITIVE
         ),
+        "one_step": Entry(
+            0.0,
+            "share of the updates, the first, that take one step of the dynamics from the phases of the masks",
+            between(0, 1),
+        ),
         "phase_curriculum": Entry(
             0.0,
-            "share of the updates in which the initial phases go from those of the masks to random ones; 0: random",
+            "share of the updates, after those, in which the initial phases go from those of the masks to random ones",
             between(0, 1),
         ),
         "loss_steps": Entry(

@@ -93,28 +93,23 @@ def make_task(
         phases = models.random_phases(jax.random.key(0), (*example.shape[:3], network.channels))
         init = lambda key: network.init(key, example, phases0=phases, num_steps=1)  # noqa: E731
         weight = config.train.synchrony_weight if has_dynamics(network) else 0.0
-        curriculum = config.train.phase_curriculum if has_dynamics(network) else 0.0
-        loss = partial(
-            complex_loss,
-            network,
-            weight,
-            phases=noisy_ground_truth if curriculum else initial_phases,
-            last_steps=config.train.loss_steps,
-        )
+        by_progress = has_dynamics(network) and (config.train.one_step > 0 or config.train.phase_curriculum > 0)
+        loss = partial(complex_loss, network, weight, last_steps=config.train.loss_steps)
+        loss = partial(curriculum_loss, network, config.train) if by_progress else loss
         scores_on = _complex_scores_on(network)
     else:
         init = lambda key: network.init(key, example)  # noqa: E731
-        curriculum, loss, scores_on = 0.0, partial(real_loss, network), _real_scores_on(network)
+        by_progress, loss, scores_on = False, partial(real_loss, network), _real_scores_on(network)
     init = partial(_with_output_gain, init, config.train.output_gain)
     return engine.Task(
         init,
-        partial(with_phase_noise, loss, curriculum) if curriculum else loss,
+        loss,
         scores_on({"kind": "test", "num_steps": None, "grouped": 0}),
         engine.optimizer.make(config.train),
         score="accuracy",
         evaluate_on=lambda label: scores_on((tests or {})[label]),
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"], data["overlap"])),
-        takes_progress=curriculum > 0,
+        takes_progress=by_progress,
         # Of so many images the intermediates stay in the cache of a CPU.
         slice_size=config.slice_size or (32 if jax.default_backend() == "cpu" else None),
     )
@@ -178,12 +173,6 @@ def initial_phases(network: models.KomplexNet, batch, keys) -> Array:
     return jax.vmap(lambda key: models.random_phases(key, shape))(keys)
 
 
-def with_phase_noise(loss, curriculum: float, params, batch, keys, progress) -> Scored:
-    """A loss whose initial phases are `noisy_ground_truth`; noise rises to 1 in a share of the training."""
-    noise = jnp.full(len(keys), jnp.minimum(progress / curriculum, 1), jnp.float32)
-    return loss(params, {**batch, "phase_noise": noise}, keys)
-
-
 def noisy_ground_truth(network: models.KomplexNet, batch, keys) -> Array:
     """Phases by the masks plus uniform noise of `batch["phase_noise"]` (B,) half cycles: at 1 they are random."""
     phases = models.ground_truth_phases(keys, batch["masks"], batch["overlap"], network.channels)
@@ -205,6 +194,26 @@ def complex_loss(
     entropy = losses.mean_over_time(partial(step_entropy, network), shared, states, batch["targets"])
     synchrony = losses.cluster_synchrony(run.phases, batch["masks"], run.amplitude).mean()
     return entropy + weight * synchrony, {"classification": entropy, "synchrony": synchrony}
+
+
+def curriculum_loss(network, train, params, batch, keys, progress) -> Scored:
+    """`complex_loss` from `noisy_ground_truth`, by the share of the training that is done.
+
+    In the first share `train.one_step` there is no noise and one step of the dynamics; in the share
+    `train.phase_curriculum` after it noise rises to 1.
+    """
+
+    def loss(network, last_steps, noise, params):
+        noisy = {**batch, "phase_noise": jnp.full(len(keys), noise, jnp.float32)}
+        drawn = {"phases": noisy_ground_truth, "last_steps": last_steps}
+        return complex_loss(network, train.synchrony_weight, params, noisy, keys, **drawn)
+
+    since = progress - train.one_step
+    noise = jnp.clip(since / train.phase_curriculum, 0, 1) if train.phase_curriculum else 1.0
+    whole = partial(loss, network, train.loss_steps, noise)
+    if not train.one_step:
+        return whole(params)
+    return jax.lax.cond(since < 0, partial(loss, network.clone(num_steps=1), None, 0.0), whole, params)
 
 
 def step_entropy(network, shared, state, targets) -> Array:

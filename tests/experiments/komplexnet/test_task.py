@@ -303,3 +303,24 @@ def test_the_curriculum_goes_from_the_phases_of_the_masks_to_random_ones(batch):
     params = made.init(jax.random.key(0))
     early, late, end = (made.loss_at(progress, params, batch, KEYS)[1]["synchrony"] for progress in (0.0, 0.5, 0.9))
     assert early < late - 0.1 and late == end
+
+
+@pytest.mark.parametrize("name", ["komplexnet", "feedback"])
+def test_the_first_updates_may_take_one_step_from_the_phases_of_the_masks(batch, name):
+    network, made = make(name, **{"train.one_step": 0.5, "train.phase_curriculum": 0.25})
+    noisy = make(name, **{"train.phase_curriculum": 0.5})[1]
+    params = made.init(jax.random.key(0))
+    find = jax.jit(jax.value_and_grad(made.loss_at, argnums=1, has_aux=True))
+
+    start = {**batch, "phase_noise": jnp.zeros(BATCH)}
+    one = task.complex_loss(network.clone(num_steps=1), 1.0, params, start, KEYS, phases=task.noisy_ground_truth)
+    for progress in (0.0, 0.49):
+        assert_close(find(progress, params, batch, KEYS)[0], one, 1e-5)
+    for progress, same in ((0.625, 0.25), (0.75, 0.5), (0.9, 0.9)):  # by then as without those updates
+        found, expected = find(progress, params, batch, KEYS), noisy.loss_at(same, params, batch, KEYS)
+        assert_close(found[0], expected, 1e-5)
+        assert abs(found[0][0] - one[0]) > 1e-3
+        assert_finite(found[1])
+    later = make(name, **{"train.one_step": 0.5})[1]  # no noise in between
+    losses_at = [later.loss_at(progress, params, batch, KEYS)[0] for progress in (0.5, 0.9)]
+    assert_close(losses_at, [noisy.loss_at(0.9, params, batch, KEYS)[0]] * 2, 1e-5)
