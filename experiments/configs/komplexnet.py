@@ -124,7 +124,7 @@ SCALES = {
         "train.schedule": "stable_decay",
         "train.loss_steps": 3,
         "train.output_gain": 4.0,
-        "train.one_step": 0.55,  # a fifth of the time of the others
+        "train.one_step": 0.55,  # each in less than half the time of the others
         "train.phase_curriculum": 0.15,
         **_VIT_AS_LONG,
     },

@@ -69,6 +69,14 @@ def komplexnet_cells(row):
     )
 
 
+_QUICK = {"KomplexNet, step 1": ("komplexnet", 1), "KomplexNet, step 6": ("komplexnet", 6), "real": ("real", None)}
+
+
+def quick_cells(row):
+    (model, step), numbers = _QUICK[row[0]], Numbers("komplexnet/digits")
+    return [numbers.spread(model, split, step) for split in ("test", "overlap", "noise")]
+
+
 def segmenter_cells(folder, row):
     model, numbers = _SEGMENTERS[row[0]], Numbers(f"waves/{folder}")
     scores = [numbers.spread(model, "test", None, f"foreground_{name}") for name in ("accuracy", "iou", "loss")]
@@ -165,6 +173,7 @@ def sudoku_cells(row):
 
 TABLES = [  # first cells of the head, the cells that a row should have after its first, number of such tables by page
     (("model", "in distribution"), komplexnet_cells, {"README.md": 1, "experiments/results/komplexnet/README.md": 1}),
+    (("network", "two digits"), quick_cells, {"experiments/results/komplexnet/README.md": 1}),
     (("model", "accuracy"), partial(segmenter_cells, "tetrominoes"), {"README.md": 1}),
     *(
         ((head, "parameters"), partial(segmenter_cells, folder), {"experiments/results/waves/README.md": 1})
