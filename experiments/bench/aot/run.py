@@ -101,8 +101,10 @@ def compile_one(program: str, name: str, limit: float) -> dict[str, Any]:
 
 
 def _last_line(text: str) -> str:
+    """What a compiler's failed check says, which more lines may follow; otherwise the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else "no message"
+    checks = [line for line in lines if "Check failed" in line]
+    return (checks or lines or ["no message"])[-1][:500]
 
 
 def _commit() -> str | None:

@@ -124,6 +124,11 @@ def test_the_table():
         ("import time; time.sleep(60)", 0.2, "took more than 0.2 s"),
         ("import os; os.kill(os.getpid(), 11)", 60, "status -11: no message"),
         ("raise ValueError('no such device')", 60, "status 1: ValueError: no such device"),
+        (
+            "import sys; sys.exit('F1 emitter.cc:6] Check failed: a == b\\nE2 dumping core')",
+            60,
+            "status 1: F1 emitter.cc:6] Check failed: a == b",
+        ),
         ("print('hello')", 60, "printed no figures: hello"),
     ],
 )
