@@ -139,6 +139,9 @@ def check(config: ConfigDict) -> None:
     size = config.data.size
     if size % 4 and any(model.network.startswith("vit") for model in config.models.values()):
         raise ValueError(f"config.data.size={size}: expected a multiple of 4, the patches of the network vit")
+    first, noisy = config.train.one_step, config.train.phase_curriculum
+    if first + noisy > 1:
+        raise ValueError(f"config.train.one_step={first} and phase_curriculum={noisy}: expected a sum of at most 1")
     check_tests(config.tests)
 
 

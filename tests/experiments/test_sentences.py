@@ -341,7 +341,7 @@ def akorn_sentences():
         n.mean("complex_autoencoder", "test", None, score) for score in ("ari", "fg_ari", "mbo")
     )
     yield f"adjusted Rand index {ari}, of the foreground {foreground}, mean best overlap {overlap}."
-    yield f"**reproduced**, one seed: {ari}"
+    yield f"**reproduced**, one seed: {foreground}, with the background {ari}"
 
 
 SENTENCES = [

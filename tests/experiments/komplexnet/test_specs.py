@@ -86,6 +86,12 @@ def test_tables_written_by_hand():
         engine.complete(config, FAMILY)
 
 
+def test_shares_of_the_curriculum_that_leave_no_training_from_random_phases():
+    config_of(FAMILY, "smoke", **{"train.one_step": 0.7, "train.phase_curriculum": 0.3})
+    with pytest.raises(engine.UsageError, match=r"config.train.one_step=0.7 and phase_curriculum=0.4: .* at most 1"):
+        config_of(FAMILY, "smoke", **{"train.one_step": 0.7, "train.phase_curriculum": 0.4})
+
+
 def test_sizes_that_the_vision_transformer_cannot_cut_into_patches():
     config_of(FAMILY, "smoke", models=("real",), **{"data.size": 30})
     with pytest.raises(engine.UsageError, match=r"config.data.size=30: expected a multiple of 4"):
