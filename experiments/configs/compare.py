@@ -92,7 +92,7 @@ def get_config(variant: str = "digits") -> ConfigDict:
     config.train.update(epochs=2, num_examples=24_000, batch_size=16, learning_rate=1e-3)
     # Fewer but larger steps, which take the phases as far, and what helped KomplexNet on validation data of its own.
     config.model.komplexnet.update(kernel_size=9, num_steps=6, rate=0.03)
-    config.train.komplexnet.update(loss_steps=3, output_gain=4.0, phase_curriculum=0.4)
+    config.train.komplexnet.update(loss_steps=3, output_gain=4.0, one_step=0.55, phase_curriculum=0.15)
     config.train.gaspnet.synchrony_normalization = "half"
     config.model.waves.hidden = (32, 32)
     config.models = MODELS

@@ -47,9 +47,14 @@ ENTRIES: engine.Entries = {
             "half: the synchrony loss has the prefactor 1/2, as in the paper; bounded: it is at most 1",
             one_of("bounded", "half"),
         ),
+        "plain_first": Entry(
+            0.0,
+            "share of the updates, the first, whose cross-entropy is of the plain pass; phases take one step then",
+            between(0, 1),
+        ),
         "phase_curriculum": Entry(
             0.0,
-            "share of the updates in which the spread of random starting phases goes from 0 to 1; 0: it is 1",
+            "share of the updates, after those, in which the spread of random starting phases goes from 0 to 1",
             between(0, 1),
         ),
     },

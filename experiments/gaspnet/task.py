@@ -84,7 +84,8 @@ def make_task(
     shape = shape or (SIZE, SIZE, 3 if config.data.scenes == "overlay" else 1)
     example = jnp.zeros((1, *shape))
     drawn = has_phases(network) and network.start == "normal"
-    curriculum = config.train.phase_curriculum if drawn else 0.0
+    spreading = config.train.phase_curriculum if drawn else 0.0
+    plain = config.train.plain_first if has_phases(network) else 0.0
     if has_phases(network):
         init = partial(network.init, images=example, phases0=jnp.zeros((1, num_oscillators(network, shape[:2]))))
         weight = 0.0 if model["no_synchrony"] else config.train.synchrony_weight
@@ -101,13 +102,13 @@ def make_task(
     grouped = partial(scores, grouped=True) if has_phases(network) else scores
     return engine.Task(
         init,
-        partial(with_phase_spread, loss, curriculum) if curriculum else loss,
+        partial(curriculum_loss, loss, plain, spreading) if plain or spreading else loss,
         scores,
         engine.optimizer.make(config.train),
         score="accuracy",
         evaluate_on=lambda label: grouped if (tests or {})[label]["grouped"] else scores,
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"][..., 1:])),
-        takes_progress=curriculum > 0,
+        takes_progress=plain > 0 or spreading > 0,
     )
 
 
@@ -161,18 +162,35 @@ def plain_scores(network, targets: str, params, batch, keys) -> dict[str, Array]
     return accuracies(targets, network.apply(params, batch["images"]), batch["targets"])
 
 
-def synchrony_loss(network, targets: str, weight: float, synchrony: Synchrony, params, batch, keys) -> Scored:
-    """Cross-entropy plus the weighted synchrony loss of the first block (equation 7), both at the last step."""
-    out = forward(network, params, batch, keys)
-    entropy = cross_entropy(targets, out.logits[-1], batch["targets"]).mean()
+def synchrony_loss(
+    network, targets: str, weight: float, synchrony: Synchrony, params, batch, keys, *, plain: bool = False
+) -> Scored:
+    """Cross-entropy plus the weighted synchrony loss of the first block (equation 7), both at the last step.
+
+    If `plain` the cross-entropy is that of the plain pass and the synchrony loss that after one step.
+    """
+    out = forward(network.clone(num_steps=1) if plain else network, params, batch, keys)
+    entropy = cross_entropy(targets, out.logits[0 if plain else -1], batch["targets"]).mean()
     value = synchrony(out.first_phases[-1][..., None], batch["masks"]).mean()
     return entropy + weight * value, {"classification": entropy, "synchrony": value}
 
 
-def with_phase_spread(loss, curriculum: float, params, batch, keys, progress) -> Scored:
-    """A loss whose starting phases spread from 0, all equal, to 1 in a share of the training."""
-    spread = jnp.full(len(keys), jnp.minimum(progress / curriculum, 1), jnp.float32)
-    return loss(params, {**batch, "phase_spread": spread}, keys)
+def curriculum_loss(loss, plain: float, spreading: float, params, batch, keys, progress) -> Scored:
+    """`synchrony_loss`, by the share of the training that is done.
+
+    In the first share `plain` the plain pass is trained; in the share `spreading` after it the starting phases spread
+    from 0, all equal, to 1.
+    """
+
+    def whole(params):
+        if not spreading:
+            return loss(params, batch, keys)
+        spread = jnp.full(len(keys), jnp.clip((progress - plain) / spreading, 0, 1), jnp.float32)
+        return loss(params, {**batch, "phase_spread": spread}, keys)
+
+    if not plain:
+        return whole(params)
+    return jax.lax.cond(progress < plain, lambda params: loss(params, batch, keys, plain=True), whole, params)
 
 
 def phased_scores(

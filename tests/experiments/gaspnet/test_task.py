@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from experiments.gaspnet import task
@@ -138,3 +139,38 @@ def test_the_curriculum_goes_from_equal_phases_to_random_ones():
     assert_close(2 * half.phases[0], task.forward(network, params, batch, keys).phases[0], 1e-6)
     early, middle, end = (made.loss_at(progress, params, batch, keys)[0] for progress in (0.0, 0.5, 0.9))
     assert early != middle == end == make("gaspnet", **{"train.phase_curriculum": 0.0})[1].loss(params, batch, keys)[0]
+
+
+def test_the_plain_pass_is_trained_first():
+    def make(name, **changes):
+        config = config_of(FAMILY, "multi_mnist,smoke", **{"train.plain_first": 0.5} | changes)
+        (model,) = tables(FAMILY, "models", name).values()
+        return task.make_network(config, model), task.make_task(config, model)
+
+    network, made = make("gaspnet")
+    assert made.takes_progress and make("gaspnet", **{"model.start": "learned"})[1].takes_progress
+    assert not make("baseline")[1].takes_progress
+    rng, keys = np.random.default_rng(0), jax.random.split(jax.random.key(1), 4)
+    batch = {
+        "images": rng.uniform(size=(4, 32, 32, 1)).astype(np.float32),
+        "masks": rng.uniform(size=(4, 16, 16, 3)) < 0.5,
+        "targets": np.eye(10, dtype=np.float32)[:4],
+    }
+    params = made.init(jax.random.key(0))
+    out = task.forward(network, params, batch, keys)
+    for progress, step, synchrony_step in ((0.0, 0, 1), (0.49, 0, 1), (0.5, -1, -1), (0.9, -1, -1)):
+        value, scalars = made.loss_at(progress, params, batch, keys)
+        entropy = optax.sigmoid_binary_cross_entropy(out.logits[step], batch["targets"]).mean()
+        phases = out.first_phases[synchrony_step, ..., None]
+        synchrony = losses.cluster_synchrony(phases, batch["masks"], normalization="half").mean()
+        np.testing.assert_allclose(scalars["classification"], entropy, rtol=1e-5)
+        np.testing.assert_allclose(scalars["synchrony"], synchrony, rtol=1e-4)
+        np.testing.assert_allclose(value, entropy + 0.5 * synchrony, rtol=1e-4)
+    assert abs(out.logits[0] - out.logits[-1]).max() > 1e-3
+    # The spread begins after it.
+    _, both = make("gaspnet", **{"train.phase_curriculum": 0.5})
+    equal = {**batch, "phase_spread": jnp.zeros(4)}
+    expected = optax.sigmoid_binary_cross_entropy(
+        task.forward(network, params, equal, keys).logits[-1], batch["targets"]
+    ).mean()
+    np.testing.assert_allclose(both.loss_at(0.5, params, batch, keys)[1]["classification"], expected, rtol=1e-5)
