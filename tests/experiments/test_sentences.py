@@ -308,6 +308,13 @@ def w2_and_w3_sentences():
     }
     first = spreads.pop("nwm_linear")
     yield f"{first:.3f}; of the others that have left chance the smallest is {min(spreads.values()):.3f}"
+    c = Numbers("waves/mnist_cosine")
+    nwm, lstm = (
+        [of.spread(model, "test", None, "foreground_accuracy") for of in (c, w)]
+        for model in ("nwm_linear", "lstm_linear")
+    )
+    yield f"The NWM then names {nwm[0]} of the foreground, {nwm[1]} with the constant rate of 1e-3;"
+    yield f"the ConvLSTM does not leave chance, {lstm[0]} against {lstm[1]}"
     yield f"The NWM names {of(Numbers('waves/multi_mnist_short'), 'nwm_linear')} of the foreground;"
 
 
