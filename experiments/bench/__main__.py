@@ -17,6 +17,7 @@ from experiments.bench import (
     gaspnet,
     harness,
     komplexnet,
+    machine,
     memory,
     profile,
     scaling,
@@ -194,6 +195,7 @@ def run_step(options: argparse.Namespace) -> dict[str, Any]:
     for load in {case["load"] for case in cases.values()}:
         unreliable = ": too busy for reliable timings" if load > 0.7 else ""
         print(f"load of the machine before: {load:.1f}{unreliable}")
+    print(machine.describe(next(iter(cases.values()))["machine"]))
     for name, case in cases.items():
         print(describe(name, case))
     return cases
@@ -206,6 +208,7 @@ def describe(name: str, case: dict[str, Any]) -> str:
         f"{name}: JAX {facts['jax']}, {facts['devices']} x {facts['device']}, {facts['threads']} threads",
         f"  {statistics.median(case['milliseconds']):.0f} ms per step, {case['images_per_second']:.1f} images/s, "
         f"compiled in {case['compile_seconds']:.1f} s, peak memory {case['peak_rss_mb']:.0f} MB",
+        "  {product:.0%} of the rate of a large product, {copy:.0%} of a large copy's".format_map(case["shares"]),
     ]
     if peer:
         lines.append(

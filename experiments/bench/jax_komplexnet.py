@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from experiments import engine
 from experiments.bench import komplexnet as comparison
+from experiments.bench.aot import arithmetic, kernels
 from experiments.configs import komplexnet as configs
 from experiments.engine import devices as mesh
 from experiments.engine import seeds, steps
@@ -80,10 +81,12 @@ def train_step(
     state = steps.make_initialize(task, plan)(seed)
     fixed = (seed, steps.make_order(plan, batch_size)(seed, np.int32(0)), data)
     start = time.perf_counter()
-    step = steps.make_step(task, plan, batch_size, 1).lower(*state, *fixed, np.int32(0), np.int32(0)).compile()
+    lowered = steps.make_step(task, plan, batch_size, 1).lower(*state, *fixed, np.int32(0), np.int32(0))
+    step = lowered.compile()
     taken = time.perf_counter() - start
     where = {"devices": plan.mesh.size, "device": devices[0].device_kind, "threads": mesh.usable_cores()}
-    return Step(step, state, fixed), {"jax": jax.__version__, "compile_seconds": taken, **where}
+    work = {"flops": arithmetic.flops(lowered.as_text("hlo")).total, "bytes": kernels.count(step.as_text()).bytes}
+    return Step(step, state, fixed), {"jax": jax.__version__, "compile_seconds": taken, **where, **work}
 
 
 def differences(

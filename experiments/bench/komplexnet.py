@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench import harness
+from experiments.bench import harness, machine
 
 JAX_SIDE = "experiments.bench.jax_komplexnet"
 TORCH_SIDE = "experiments.bench.torch_komplexnet"
 PLAIN_SIDE = "experiments.bench.torch_komplexnet_plain"
+MACHINE_SIDE = "experiments.bench.machine"
 EVERYWHERE, PEER, PLAIN, COMPILED = "_all_devices", "_peer", "_plain", "_compiled"  # suffixes of the workers' names
+PEAKS = ("product", "copy")
 TOLERANCE = 1e-3
 SIZE = 32  # pixels
 
@@ -72,7 +74,8 @@ def measure(
         **sizes: the options that all sides take, batch_size among them.
 
     Returns:
-        One entry per case: MODEL on one device, MODEL_all_devices where there are several.
+        One entry per case: MODEL on one device, MODEL_all_devices where there are several. `machine` of each has the
+        machine's peaks, measured in turns with the sides, `shares` what the JAX side reaches of them.
 
     Raises:
         MismatchError: losses or gradients of the sides differ by more than 1e-3 on the same weights and inputs.
@@ -91,14 +94,22 @@ def measure(
             worker = stack.enter_context(harness.Worker(side, sizes | options))
             if worker.ask("facts").get("devices") != 1 or not name.endswith(EVERYWHERE):
                 workers[name] = worker
-        seconds = harness.alternate(workers, rounds)
-        facts = {name: worker.ask("facts") for name, worker in workers.items()}
+        peaks = {name: stack.enter_context(harness.Worker(f"{MACHINE_SIDE}:{name}", {})) for name in PEAKS}
+        seconds = harness.alternate(workers | peaks, rounds)
+        facts = {name: worker.ask("facts") for name, worker in (workers | peaks).items()}
+    found = machine.facts(seconds, facts)
     cases = {}
-    for name in seconds:
+    for name in workers:
         if not name.endswith((PEER, PLAIN, COMPILED)):
             other, *more = (name.removesuffix(EVERYWHERE) + end for end in (PEER, PLAIN, COMPILED))
             against = partial(harness.case, seconds[name], sizes=sizes, facts=facts[name])
-            cases[name] = against(seconds.get(other), peer_facts=facts.get(other, {})) | {"load": load}
+            cases[name] = against(seconds.get(other), peer_facts=facts.get(other, {})) | {
+                "load": load,
+                "machine": found,
+            }
+            # The work is that of one device; of several each has a part, and some do work twice.
+            work = facts[name.removesuffix(EVERYWHERE)]
+            cases[name]["shares"] = machine.shares(cases[name]["milliseconds"], work, found)
             for kind, side in zip(("plain", "compiled"), more, strict=True):
                 if side not in seconds:
                     continue

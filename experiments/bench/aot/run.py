@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import engine
-from experiments.bench import harness
+from experiments.bench import harness, machine
 from experiments.bench.aot import targets
 
 Entries = dict[str, dict[str, Any]]
@@ -64,7 +63,7 @@ def compile_all(
     they hold an error: that of a program that fails, crashes, or takes more than `limit` seconds.
     """
     entries = read(path)
-    facts = {"commit": _commit(), "processor": processor(), "cores": engine.devices.usable_cores()}
+    facts = {"commit": _commit(), "processor": machine.processor(), "cores": engine.devices.usable_cores()}
     for name in names:
         for program in programs:
             key = f"{program}/{name}"
@@ -115,14 +114,6 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 HEAD = (

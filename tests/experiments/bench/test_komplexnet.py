@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.bench import __main__ as bench
-from experiments.bench import harness, jax_komplexnet, komplexnet
+from experiments.bench import harness, jax_komplexnet, komplexnet, machine
 from experiments.engine.process import devices as mesh
 from tests.helpers import golden_files
 
@@ -21,6 +21,7 @@ def toys(monkeypatch):
     monkeypatch.setattr(komplexnet, "TORCH_SIDE", "tests.experiments.bench.toy")
     monkeypatch.setattr(komplexnet, "PLAIN_SIDE", "tests.experiments.bench.toy")
     monkeypatch.setattr(komplexnet, "JAX_SIDE", "tests.experiments.bench.toy")
+    monkeypatch.setattr(komplexnet, "MACHINE_SIDE", "tests.experiments.bench.toy")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,11 @@ def test_the_report_has_one_entry_per_case(toys, tmp_path, capsys):
         assert case["ratio"] == pytest.approx(case["images_per_second"] / case["peer_images_per_second"])
         assert len(case["milliseconds"]) == len(case["peer_milliseconds"]) == len(case["plain"]["milliseconds"]) == 2
         assert case["plain"]["ratio"] > 1
+        rate = case["machine"]["product_flops_per_second"]
+        assert case["shares"]["product"] == pytest.approx(4e6 / (np.median(case["milliseconds"]) / 1e3) / rate)
+        assert case["shares"]["product"] == pytest.approx(0.4, rel=0.5)  # 0.4 and 0.1 of 1e7 in as many seconds
+        assert case["shares"]["copy"] == pytest.approx(0.1, rel=0.5)
+        assert case["machine"]["processor"] == machine.processor()
     assert cases["komplexnet_all_devices"]["facts"]["devices"] == 2
     printed = capsys.readouterr().out
     for word in (
@@ -76,6 +82,8 @@ def test_the_report_has_one_entry_per_case(toys, tmp_path, capsys):
         "compiled in 1.0 s",
         "peak memory",
         "threads",
+        "of the rate of a large product",
+        f"{machine.instruction_set()}: a large product",
     ):
         assert word in printed
 
@@ -95,6 +103,7 @@ def test_the_step_of_the_experiment():
         facts, again = worker.ask("facts"), worker.ask("turn")
     assert (facts["devices"] > 1) == (mesh.usable_cores() > 1)
     assert facts["compile_seconds"] > 0
+    assert facts["flops"] > 1e6 and facts["bytes"] > 1e6
     assert facts["peak_rss_mb"] > 100
     assert again["seconds"] > 0
 

@@ -55,6 +55,7 @@ def broken(*, when):
 def train(*, all_devices=None, **_):
     """A side of the comparison of training steps; without `all_devices` it is the peer, which is slower."""
     facts = {"compile_seconds": 1.0, "devices": 2 if all_devices else 1, "device": "toy", "threads": 1}
+    facts |= {"flops": 4e6, "bytes": 1e6}
     peer = all_devices is None
     return lambda: time.sleep(0.1 if peer else 0.01), facts | {"torch" if peer else "jax": "0"}
 
@@ -79,3 +80,11 @@ def far(**_):
 def dying(**_):
     """Is killed while it is built, as for want of memory."""
     os.kill(os.getpid(), 9)
+
+
+def product(**_):
+    """A machine that does 1e9 operations a second."""
+    return lambda: time.sleep(0.01), {"amount": 1e7}
+
+
+copy = product
