@@ -19,8 +19,14 @@ MODELS: Tables = {
         "network": "real",
         "train": {"learning_rate": 6e-3, "optimizer": "nadam", "schedule": "stable_decay", "clip_norm": 2.0},
     },
-    "gaspnet": {"network": "gaspnet", "train": {"learning_rate": 2e-3, "weight_decay": 1e-5}},
-    "baseline": {"network": "baseline", "train": {"learning_rate": 2e-3, "weight_decay": 1e-5}},
+    "gaspnet": {
+        "network": "gaspnet",
+        "train": {"learning_rate": 2e-3, "schedule": "stable_decay", "weight_decay": 1e-5},
+    },
+    "baseline": {
+        "network": "baseline",
+        "train": {"learning_rate": 2e-3, "schedule": "stable_decay", "weight_decay": 1e-5},
+    },
     "nwm_linear": {"network": "nwm", "readout": "linear"},
     "cnn_8": {"network": "cnn", "depth": 8},
     "unet_3": {"network": "unet", "width": 3},
@@ -93,7 +99,7 @@ def get_config(variant: str = "digits") -> ConfigDict:
     # Fewer but larger steps, which take the phases as far, and what helped KomplexNet on validation data of its own.
     config.model.komplexnet.update(kernel_size=9, num_steps=6, rate=0.03)
     config.train.komplexnet.update(loss_steps=3, output_gain=4.0, one_step=0.55, phase_curriculum=0.15)
-    config.train.gaspnet.synchrony_normalization = "half"
+    config.train.gaspnet.update(synchrony_normalization="half", plain_first=0.5)
     config.model.waves.hidden = (32, 32)
     config.models = MODELS
     config.tests = {
