@@ -130,3 +130,12 @@ def test_the_gain_of_old_readings():
         "gaspnet": 100, "gaspnet+weaken": 100, "gaspnet+divide": 0.01, "gaspnet+weaken+divide": 0.01, "baseline": 100,
     })  # fmt: skip
     assert [test["std"] for test in engine.tables(config, "tests").values()] == [None, 0.25, 0.45, 0.6, None, None]
+
+
+def test_the_recipe_is_for_scenes_of_digits():
+    get_config = CONFIGS["gaspnet"].get_config
+    plain_first = lambda variant: get_config(variant).train.plain_first  # noqa: E731
+    assert plain_first("digits") == plain_first("digits,ablations") == plain_first("multi_mnist,cpu,recipe") == 0.5
+    assert plain_first("paper") == plain_first("cpu") == plain_first("cifar_mnist,digits") == 0
+    with pytest.raises(ValueError, match="'cifar_fashion,recipe': expected no recipe with overlays"):
+        get_config("cifar_fashion,recipe")
