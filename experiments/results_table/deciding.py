@@ -94,7 +94,12 @@ DECIDERS = (
         "18 times the images per seed: KomplexNet is near chance in the kept run",
     ),
     Decider(
-        *(gaspnet.MAIN, ("G1", "G2", "G5"), "gaspnet", "ablations,paper", "--config.seeds=5"),
+        *(gaspnet.RECIPE, ("G1", "G2"), "gaspnet", "multi_mnist,paper", "--config.seeds=5"),
+        {"gaspnet": 5 * _G_PAPER},
+        f"{_PAPER}, 5 seeds",
+    ),
+    Decider(
+        *(gaspnet.MAIN, ("G5",), "gaspnet", "ablations,paper", "--config.seeds=5"),
         {"gaspnet": 5 * 5 * _G_PAPER},
         f"{_PAPER}, 5 seeds, and the paper's ablations, which the kept run lacks",
     ),

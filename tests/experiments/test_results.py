@@ -83,8 +83,8 @@ def segmenter_cells(folder, row):
     return scores[:2] if len(row) == 3 else [row[1], *scores, row[5]]  # parameters and the paper's number
 
 
-def gaspnet_cells(row):
-    split, numbers = _NOISE[row[0]], Numbers("gaspnet/multi_mnist")
+def gaspnet_cells(folder, row):
+    split, numbers = _NOISE[row[0]], Numbers(f"gaspnet/{folder}")
     of_model = lambda model: [  # noqa: E731
         numbers.spread(model, split, 1),
         numbers.spread(model, split, 6),
@@ -184,9 +184,15 @@ TABLES = [  # first cells of the head, the cells that a row should have after it
         )
     ),
     (("network", "parameters"), compared_cells, {"README.md": 1}),
-    (("noise", "baseline without phases"), gaspnet_cells, {"README.md": 1}),
-    (("test", "baseline"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
-    (("test", "GASPnet, step 1"), gaspnet_cells, {"experiments/results/gaspnet/README.md": 1}),
+    (("noise", "baseline without phases"), partial(gaspnet_cells, "multi_mnist_recipe"), {"README.md": 1}),
+    *(
+        (head, partial(gaspnet_cells, folder), {"experiments/results/gaspnet/README.md": 1})
+        for head, folder in (
+            (("by the recipe", "baseline"), "multi_mnist_recipe"),
+            (("test", "baseline"), "multi_mnist"),
+            (("test", "GASPnet, step 1"), "multi_mnist"),
+        )
+    ),
     (("network", "boards"), sudoku_cells, {"experiments/results/akorn/README.md": 1}),
     (("network", "copying"), sequence_cells, {"experiments/results/sequences/README.md": 1}),
     (("overlays", "baseline, digits"), overlay_cells, {"experiments/results/gaspnet/README.md": 1}),
