@@ -114,6 +114,11 @@ def check(config: ConfigDict) -> None:
         for change in CHANGES:
             if model.network == "baseline" and model[change]:
                 raise ValueError(f"config.models.{name}.{change}=True: expected False for the network baseline")
+    plain, spreading = config.train.plain_first, config.train.phase_curriculum
+    if plain + spreading > 1:
+        raise ValueError(
+            f"config.train.plain_first={plain} and phase_curriculum={spreading}: expected a sum of at most 1"
+        )
     check_tests(config, config.tests)
 
 

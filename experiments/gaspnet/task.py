@@ -109,6 +109,7 @@ def make_task(
         evaluate_on=lambda label: grouped if (tests or {})[label]["grouped"] else scores,
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"][..., 1:])),
         takes_progress=plain > 0 or spreading > 0,
+        curriculum=plain + spreading,
     )
 
 

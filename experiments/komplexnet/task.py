@@ -110,6 +110,7 @@ def make_task(
         evaluate_on=lambda label: scores_on((tests or {})[label]),
         on_host=partial(groups.on_host, lambda data: groups.labels_of(data["masks"], data["overlap"])),
         takes_progress=by_progress,
+        curriculum=config.train.one_step + config.train.phase_curriculum if by_progress else 0.0,
         # Of so many images the intermediates stay in the cache of a CPU.
         slice_size=config.slice_size or (32 if jax.default_backend() == "cpu" else None),
     )

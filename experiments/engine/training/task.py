@@ -46,6 +46,8 @@ class Task(NamedTuple):
             the same function object for those evaluated alike. None: all by `evaluate`.
         takes_progress: whether `loss` takes a fourth argument, the share of the training's updates that are done, a
             scalar in [0, 1): for a curriculum.
+        curriculum: the share of the training that its curriculum takes. Parameters from before its end are never the
+            best: what they have learned is easier than what is tested.
         on_host: (label of a test set, its arrays, what was evaluated on it) -> the values that count, where these take
             more than JAX, such as clusters of pixels. What was evaluated are numpy arrays (S, N, ...) by name, of any
             further axes, seeds first; the values are (S, N) or (S, N, T). None: the values as they are.
@@ -63,6 +65,7 @@ class Task(NamedTuple):
     evaluate_on: Callable[[str], Callable[[PyTree, PyTree, Array], Scores]] | None = None
     on_host: Callable[[str, PyTree, dict[str, Any]], dict[str, Any]] | None = None
     takes_progress: bool = False
+    curriculum: float = 0.0
     slice_size: int | None = None
     may_slice: bool = True
 

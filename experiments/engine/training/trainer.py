@@ -308,11 +308,15 @@ class Trainer:
         return values
 
     def _validate(self):
-        """Measure, and keep the parameters of each seed that are the best of the ends of epochs so far."""
+        """Measure, and keep the parameters of each seed that are the best of the ends of epochs so far.
+
+        Those of the last epoch count whatever the curriculum.
+        """
         score = self._score(self._measure_validation())
         params = self.plan.join([params for params, _ in self._live])
         best_params, best_score, best_step = self._best
-        better = score > best_score
+        early = self.step <= self.task.curriculum * self.total_steps and self.step < self.total_steps
+        better = (score > best_score) & (not (self.task.curriculum and early))
 
         def choose(new, old):
             return np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)

@@ -139,3 +139,5 @@ def test_the_recipe_is_for_scenes_of_digits():
     assert plain_first("paper") == plain_first("cpu") == plain_first("cifar_mnist,digits") == 0
     with pytest.raises(ValueError, match="'cifar_fashion,recipe': expected no recipe with overlays"):
         get_config("cifar_fashion,recipe")
+    with pytest.raises(engine.UsageError, match=r"config.train.plain_first=0.7 and phase_curriculum=0.4: .* at most 1"):
+        config_of(FAMILY, "smoke", **{"train.plain_first": 0.7, "train.phase_curriculum": 0.4})

@@ -148,7 +148,8 @@ def test_the_plain_pass_is_trained_first():
         return task.make_network(config, model), task.make_task(config, model)
 
     network, made = make("gaspnet")
-    assert made.takes_progress and make("gaspnet", **{"model.start": "learned"})[1].takes_progress
+    assert made.takes_progress and made.curriculum == 0.5
+    assert make("gaspnet", **{"model.start": "learned"})[1].takes_progress
     assert not make("baseline")[1].takes_progress
     rng, keys = np.random.default_rng(0), jax.random.split(jax.random.key(1), 4)
     batch = {

@@ -201,9 +201,13 @@ def test_a_validation_that_is_not_finite_is_never_the_best(tmp_path):
     assert ("s", 1, 16) not in seen and seen["not_finite", 1, 16] == 1 and seen["not_finite", 0, 16] == 0
 
 
+@pytest.mark.parametrize("curriculum", [0.0, 0.4, 0.5, 1.0])
 @pytest.mark.parametrize("score", ["drift", "-drift"])
-def test_the_best_on_validation_is_kept_per_seed(tmp_path, score):
-    """A parameter that moves by a fixed amount per step, up for seed 0 and down for seed 1."""
+def test_the_best_on_validation_is_kept_per_seed(tmp_path, score, curriculum):
+    """A parameter that moves by a fixed amount per step, up for seed 0 and down for seed 1.
+
+    Of the two validations, after 5 and 10 steps, the first does not count where the curriculum is not over.
+    """
 
     def init(key):
         return {"at": jnp.zeros(()), "by": jnp.where(jax.random.key_data(key)[0] == first, 1.0, -1.0)}
@@ -215,10 +219,13 @@ def test_the_best_on_validation_is_kept_per_seed(tmp_path, score):
         lambda params, batch, keys: {"drift": jnp.stack([0 * batch["labels"], 0 * batch["labels"] + params["at"]], 1)},
         optax.sgd(1.0),
         score,
+        curriculum=curriculum,
     )
     state, _ = finish(tmp_path, task)
     rising = 0 if score == "drift" else 1
-    steps_of = {rising: 10, 1 - rising: 5}  # the score's best comes last where it rises, and first where it falls
+    first_counts = curriculum < 0.5
+    # The score's best comes last where it rises, and first where it falls.
+    steps_of = {rising: 10, 1 - rising: 5 if first_counts else 10}
     assert state.best_step.tolist() == [steps_of[0], steps_of[1]]
     assert state.best_params["at"].tolist() == [steps_of[0], -steps_of[1]]
     assert state.params["at"].tolist() == [10, -10]
