@@ -181,7 +181,7 @@ test(model, variables, "Phases of the first block; the background has phases too
 # ## A GASPnet after longer training
 #
 # After a few hundred updates the phases only begin to agree. `oscnets.pretrained` loads the weights of a
-# GASPnet after 10,000 updates on MNIST scenes, and the command that trained it. On digits from another data set, which
+# GASPnet after 5,000 updates on MNIST scenes, and the command that trained it. On digits from another data set, which
 # were not in its training, its accuracy rises from step to step. In some scenes the phases of the digits differ from
 # the phase of the background; in others all phases agree.
 

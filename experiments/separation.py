@@ -18,6 +18,7 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from data_gen import sources
 from experiments import engine, export
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
@@ -87,12 +88,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = engine.Parser(prog="python -m experiments.separation", description="Phases of two digits.")
     parser.add_argument("--workdir", type=engine.user_path, required=True, help="folder for separation.json and .md")
     parser.add_argument("--scenes", type=engine.positive, default=200, help="of each test set")
+    parser.add_argument("--data_dir", type=engine.user_path, help="folder of MNIST, as --config.data.dir")
     return parser.run(_write, argv)
 
 
 def _write(options: argparse.Namespace) -> None:
     engine.make_workdir(options.workdir)
-    rows = [row for case in CASES for row in measure(case, options.scenes, options.workdir)]
+    try:
+        rows = [row for case in CASES for row in measure(case, options.scenes, options.workdir, options.data_dir)]
+    except sources.MissingDatasetError as error:
+        raise engine.UsageError(str(error)) from error
     content = {"command": f"python -m experiments.separation --scenes={options.scenes}", "rows": rows}
     text = page(content)
     print(text)
@@ -100,8 +105,14 @@ def _write(options: argparse.Namespace) -> None:
     engine.write_atomically(options.workdir / "separation.md", text.encode())
 
 
-def measure(case: Case, scenes: int, workdir: Path) -> list[dict[str, Any]]:
+def measure(case: Case, scenes: int, workdir: Path, data_dir: Path | None = None) -> list[dict[str, Any]]:
     """Scores of a packaged network, and pictures of its phases in a folder.
+
+    Args:
+        case: the network and its scenes.
+        scenes: of each test set.
+        workdir: folder of the pictures.
+        data_dir: folder of the data set of digits, if it is not the usual one.
 
     Raises:
         UsageError: the packaged network is another than that of the family's config.
@@ -115,6 +126,8 @@ def measure(case: Case, scenes: int, workdir: Path) -> list[dict[str, Any]]:
     config.models = dict([models.parse(case.network, case.family.table_entries("models"))])
     texts = {name: f"{text}+grouped{scenes}" for name, text in case.tests.items()}
     config.tests = dict(tests.parse(text, case.family.table_entries("tests")) for text in texts.values())
+    if data_dir is not None:
+        config.data.dir = str(data_dir)
     config = engine.complete(config, case.family)
     (model,) = case.family.experiment(config, engine.tables(config, "tests")).models.values()
     task, packaged = model.task(), weights.pretrained(case.network)

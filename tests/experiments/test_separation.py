@@ -46,6 +46,12 @@ def test_networks_are_measured_by_the_same_scores(tmp_path, monkeypatch, capsys)
     assert f"{np.mean(gaspnet['order']):.3f} ± {np.std(gaspnet['order'], ddof=1):.3f}" in text
 
 
+def test_a_folder_without_the_data_set_is_an_error_of_one_line(tmp_path, capsys):
+    assert separation.main([f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: data set 'mnist' not found in {tmp_path}") and error.count("\n") == 1
+
+
 def test_values_are_those_of_the_last_step():
     values, where = np.array([[[0.1, 0.2], [0.3, 0.4]]]), np.array([[[True, True], [True, False]]])
     assert separation._of_scenes(values) == [0.2, 0.4]
