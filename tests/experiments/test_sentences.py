@@ -70,6 +70,8 @@ def quick_scale():
     yield f"ahead in {('no', 'one', 'two', 'three')[ahead[0]]} seeds of four"
     assert ahead[1] == len(n.values("real", "overlap")) == 4
     yield "under overlap in all four."
+    found = [Numbers("komplexnet/digits_feedback").mean("feedback", split) for split in SPLITS]
+    yield f"{found[0]} on two digits, {found[1]} under overlap, {found[2]} under noise ([numbers](digits_feedback/"
 
 
 def k3():
