@@ -209,6 +209,9 @@ K1 = "ideal", "random", "real"
 
 
 def readme_sentences():
+    c = Numbers("compare/tetrominoes")
+    clean, noisy = ([c.mean(model, split) for model in ("komplexnet", "real")] for split in ("test", "noise0.15"))
+    yield f"it finds {clean[0]}, its baseline {clean[1]}, and under noise {noisy[0]} against {noisy[1]}."
     g = Numbers("komplexnet/generalization")
     of = lambda model: g.mean(model, "digits2")  # noqa: E731
     yield f"KomplexNet finds {of('komplexnet@3')} of the digits after training on three ({of('komplexnet')} after "
@@ -367,6 +370,24 @@ def compare_sentences():
     yield f"which names {c.mean('unet_3', 'test', None, 'foreground_accuracy')} of the foreground."
 
 
+def compare_tetrominoes():
+    c = Numbers("compare/tetrominoes")
+    splits = "test", "noise0.15", "noise0.3"
+    mine, plain = ([c.mean(model, split) for split in splits] for model in ("komplexnet", "real"))
+    gaps = [f"{first} against {second}" for first, second in zip(mine, plain, strict=True)]
+    yield f"{gaps[0]}, and more so under noise, {gaps[1]} and {gaps[2]};"
+    ari = lambda model, split="groups": c.mean(model, split, None, "fg_ari")  # noqa: E731
+    yield f"their colours do (FG-ARI {ari('komplexnet')}), under noise too ({ari('komplexnet', 'groups_noise')})."
+    pair = [[c.mean(model, split) for model in ("gaspnet", "baseline")] for split in splits]
+    yield f"on clean scenes, {pair[0][0]} against {pair[0][1]}, and level with it under the stronger noise, "
+    yield f"under the stronger noise, {pair[2][0]} against {pair[2][1]}."
+    yield f"(angle {c.mean('gaspnet', 'test', None, 'separation')}, FG-ARI {ari('gaspnet')})."
+    seeds = [" and ".join(f"{x:.3f}" for x in c.values(model, "test")) for model in ("cnn_8", "unet_3", "nwm_linear")]
+    yield f"the CNN finds {seeds[0]}, the U-Net {seeds[1]}, the wave machine {seeds[2]};"
+    yield f"{c.mean('nwm_linear', 'noise0.15')} of {c.mean('nwm_linear', 'test')} are left."
+    assert c.run.summary["chance"]["test"]["accuracy"] == 0.36
+
+
 def number(value):
     return "-" if value is None else f"{value:.3f}"
 
@@ -395,6 +416,7 @@ SENTENCES = [
     ("experiments/results/waves/README.md", w4_sentences),
     ("experiments/results/waves/README.md", w2_and_w3_sentences),
     ("experiments/results/compare/README.md", compare_sentences),
+    ("experiments/results/compare/README.md", compare_tetrominoes),
 ]
 
 

@@ -38,12 +38,12 @@ def mean_std(
     Args:
         mean, std: over seeds.
         interval: of the mean.
-        form: as for `number`; None: as the mean needs.
+        form: as for `number`; None: as the larger of mean and std needs.
         scale: factor on all of them, 100 for percent.
     """
     if mean is None:
         return "undefined"
-    form = form or _form(scale * mean)
+    form = form or _form(scale * max(abs(mean), std or 0.0))
     if std is None:
         return f"{scale * mean:{form}}"
     text = f"{scale * mean:{form}} ± {scale * std:{form}}"

@@ -64,7 +64,8 @@ def test_each_network_is_trained_by_the_task_of_its_family():
         assert sizes == [getattr(config.train, key) for key in ("epochs", "num_examples", "batch_size")]
     assert theirs_of(config, "real")[0].train.clip_norm == 2.0
     assert theirs_of(config, "nwm_linear")[0].train.clip_norm is None
-    assert theirs_of(config, "komplexnet")[0].train.phase_curriculum == 0.4
+    assert theirs_of(config, "komplexnet")[0].train.one_step == 0.55
+    assert theirs_of(config, "gaspnet")[0].train.plain_first == 0.5
     config.models.komplexnet.model.komplexnet.num_steps = 9
     assert theirs_of(config, "komplexnet")[0].model.num_steps == 9
 
