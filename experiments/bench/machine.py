@@ -77,6 +77,8 @@ def facts(seconds: Mapping[str, Sequence[float]], sides: Mapping[str, Mapping[st
 def shares(milliseconds: Sequence[float], work: Mapping[str, Any], peaks: Mapping[str, Any]) -> dict[str, float]:
     """What a step reaches of the two peaks.
 
+    Its bytes are those that its kernels read and write. The caches hold some of them, so that the share can exceed 1.
+
     Args:
         milliseconds: of the step, one per turn.
         work: its `flops` and `bytes`.

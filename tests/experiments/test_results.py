@@ -5,9 +5,10 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.experiments.quotes import RESULTS, Numbers
+from tests.experiments.quotes import RESULTS, Numbers, read
 
 _KOMPLEXNET = {
     "KomplexNet, step 1": ("komplexnet", 1),
@@ -244,13 +245,29 @@ SPEED = {  # rows of README.md's table: the file and the measurement on one devi
 
 
 def test_speeds_are_those_measured():
-    (rows,) = rows_of_tables("README.md", ("training step", "to literal PyTorch: one device, two"))
+    head = ("training step", "JAX, ms: one device, two", "PyTorch, ms: literal, for speed")
+    (rows,) = rows_of_tables("README.md", head)
+    text = read("README.md")
     for row, (start, (file, name)) in zip(rows, SPEED.items(), strict=True):
         assert re.sub(r"\[(.*?)\]\(.*?\)", r"\1", row[0]).startswith(start)
         measured = json.loads((RESULTS / "bench" / f"{file}_cpu.json").read_text())
         both = measured[name], measured[f"{name}_all_devices"]
-        literal, fast = ([f"{value:.1f}" for value in values] for values in _ratios(both))
-        assert row[1:] == [", ".join(literal), ", ".join(fast)], row[0]
+        mine = [np.median(each["milliseconds"]) for each in both]
+        peers = [np.median(peer) for peer in _peers(both[0])]
+        cells = [", ".join(f"{value:,.0f}" for value in values) for values in (mine, peers)]
+        ratios = [", ".join(f"{value:.1f}" for value in values) for values in _ratios(both)]
+        shares = [f"{both[1]['shares'][kind]:.0%}" for kind in ("product", "copy")] if "shares" in both[1] else []
+        assert row[1:] == [*cells, *ratios, ", ".join(shares)], row[0]
+        if shares:
+            machine = both[1]["machine"]
+            assert f"{machine['processor']} with {machine['instruction_set']}" in text
+
+
+def _peers(case):
+    """Milliseconds of literal PyTorch, and of PyTorch written for speed where there is such a one."""
+    return (
+        [case["plain"]["milliseconds"], case["peer_milliseconds"]] if "plain" in case else [case["peer_milliseconds"]]
+    )
 
 
 def _ratios(both):
