@@ -1,5 +1,7 @@
 """GASPnet's tasks: losses and scores at every step."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -115,22 +117,31 @@ def test_groups_are_of_the_last_phases_of_the_first_block():
     np.testing.assert_allclose(gaspnet.on_host("", batch, {"features": perfect})["ari"], 1)
 
 
-def test_the_curriculum_goes_from_equal_phases_to_random_ones():
-    def make(name, **changes):
-        config = config_of(FAMILY, "multi_mnist,smoke", **{"train.phase_curriculum": 0.5} | changes)
-        (model,) = tables(FAMILY, "models", name).values()
-        return task.make_network(config, model), task.make_task(config, model)
+def make_with(name, **changes):
+    """A network and its task."""
+    config = config_of(FAMILY, "multi_mnist,smoke", **changes)
+    (model,) = tables(FAMILY, "models", name).values()
+    return task.make_network(config, model), task.make_task(config, model)
 
-    network, made = make("gaspnet")
-    assert made.takes_progress
-    assert not make("baseline")[1].takes_progress
-    assert not make("gaspnet", **{"model.start": "learned"})[1].takes_progress
-    rng, keys = np.random.default_rng(0), jax.random.split(jax.random.key(1), 4)
+
+def four_scenes():
+    """A batch of random scenes, and a key for each."""
+    rng = np.random.default_rng(0)
     batch = {
         "images": rng.uniform(size=(4, 32, 32, 1)).astype(np.float32),
         "masks": rng.uniform(size=(4, 16, 16, 3)) < 0.5,
         "targets": np.eye(10, dtype=np.float32)[:4],
     }
+    return batch, jax.random.split(jax.random.key(1), 4)
+
+
+def test_the_curriculum_goes_from_equal_phases_to_random_ones():
+    make = partial(make_with, **{"train.phase_curriculum": 0.5})
+    network, made = make("gaspnet")
+    assert made.takes_progress
+    assert not make("baseline")[1].takes_progress
+    assert not make("gaspnet", **{"model.start": "learned"})[1].takes_progress
+    batch, keys = four_scenes()
     params = made.init(jax.random.key(0))
     start = lambda spread: task.forward(network, params, {**batch, "phase_spread": jnp.full(4, spread)}, keys)  # noqa: E731
     equal, half = start(0.0), start(0.5)
@@ -142,21 +153,12 @@ def test_the_curriculum_goes_from_equal_phases_to_random_ones():
 
 
 def test_the_plain_pass_is_trained_first():
-    def make(name, **changes):
-        config = config_of(FAMILY, "multi_mnist,smoke", **{"train.plain_first": 0.5} | changes)
-        (model,) = tables(FAMILY, "models", name).values()
-        return task.make_network(config, model), task.make_task(config, model)
-
+    make = partial(make_with, **{"train.plain_first": 0.5})
     network, made = make("gaspnet")
     assert made.takes_progress and made.curriculum == 0.5
     assert make("gaspnet", **{"model.start": "learned"})[1].takes_progress
     assert not make("baseline")[1].takes_progress
-    rng, keys = np.random.default_rng(0), jax.random.split(jax.random.key(1), 4)
-    batch = {
-        "images": rng.uniform(size=(4, 32, 32, 1)).astype(np.float32),
-        "masks": rng.uniform(size=(4, 16, 16, 3)) < 0.5,
-        "targets": np.eye(10, dtype=np.float32)[:4],
-    }
+    batch, keys = four_scenes()
     params = made.init(jax.random.key(0))
     out = task.forward(network, params, batch, keys)
     for progress, step, synchrony_step in ((0.0, 0, 1), (0.49, 0, 1), (0.5, -1, -1), (0.9, -1, -1)):
