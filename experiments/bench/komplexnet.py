@@ -97,29 +97,28 @@ def measure(
         peaks = {name: stack.enter_context(harness.Worker(f"{MACHINE_SIDE}:{name}", {})) for name in PEAKS}
         seconds = harness.alternate(workers | peaks, rounds)
         facts = {name: worker.ask("facts") for name, worker in (workers | peaks).items()}
-    found = machine.facts(seconds, facts)
-    cases = {}
-    for name in workers:
-        if not name.endswith((PEER, PLAIN, COMPILED)):
-            other, *more = (name.removesuffix(EVERYWHERE) + end for end in (PEER, PLAIN, COMPILED))
-            against = partial(harness.case, seconds[name], sizes=sizes, facts=facts[name])
-            cases[name] = against(seconds.get(other), peer_facts=facts.get(other, {})) | {
-                "load": load,
-                "machine": found,
+    cases = [name for name in workers if not name.endswith((PEER, PLAIN, COMPILED))]
+    return {name: _case(name, seconds, facts, sizes) | {"load": load} for name in cases}
+
+
+def _case(
+    name: str, seconds: Mapping[str, list[float]], facts: Mapping[str, dict[str, Any]], sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """The entry of a JAX side: against its peers, and against the machine's peaks."""
+    model = name.removesuffix(EVERYWHERE)
+    against = partial(harness.case, seconds[name], sizes=sizes, facts=facts[name])
+    case = against(seconds.get(model + PEER), peer_facts=facts.get(model + PEER, {}))
+    for kind, side in (("plain", model + PLAIN), ("compiled", model + COMPILED)):
+        if side in seconds:
+            figures = against(seconds[side], peer_facts=facts[side])
+            case[kind] = {
+                "images_per_second": figures["peer_images_per_second"],
+                "milliseconds": figures["peer_milliseconds"],
+                "ratio": figures["ratio"],
             }
-            # The work is that of one device; of several each has a part, and some do work twice.
-            work = facts[name.removesuffix(EVERYWHERE)]
-            cases[name]["shares"] = machine.shares(cases[name]["milliseconds"], work, found)
-            for kind, side in zip(("plain", "compiled"), more, strict=True):
-                if side not in seconds:
-                    continue
-                figures = against(seconds[side], peer_facts=facts[side])
-                cases[name][kind] = {
-                    "images_per_second": figures["peer_images_per_second"],
-                    "milliseconds": figures["peer_milliseconds"],
-                    "ratio": figures["ratio"],
-                }
-    return cases
+    peaks = machine.facts(seconds, facts)
+    # The work is that of one device; of several each has a part, and some do work twice.
+    return case | {"machine": peaks, "shares": machine.shares(case["milliseconds"], facts[model], peaks)}
 
 
 def measure_cases(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, np.ndarray]
 
-SYNCHRONY = {"order": "order in a digit", "separation": "angle between digits"}
+SYNCHRONY = {"order": "order in an object", "separation": "angle between objects"}
 
 
 def sample(trained: engine.Trained, splits: Mapping[str, Any], tests: Mapping[str, Table]) -> dict[str, np.ndarray]:
@@ -106,7 +106,7 @@ def table(
     grouped = groups.grouped(tests)
     plain = [label for label in tests if label not in grouped]
     measures = {
-        **{f"digits found: {label}": (label, "accuracy") for label in plain},
+        **{f"objects found: {label}": (label, "accuracy") for label in plain},
         **{f"FG-ARI: {label}": (label, "fg_ari") for label in grouped},
         **{text: (plain[0], name) for name, text in SYNCHRONY.items() if plain},
         **({"pixels named": (plain[0], "foreground_accuracy")} if plain else {}),

@@ -68,7 +68,7 @@ STATISTICS = {
     "best_of_five": {"models": {"gaspnet": {"network": "gaspnet", "seeds": 5}, "baseline": {"network": "baseline"}}}
 }
 
-# Ours, for scenes of digits, the same for GASPnet and its baseline: with it GASPnet learns about as fast. `digits` has
+# Ours, for scenes of digits, the same for GASPnet and its baseline: with it GASPnet learns faster. `digits` has
 # it, the paper's training has not. On overlays the synchrony loss has twenty times the weight; once the phases take all
 # steps its gradient undoes what the plain pass has learned.
 TRAININGS = {

@@ -316,7 +316,7 @@ class Trainer:
         params = self.plan.join([params for params, _ in self._live])
         best_params, best_score, best_step = self._best
         early = self.step <= self.task.curriculum * self.total_steps and self.step < self.total_steps
-        better = (score > best_score) & (not (self.task.curriculum and early))
+        better = (score > best_score) & (not early)
 
         def choose(new, old):
             return np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
