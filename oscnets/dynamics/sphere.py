@@ -15,6 +15,7 @@ from jax import Array
 
 from oscnets._inputs import at_least_float32, broadcasting, floats, standard_promotion
 from oscnets._sharding import batch_sharded
+from oscnets.dynamics import _sphere
 
 __all__ = ["energy", "norm", "normalize", "order_parameter", "rotate", "sphere_step"]
 
@@ -32,14 +33,7 @@ def norm(x: Array) -> Array:
         ValueError: no axis, or one of size 0.
     """
     (x,) = _vectors(x=x)
-    return _norm(x.astype(at_least_float32(x.dtype))).astype(x.dtype)
-
-
-@partial(jax.jit, static_argnames="axis", inline=True)
-def _norm(x: Array, axis: int = -1) -> Array:
-    square = (x * x).sum(axis)
-    zero = square < jnp.finfo(square.dtype).tiny
-    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
+    return _sphere.norm(x.astype(at_least_float32(x.dtype))).astype(x.dtype)
 
 
 @standard_promotion
@@ -51,14 +45,7 @@ def normalize(x: Array) -> Array:
         ValueError: no axis, or one of size 0.
     """
     (x,) = _vectors(x=x)
-    return _normalize(x.astype(at_least_float32(x.dtype))).astype(x.dtype)
-
-
-@partial(jax.jit, inline=True)
-def _normalize(x: Array) -> Array:
-    size = _norm(x)[..., None]
-    zero = size == 0
-    return jnp.where(zero, 0, x / jnp.where(zero, 1, size))
+    return _sphere.normalize(x.astype(at_least_float32(x.dtype))).astype(x.dtype)
 
 
 @standard_promotion
@@ -81,22 +68,13 @@ def rotate(x: Array, rotation: Array | float) -> Array:
         TypeError: a sparse or complex array.
     """
     (x,) = _vectors(x=x)
-    return _rotate(x, _per_pair(x, rotation))
+    return _sphere.rotate(x, _per_pair(x, rotation))
 
 
 def _per_pair(x: Array, rotation: Array | float) -> Array:
     pairs = (*x.shape[:-1], x.shape[-1] // 2)
     (rotation,) = broadcasting(pairs, "the pairs of components of x", x.dtype, rotation=rotation)
     return jnp.broadcast_to(rotation, pairs)
-
-
-@partial(jax.jit, inline=True)
-def _rotate(x: Array, rotation: Array) -> Array:
-    count = 2 * rotation.shape[-1]
-    pairs = x[..., :count].reshape((*rotation.shape, 2))
-    turned = jnp.stack([rotation * pairs[..., 1], -rotation * pairs[..., 0]], axis=-1)
-    still = jnp.zeros_like(x[..., count:])
-    return jnp.concatenate([turned.reshape(*x.shape[:-1], count), still], axis=-1)
 
 
 @standard_promotion
@@ -126,15 +104,7 @@ def sphere_step(x: Array, force: Array, *, rate: Array | float, rotation: Array 
     wide = at_least_float32(x.dtype)
     (rate,) = broadcasting(x.shape[:-1], "the oscillators of x", wide, rate=rate)
     turn = None if rotation is None else _per_pair(x.astype(wide), rotation)
-    return _sphere_step(x.astype(wide), force.astype(wide), rate, turn).astype(x.dtype)
-
-
-@partial(jax.jit, inline=True)
-def _sphere_step(x: Array, force: Array, rate: Array, rotation: Array | None) -> Array:
-    velocity = force - (force * x).sum(-1, keepdims=True) * x
-    if rotation is not None:
-        velocity += _rotate(x, rotation)
-    return _normalize(x + rate[..., None] * velocity)
+    return _sphere.step(x.astype(wide), force.astype(wide), rate[..., None], turn).astype(x.dtype)
 
 
 @standard_promotion
@@ -200,7 +170,7 @@ def _order_parameter(x: Array, weights: Array) -> Array:
     weights = weights[..., None]
     total = weights.sum(-2)
     mean = jnp.where(weights == 0, 0, weights * x).sum(-2) / jnp.where(total == 0, 1, total)
-    size = _norm(mean)
+    size = _sphere.norm(mean)
     # Rounding may carry the norm of a mean of unit vectors above 1; its derivatives stay.
     return size - jax.lax.stop_gradient(jnp.where(size > 1, size - 1, 0))
 

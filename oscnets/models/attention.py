@@ -4,15 +4,19 @@ As in the networks of Miyato, Löwe, Geiger and Welling (2025). The head is the 
 consecutive channels of an oscillator lie in different heads.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
 from oscnets._inputs import precision
+from oscnets._platform import cpu_barrier
+from oscnets._products.matmul import matmul
 from oscnets.models.init import torch_bias, torch_uniform
 
 BLOCKS = ("query", "key", "value", "output")
@@ -108,25 +112,58 @@ def resized_blocks(weights: Attention, grid: tuple[int, int], to: tuple[int, int
     return weights._replace(blocks={name: resize(x) for name, x in weights.blocks.items()})
 
 
+class Projections(NamedTuple):
+    """Weights of an attention in the order of `received`: channels by head, first of a pair or second, pair."""
+
+    qkv_kernel: Array  # (3 C, C)
+    qkv_bias: Array  # (3 C, 1)
+    out_kernel: Array  # (C, C)
+    blocks: dict[str, Array] | None  # (2, 2, d / 2, 1, H W) each
+
+
+def projections(weights: Attention, heads: int) -> Projections:
+    """Bring weights into the order of `received`, once for all steps of a dynamics."""
+    ordered = lambda x: rearrange(x, "(d h) ... -> (h d) ...", h=heads)  # noqa: E731
+    if weights.blocks is not None:
+        ordered = lambda x: rearrange(x, "(p i h) ... -> (h i p) ...", h=heads, i=2)  # noqa: E731
+    channels = len(weights.out_kernel)
+    parts = [ordered(x) for x in jnp.split(weights.qkv_kernel.T, 3)]
+    biases = [ordered(x) for x in jnp.split(weights.qkv_bias, 3)]
+    for part in (parts, biases):
+        part[0] /= (channels // heads) ** 0.5  # that of the scores
+    blocks = weights.blocks and {key: rearrange(x, "n p i j -> i j p 1 n") for key, x in weights.blocks.items()}
+    out_kernel = ordered(weights.out_kernel).T
+    return Projections(jnp.concatenate(parts), jnp.concatenate(biases)[:, None], out_kernel, blocks)
+
+
 def attend(x: Array, weights: Attention, *, heads: int) -> Array:
     """Self-attention among the units of each image, (B, ..., C) -> (B, ..., C)."""
-    tokens = x.reshape(len(x), -1, x.shape[-1])
-    qkv = jnp.matmul(tokens, weights.qkv_kernel, precision=precision()) + weights.qkv_bias
-    parts = [y.reshape(*y.shape[:2], -1, heads) for y in jnp.split(qkv, 3, axis=-1)]  # (B, N, d, heads)
-    if weights.blocks is not None:
-        parts = [_turned(y, weights.blocks[name]) for y, name in zip(parts, BLOCKS[:3], strict=True)]
-    query, key, value = parts
-    scores = jnp.einsum("bndh,bmdh->bhnm", query / query.shape[2] ** 0.5, key, precision=precision())
-    out = jnp.einsum("bhnm,bmdh->bndh", jax.nn.softmax(scores, axis=-1), value, precision=precision())
-    if weights.blocks is not None:
-        out = _turned(out, weights.blocks["output"])
-    out = jnp.matmul(out.reshape(tokens.shape), weights.out_kernel, precision=precision()) + weights.out_bias
-    return out.reshape(x.shape)
+    out = received(rearrange(x, "b ... c -> c b ..."), projections(weights, heads), heads)
+    return rearrange(out, "c b ... -> b ... c") + weights.out_bias
 
 
-def _turned(x: Array, blocks: Array) -> Array:
-    """(B, N, d, heads), each pair of consecutive channels of a head times its block at this position."""
-    pairs = x.reshape(*x.shape[:2], -1, 2, x.shape[-1])
-    first, second = pairs[..., 0, :], pairs[..., 1, :]
-    rows = [blocks[..., i, 0, None] * first + blocks[..., i, 1, None] * second for i in range(2)]
-    return jnp.stack(rows, axis=3).reshape(x.shape)
+@partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
+def received(x: Array, weights: Projections, heads: int) -> Array:
+    """The same of (C, B, ...), without the last bias: a product over channels then is one product of all units.
+
+    The gradient computes all again from x: what lies between takes longer to store and to read.
+    """
+    qkv = matmul(weights.qkv_kernel, x.reshape(len(x), -1)) + weights.qkv_bias
+    qkv = qkv.reshape(3, heads, len(x) // heads, x.shape[1], -1)
+    query, key, value = (_turned(y, weights.blocks, name) for y, name in zip(qkv, BLOCKS, strict=False))
+    keys = cpu_barrier(rearrange(key, "h d b n -> h b n d"))
+    query, value = cpu_barrier(tuple(rearrange(y, "h d b n -> h b d n") for y in (query, value)))
+    # (h, B, by, of): the softmax is along whole rows, and the product takes it untransposed.
+    shares = jax.nn.softmax(matmul(keys, query), axis=2)
+    mixed = rearrange(cpu_barrier(matmul(value, shares)), "h b d n -> h d b n")
+    mixed = _turned(mixed, weights.blocks, "output")
+    return matmul(weights.out_kernel, mixed.reshape(len(x), -1)).reshape(x.shape)
+
+
+def _turned(x: Array, blocks: dict[str, Array] | None, name: str) -> Array:
+    """(h, d, B, N): each pair of channels times its block at each position."""
+    if blocks is None:
+        return x
+    first, second = jnp.split(x, 2, axis=1)
+    block = blocks[name]
+    return jnp.concatenate([block[i, 0] * first + block[i, 1] * second for i in range(2)], axis=1)

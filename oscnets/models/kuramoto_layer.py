@@ -5,13 +5,16 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
+from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
-from oscnets._inputs import precision, whole_number
-from oscnets.dynamics import sphere, unroll
+from oscnets._inputs import whole_number
+from oscnets._products.matmul import matmul
+from oscnets._products.stencil import Frame, correlate
+from oscnets.dynamics import _sphere, sphere, unroll
 from oscnets.models._program import run
-from oscnets.models.attention import attend, attention_weights, resized_blocks
+from oscnets.models.attention import attention_weights, projections, received, resized_blocks
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops import conv
 from oscnets.ops.norm import normalize
@@ -19,6 +22,7 @@ from oscnets.ops.norm import normalize
 COUPLINGS = ("attention", "conv", "dense")
 NORMS = ("none", "group", "scale")
 ROTATIONS = ("none", "shared", "pairs")
+_COMPONENTS = 1  # their axis within the loop
 
 
 class Synchronized(NamedTuple):
@@ -98,47 +102,52 @@ class KuramotoLayer(nn.Module):
     ) -> Synchronized:
         self._check(x, stimulus)
         rate = self.rate if rate is None else rate
-        split = lambda x: x.reshape(*x.shape[:-1], -1, self.components)  # noqa: E731
-        stimulus, coupled = self._normalized(stimulus), self._coupled(x)
-        rotation = self._rotation(x.shape[-1])
+        layout, bias, received = self._coupling(x)
+        rotation, axis_of_images = self._rotation(x.shape[-1]), layout.split().index("b")
+        inner = lambda x: rearrange(x, f"b h w (i n) -> {layout}", n=self.components)  # noqa: E731
+        outer = lambda x, time="": rearrange(x, f"{time} {layout} -> {time} b h w (i n)")  # noqa: E731
+        x, stimulus = inner(x), inner(self._normalized(stimulus) + bias)
+        others = [axis for axis in range(x.ndim) if axis != axis_of_images]
 
         def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
             x = state[0]
-            force = coupled(x) + stimulus
-            new = self._step(split(x), split(force), rate, rotation)
-            return new.reshape(x.shape), -(x * force).sum((1, 2, 3))
+            force = received(x) + stimulus
+            return self._step(x, force, rate, rotation), -(x * force).sum(others)
 
-        start = sphere.normalize(split(x)).reshape(x.shape), jnp.zeros(len(x), x.dtype)
+        start = _sphere.normalize(x, axis=_COMPONENTS), jnp.zeros(x.shape[axis_of_images], x.dtype)
         collect = lambda state: state if keep_states else state[1:]  # noqa: E731
         (states, _), kept = unroll(step, start, num_steps, collect=collect)
-        return Synchronized(states, kept[-1], kept[0] if keep_states else None)
+        return Synchronized(outer(states), kept[-1], outer(kept[0], "t") if keep_states else None)
 
     def _step(self, x: Array, force: Array, rate: Array | float, rotation: Array | None) -> Array:
         if rotation is None:
             rate = rate / (1 + rate)
         if self.project:
-            return sphere.sphere_step(x, force, rate=rate, rotation=rotation)
-        turn = 0 if rotation is None else sphere.rotate(x, rotation)
-        return sphere.normalize(x + rate * (turn + force))
+            return _sphere.step(x, force, rate, rotation, axis=_COMPONENTS)
+        turn = 0 if rotation is None else _sphere.rotate(x, rotation, axis=_COMPONENTS)
+        return _sphere.normalize(x + rate * (turn + force), axis=_COMPONENTS)
 
-    def _coupled(self, x: Array) -> Callable[[Array], Array]:
-        channels = x.shape[-1]
+    def _coupling(self, x: Array) -> tuple[str, Array, Callable[[Array], Array]]:
+        """The order of axes in which its product is fast, what it adds to the stimulus, and the product."""
+        height, width, channels = x.shape[1:]
         if self.coupling == "conv":
             shape = (self.kernel_size, self.kernel_size, channels, channels)
             kernel = self.param("kernel", torch_uniform, shape)
             bias = self.param("bias", torch_bias(shape), (channels,))
-            return lambda x: conv(x, kernel) + bias
+            frame = Frame("clamped", (self.kernel_size // 2,) * 2)
+            return "i n h w b", bias, partial(_by_channel, lambda x: correlate(frame, x, kernel))
         if self.coupling == "dense":
-            units = x[0].size
-            matrix = self.param("matrix", torch_uniform, (units, units))
+            matrix = self.param("matrix", torch_uniform, (x[0].size, x[0].size))
             bias = self.param("bias", torch_bias(matrix.shape), x.shape[1:])
-            product = partial(jnp.matmul, precision=precision())
-            return lambda x: product(x.reshape(-1, units), matrix).reshape(x.shape) + bias
+            axes = {"h": height, "w": width, "g": height, "v": width}
+            matrix = rearrange(matrix, "(h w c) (g v d) -> (d g v) (c h w)", **axes)
+            return "i n h w b", bias, lambda x: matmul(matrix, x.reshape(len(matrix), -1)).reshape(x.shape)
         grid = (self.grid or x.shape[1:3]) if self.positions else None
         weights = attention_weights(self, channels, self.heads, grid)
         if grid is not None:
             weights = resized_blocks(weights, grid, x.shape[1:3])
-        return partial(attend, weights=weights, heads=self.heads)
+        parts = projections(weights, self.heads)
+        return "i n b h w", weights.out_bias, partial(_by_channel, lambda x: received(x, parts, self.heads))
 
     def _normalized(self, stimulus: Array) -> Array:
         if self.norm == "none":
@@ -151,13 +160,13 @@ class KuramotoLayer(nn.Module):
         return stimulus * scale + self.param("shift", nn.initializers.zeros, size)
 
     def _rotation(self, channels: int) -> Array | None:
-        """Frequencies () or (oscillators, n / 2), each the norm of two numbers."""
+        """Frequencies () or (oscillators, n / 2, 1, ...), each the norm of two numbers."""
         if self.rotation == "none":
             return None
         shape = (2,) if self.rotation == "shared" else (channels // 2, 2)
         start = nn.initializers.constant(self.initial_rotation / 2**0.5)
         frequency = sphere.norm(self.param("rotation", start, shape))
-        return frequency if self.rotation == "shared" else frequency.reshape(-1, self.components // 2)
+        return frequency if self.rotation == "shared" else frequency.reshape(-1, self.components // 2, 1, 1, 1)
 
     def _check(self, x: Array, stimulus: Array) -> None:
         if x.ndim != 4 or x.shape != stimulus.shape:
@@ -169,6 +178,11 @@ class KuramotoLayer(nn.Module):
         for name, known in (("coupling", COUPLINGS), ("norm", NORMS), ("rotation", ROTATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+
+
+def _by_channel(product: Callable[[Array], Array], x: Array) -> Array:
+    """A product over channels of oscillators (i, n, ...), which (C, ...) are."""
+    return product(x.reshape(-1, *x.shape[2:])).reshape(x.shape)
 
 
 class NormReadout(nn.Module):
