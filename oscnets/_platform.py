@@ -106,6 +106,16 @@ def coupling_axes(image: Sequence[int], channels: int, batch_size: int | None) -
     return 1 if on_gpu() and batch_size is not None and rows <= min(256, 2 * batch_size) else 2
 
 
+def coupling_signs(channels: int) -> bool:
+    """Whether `transform` by two axes has two complex products for a pair of frequencies, not one of four parts.
+
+    That is half of the arithmetic, of matrices half as large. With gradients, on one core of an AMD EPYC, it took 0.5
+    times as long for 128 channels (8 pixels, a kernel of 5, 64 images), as long for 32 channels (16 pixels), 1.2 times
+    for 8 (32 pixels, a kernel of 13, 256 images).
+    """
+    return channels >= 32
+
+
 def cpu_barrier(x: PyTree) -> PyTree:
     """`x`, arrays, stored before what follows uses it on a CPU; elsewhere the compiler may merge both."""
     return lax.optimization_barrier(x) if on_cpu() else x

@@ -1,6 +1,7 @@
 """The neighbourhood sum by products with constant matrices, the method `transform` of `oscnets.dynamics.coupling`."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ class Plan(NamedTuple):
     kernel: tuple[int, int]
     channels: int  # of the field
     axes: int  # that `transform` transforms: 2, or 1, the height
+    signs: bool = False  # whether, by both axes, a pair of frequencies has two complex products, not one of four parts
 
 
 def periods_of(plan: Plan) -> tuple[int, int]:
@@ -60,11 +62,27 @@ def kernel_to_frequency(kernel: Array, uniform: Array, plan: Plan) -> Array:
         product = jnp.einsum("yvw,uabyio->uavobwi", _shifts(plan.image[1], width), product, precision=precision())
         product = product.at[0, 0, :, :, 0, :, :].add(uniform * periods[0])
         return product.reshape(len(product), math.prod(product.shape[1:4]), -1)
+    if plan.signs:
+        waves = jnp.asarray(_waves(plan), kernel.dtype)
+        product = jnp.einsum("uvspxy,xyio->uvspoi", waves, kernel, precision=precision())
+        product = product.at[0, 0, :, 0].add(uniform * periods[0] * periods[1])
+        return product.reshape(math.prod(product.shape[:3]), -1, kernel.shape[2])
     of_w = jnp.asarray(_rotations(width, periods[1]), kernel.dtype)
     product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=precision())
     product = product.at[0, 0, 0, 0, :, 0, 0, :].add(uniform * periods[0] * periods[1])
     frequencies = product.shape[0] * product.shape[1]
     return product.reshape(frequencies, 4 * kernel.shape[3], 4 * kernel.shape[2])
+
+
+@lru_cache(maxsize=64)
+def _waves(plan: Plan) -> np.ndarray:
+    """(F_h, F_w, 2, 2, kh, kw): exp i (u y + v x) and exp i (u y - v x), real and imaginary part, at each tap."""
+    rows, columns = (
+        np.exp(2j * np.pi / period * np.outer(np.arange((period + 1) // 2), np.arange(size) - size // 2))
+        for period, size in zip(periods_of(plan), plan.kernel, strict=True)
+    )
+    both = np.stack([np.einsum("ux,vy->uvxy", rows, side) for side in (columns, columns.conj())], 2)
+    return np.stack([both.real, both.imag], 3)
 
 
 def _shifts(image: int, kernel: int) -> np.ndarray:
@@ -105,17 +123,44 @@ def _from_pairs(x: Array, width: int, of_h: np.ndarray, of_w: np.ndarray | None 
     return x.reshape(len(of_h), width, channels, batch)
 
 
+def _to_signs(pairs: Array) -> Array:
+    """(F, 4 C, B) of `_to_pairs` -> the complex spectrum at (u, v) and (u, -v), (2 F, C, real B and imaginary B)."""
+    cc, sc, cs, ss = jnp.moveaxis(pairs.reshape(len(pairs), 4, -1, pairs.shape[-1]), 1, 0)  # of height, then width
+    spectrum = jnp.stack([cc - ss, -sc - cs, cc + ss, cs - sc], 1)  # (F, sign and part, C, B)
+    spectrum = spectrum.reshape(2 * len(pairs), 2, *spectrum.shape[2:])
+    return jnp.moveaxis(spectrum, 1, 2).reshape(len(spectrum), -1, 2 * pairs.shape[-1])
+
+
+def _from_signs(products: Array) -> Array:
+    """(2 F, 2 C, 2 B), parts of the kernel by parts of the spectrum -> (F, 4 C, B) for `_from_pairs`."""
+    frequencies, batch = len(products) // 2, products.shape[2] // 2
+    parts = products.reshape(frequencies, 2, 2, -1, 2, batch)
+    real = parts[:, :, 0, :, 0] - parts[:, :, 1, :, 1]  # (F, sign, C, B)
+    imaginary = parts[:, :, 0, :, 1] + parts[:, :, 1, :, 0]
+    (plus, minus), (plus_i, minus_i) = (jnp.moveaxis(x / 2, 1, 0) for x in (real, imaginary))
+    rows = jnp.stack([plus + minus, -plus_i - minus_i, minus_i - plus_i, minus - plus], 1)
+    return rows.reshape(frequencies, -1, batch)
+
+
+def _transposed(fn: Callable[[Array], Array], shape: tuple[int, ...], ct: Array) -> Array:
+    return jax.linear_transpose(fn, jax.ShapeDtypeStruct(shape, ct.dtype))(ct)[0]
+
+
 def _bases(plan: Plan) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Analysis and synthesis of every axis that is transformed."""
     pairs = [_basis(n, period) for n, period in zip(plan.image, periods_of(plan), strict=True)][: plan.axes]
     return tuple(analysis for analysis, _ in pairs), tuple(synthesis for _, synthesis in pairs)
 
 
-def _apply(plan: Plan, field: Array, weights: Array) -> tuple[Array, Array]:
-    """The sum, and the field in frequency."""
-    analysis, synthesis = _bases(plan)
-    pairs = _to_pairs(field, *analysis)
-    return _from_pairs(_mix(weights, pairs), plan.image[1], *synthesis), pairs
+def _analysed(plan: Plan, field: Array) -> Array:
+    """The field in frequency, as the weights take it."""
+    pairs = _to_pairs(field, *_bases(plan)[0])
+    return _to_signs(pairs) if plan.signs else pairs
+
+
+def _synthesized(plan: Plan, mixed: Array) -> Array:
+    """The field of what the weights gave."""
+    return _from_pairs(_from_signs(mixed) if plan.signs else mixed, plan.image[1], *_bases(plan)[1])
 
 
 def _mix(weights: Array, pairs: Array) -> Array:
@@ -125,33 +170,39 @@ def _mix(weights: Array, pairs: Array) -> Array:
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def transformed_sum(plan: Plan, field: Array, weights: Array, transposed: Array) -> Array:
     """`transposed` is `weights` with its axes swapped, for the transpose of this map alone."""
-    return _apply(plan, field, weights)[0]
+    return _synthesized(plan, _mix(weights, _analysed(plan, field)))
 
 
 @partial(transformed_sum.defjvp, symbolic_zeros=True)
 @standard_promotion
 def transformed_sum_jvp(plan, primals, tangents):
     field, weights, transposed = primals
-    out, pairs = _apply(plan, field, weights)
-    return out, linear_map(_TANGENT, plan, (weights, transposed, pairs), tangents[:2])
+    spectrum = _analysed(plan, field)
+    out = _synthesized(plan, _mix(weights, spectrum))
+    return out, linear_map(_TANGENT, plan, (weights, transposed, spectrum), tangents[:2])
 
 
 def _tangent(plan, residuals, tangents):
-    (weights, _, pairs), (d_field, d_weights) = residuals, tangents
-    analysis, synthesis = _bases(plan)
-    parts = [] if d_field is None else [_mix(weights, _to_pairs(d_field, *analysis))]
-    parts += [] if d_weights is None else [_mix(d_weights, pairs)]
-    return _from_pairs(sum(parts), plan.image[1], *synthesis)
+    (weights, _, spectrum), (d_field, d_weights) = residuals, tangents
+    parts = [] if d_field is None else [_mix(weights, _analysed(plan, d_field))]
+    parts += [] if d_weights is None else [_mix(d_weights, spectrum)]
+    return _synthesized(plan, sum(parts))
 
 
 def _tangent_transpose(plan, residuals, ct_out):
     """Transposes of the same products in the same order of axes; automatic differentiation would not keep it."""
-    _, transposed, pairs = residuals
+    _, transposed, spectrum = residuals
     analysis, synthesis = _bases(plan)
     ct_mixed = _to_pairs(ct_out, *(matrix.T for matrix in synthesis))
-    ct_weights = lax.dot_general(ct_mixed, pairs, (((2,), (2,)), ((0,), (0,))), precision=precision())
-    ct_field = _from_pairs(_mix(transposed, ct_mixed), plan.image[1], *(matrix.T for matrix in analysis))
-    return ct_field, ct_weights
+    if plan.signs:
+        shape = (len(spectrum), transposed.shape[2], spectrum.shape[2])
+        ct_mixed = _transposed(_from_signs, shape, ct_mixed)
+    ct_weights = lax.dot_general(ct_mixed, spectrum, (((2,), (2,)), ((0,), (0,))), precision=precision())
+    ct_pairs = _mix(transposed, ct_mixed)
+    if plan.signs:
+        shape = (len(spectrum) // 2, 4 * spectrum.shape[1], spectrum.shape[2] // 2)
+        ct_pairs = _transposed(_to_signs, shape, ct_pairs)
+    return _from_pairs(ct_pairs, plan.image[1], *(matrix.T for matrix in analysis)), ct_weights
 
 
 _TANGENT = Linear(_tangent, _tangent_transpose)

@@ -10,9 +10,9 @@ zero padded, same size, no flip (a cross-correlation). Three methods compute the
   kernel of radius r, cosines and sines of period n + r suffice, since wrapped values fall outside the image only. A
   kernel is diagonal in frequency up to a rotation of each (cos, sin) pair, so that between the two transforms stands
   one product per frequency pair, over channels and the four combinations of cos and sin. Forward, backward and the
-  kernel's gradient are matrix products. On a GPU, of many small images, the height alone is transformed, and the
-  product of a frequency is over cos and sin, all columns and channels: more arithmetic, but three products without a
-  transposition, not five with two.
+  kernel's gradient are matrix products. Of many channels that product is two complex ones, half of the arithmetic. On a
+  GPU, of many small images, the height alone is transformed, and the product of a frequency is over cos and sin, all
+  columns and channels: more arithmetic, but three products without a transposition, not five with two.
 
 The kernel's own transform does not depend on the field: `prepare_kernel` does it once, outside a loop over time.
 `tune` measures which method is the fastest on the device at hand.
@@ -31,7 +31,7 @@ import numpy as np
 from jax import Array, lax
 
 from oscnets._inputs import at_least_float32, floats, precision, standard_promotion, whole_number
-from oscnets._platform import coupling_axes, coupling_method
+from oscnets._platform import coupling_axes, coupling_method, coupling_signs
 from oscnets.dynamics._transform import Plan, kernel_to_frequency, periods_of, transformed_sum
 
 __all__ = ["Method", "PreparedKernel", "choose_method", "forget", "neighbourhood_sum", "prepare_kernel", "tune"]
@@ -101,9 +101,9 @@ def prepare_kernel(
     uniform = floats(uniform=uniform)[0].astype(kernel.dtype)
     if uniform.ndim:
         raise ValueError(f"uniform must be a scalar, got shape {uniform.shape}")
-    plan = Plan(
-        method, tuple(image), kernel.shape[:2], kernel.shape[2], coupling_axes(image, kernel.shape[2], batch_size)
-    )
+    channels, axes = kernel.shape[2], coupling_axes(image, kernel.shape[2], batch_size)
+    signs = method == "transform" and axes == 2 and coupling_signs(channels)
+    plan = Plan(method, tuple(image), kernel.shape[:2], channels, axes, signs)
     transposed = None
     if method == "transform":
         kernel = kernel_to_frequency(kernel, uniform, plan)

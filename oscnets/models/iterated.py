@@ -11,11 +11,11 @@ from flax import linen as nn
 from jax import Array
 
 from oscnets._inputs import concrete, dense_array, precision, whole_number
-from oscnets.dynamics import unroll
+from oscnets._products.layout import from_hwcb, to_hwcb
+from oscnets.dynamics import coupling, unroll
 from oscnets.models._program import run
 from oscnets.models.attention import attend, attention_weights, position_table
 from oscnets.models.init import torch_bias, torch_uniform
-from oscnets.ops import conv
 from oscnets.ops.norm import normalize
 
 HEADS = ("sudoku", "discovery")
@@ -165,4 +165,6 @@ class ItrConv(_IteratedNet):
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], x.shape[-1])
         kernel = self.param(f"{name}_kernel", torch_uniform, shape)
         bias = self.param(f"{name}_bias", torch_bias(shape), shape[-1:])
-        return lambda x: conv(x, kernel) + bias
+        prepared = coupling.prepare_kernel(kernel, x.shape[1:3], batch_size=len(x))
+        near = lambda x: coupling.neighbourhood_sum(to_hwcb(x), prepared)  # noqa: E731
+        return lambda x: from_hwcb(near(x), x.shape[:1]) + bias

@@ -1,7 +1,6 @@
 """Layer of oscillators on spheres, and its readout (Miyato, Löwe, Geiger and Welling, 2025)."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -11,8 +10,7 @@ from jax import Array
 
 from oscnets._inputs import whole_number
 from oscnets._products.matmul import matmul
-from oscnets._products.stencil import Frame, correlate
-from oscnets.dynamics import _sphere, sphere, unroll
+from oscnets.dynamics import _sphere, coupling, sphere, unroll
 from oscnets.models._program import run
 from oscnets.models.attention import attention_weights, projections, received, resized_blocks
 from oscnets.models.init import torch_bias, torch_uniform
@@ -22,7 +20,6 @@ from oscnets.ops.norm import normalize
 COUPLINGS = ("attention", "conv", "dense")
 NORMS = ("none", "group", "scale")
 ROTATIONS = ("none", "shared", "pairs")
-_COMPONENTS = 1  # their axis within the loop
 
 
 class Synchronized(NamedTuple):
@@ -101,53 +98,59 @@ class KuramotoLayer(nn.Module):
         self, x: Array, stimulus: Array, rate: Array | None, num_steps: int, keep_states: bool
     ) -> Synchronized:
         self._check(x, stimulus)
-        rate = self.rate if rate is None else rate
         layout, bias, received = self._coupling(x)
-        rotation, axis_of_images = self._rotation(x.shape[-1]), layout.split().index("b")
+        axes = layout.split()
+        components, others = axes.index("n"), [axis for axis, name in enumerate(axes) if name != "b"]
         inner = lambda x: rearrange(x, f"b h w (i n) -> {layout}", n=self.components)  # noqa: E731
         outer = lambda x, time="": rearrange(x, f"{time} {layout} -> {time} b h w (i n)")  # noqa: E731
-        x, stimulus = inner(x), inner(self._normalized(stimulus) + bias)
-        others = [axis for axis in range(x.ndim) if axis != axis_of_images]
+        advance = self._advance(self._rotation(x.shape[-1]), self.rate if rate is None else rate, components, len(axes))
+        count, x, stimulus = len(x), inner(x), inner(self._normalized(stimulus) + bias)
 
         def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
             x = state[0]
             force = received(x) + stimulus
-            return self._step(x, force, rate, rotation), -(x * force).sum(others)
+            return advance(x, force), -(x * force).sum(others)
 
-        start = _sphere.normalize(x, axis=_COMPONENTS), jnp.zeros(x.shape[axis_of_images], x.dtype)
+        start = _sphere.normalize(x, axis=components), jnp.zeros(count, x.dtype)
         collect = lambda state: state if keep_states else state[1:]  # noqa: E731
         (states, _), kept = unroll(step, start, num_steps, collect=collect)
         return Synchronized(outer(states), kept[-1], outer(kept[0], "t") if keep_states else None)
 
-    def _step(self, x: Array, force: Array, rate: Array | float, rotation: Array | None) -> Array:
+    def _advance(
+        self, rotation: Array | None, rate: Array | float, axis: int, rank: int
+    ) -> Callable[[Array, Array], Array]:
+        """The step of states under a force, of so many axes, with the components along this one."""
         if rotation is None:
             rate = rate / (1 + rate)
+        elif rotation.ndim:
+            rotation = rotation.reshape(*rotation.shape, *(1,) * (rank - axis - 1))
         if self.project:
-            return _sphere.step(x, force, rate, rotation, axis=_COMPONENTS)
-        turn = 0 if rotation is None else _sphere.rotate(x, rotation, axis=_COMPONENTS)
-        return _sphere.normalize(x + rate * (turn + force), axis=_COMPONENTS)
+            return lambda x, force: _sphere.step(x, force, rate, rotation, axis=axis)
+        turn = lambda x: 0 if rotation is None else _sphere.rotate(x, rotation, axis=axis)  # noqa: E731
+        return lambda x, force: _sphere.normalize(x + rate * (turn(x) + force), axis=axis)
 
     def _coupling(self, x: Array) -> tuple[str, Array, Callable[[Array], Array]]:
-        """The order of axes in which its product is fast, what it adds to the stimulus, and the product."""
-        height, width, channels = x.shape[1:]
+        """The order of axes in which the product with J is fast, the bias of J, and the product."""
+        batch, height, width, channels = x.shape
         if self.coupling == "conv":
             shape = (self.kernel_size, self.kernel_size, channels, channels)
             kernel = self.param("kernel", torch_uniform, shape)
+            prepared = coupling.prepare_kernel(kernel, (height, width), batch_size=batch)
+            near = lambda x: coupling.neighbourhood_sum(x.reshape(height, width, channels, -1), prepared)  # noqa: E731
             bias = self.param("bias", torch_bias(shape), (channels,))
-            frame = Frame("clamped", (self.kernel_size // 2,) * 2)
-            return "i n h w b", bias, partial(_by_channel, lambda x: correlate(frame, x, kernel))
+            return "h w i n b", bias, lambda x: near(x).reshape(x.shape)
         if self.coupling == "dense":
-            matrix = self.param("matrix", torch_uniform, (x[0].size, x[0].size))
+            units = height * width * channels
+            matrix = self.param("matrix", torch_uniform, (units, units))
             bias = self.param("bias", torch_bias(matrix.shape), x.shape[1:])
-            axes = {"h": height, "w": width, "g": height, "v": width}
-            matrix = rearrange(matrix, "(h w c) (g v d) -> (d g v) (c h w)", **axes)
-            return "i n h w b", bias, lambda x: matmul(matrix, x.reshape(len(matrix), -1)).reshape(x.shape)
-        grid = (self.grid or x.shape[1:3]) if self.positions else None
+            return "h w i n b", bias, lambda x: matmul(matrix.T, x.reshape(units, -1)).reshape(x.shape)
+        grid = (self.grid or (height, width)) if self.positions else None
         weights = attention_weights(self, channels, self.heads, grid)
         if grid is not None:
-            weights = resized_blocks(weights, grid, x.shape[1:3])
+            weights = resized_blocks(weights, grid, (height, width))
         parts = projections(weights, self.heads)
-        return "i n b h w", weights.out_bias, partial(_by_channel, lambda x: received(x, parts, self.heads))
+        mixed = lambda x: received(x.reshape(channels, *x.shape[2:]), parts, self.heads)  # noqa: E731
+        return "i n b h w", weights.out_bias, lambda x: mixed(x).reshape(x.shape)
 
     def _normalized(self, stimulus: Array) -> Array:
         if self.norm == "none":
@@ -160,13 +163,13 @@ class KuramotoLayer(nn.Module):
         return stimulus * scale + self.param("shift", nn.initializers.zeros, size)
 
     def _rotation(self, channels: int) -> Array | None:
-        """Frequencies () or (oscillators, n / 2, 1, ...), each the norm of two numbers."""
+        """Frequencies () or (oscillators, n / 2), each the norm of two numbers."""
         if self.rotation == "none":
             return None
         shape = (2,) if self.rotation == "shared" else (channels // 2, 2)
         start = nn.initializers.constant(self.initial_rotation / 2**0.5)
         frequency = sphere.norm(self.param("rotation", start, shape))
-        return frequency if self.rotation == "shared" else frequency.reshape(-1, self.components // 2, 1, 1, 1)
+        return frequency if self.rotation == "shared" else frequency.reshape(-1, self.components // 2)
 
     def _check(self, x: Array, stimulus: Array) -> None:
         if x.ndim != 4 or x.shape != stimulus.shape:
@@ -178,11 +181,6 @@ class KuramotoLayer(nn.Module):
         for name, known in (("coupling", COUPLINGS), ("norm", NORMS), ("rotation", ROTATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-
-
-def _by_channel(product: Callable[[Array], Array], x: Array) -> Array:
-    """A product over channels of oscillators (i, n, ...), which (C, ...) are."""
-    return product(x.reshape(-1, *x.shape[2:])).reshape(x.shape)
 
 
 class NormReadout(nn.Module):

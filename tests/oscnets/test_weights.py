@@ -24,7 +24,8 @@ CONFIG = "--config=experiments/configs/waves.py:smoke"
 
 
 def test_what_is_there():
-    assert {"komplexnet", "komplexnet_feedback", "gaspnet", "wave_machine", "wave_machine_mnist"} <= {*weights.available()}
+    names = {"komplexnet", "komplexnet_feedback", "gaspnet", "wave_machine", "wave_machine_mnist"}
+    assert names <= {*weights.available()}
     assert sum(path.stat().st_size for path in FOLDER.glob("*.npz")) < 3e6
     with pytest.raises(ValueError, match=r"no network 'complexnet': expected one of .*komplexnet"):
         oscnets.pretrained("complexnet")

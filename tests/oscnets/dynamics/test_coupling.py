@@ -14,6 +14,7 @@ from oscnets.dynamics import coupling
 from tests.helpers import assert_close, assert_gradients, float64, in_float64
 
 METHODS = ("direct", "fft", "transform")
+FORMS = {"pairs": (2, False), "signs": (2, True), "height": (1, False)}  # axes transformed, complex products
 # Image, kernel, channels in and out: odd and non-square ones, kernels larger than the image, single taps.
 SHAPES = [
     ((6, 5), (3, 5), 2, 3),
@@ -46,11 +47,21 @@ def apply(field, kernel, uniform, method):
     return coupling.neighbourhood_sum(field, prepared)
 
 
-@pytest.mark.parametrize("axes", [2, 1])
-@pytest.mark.parametrize("shapes", SHAPES, ids=str)
-def test_methods_agree_with_the_definition(shapes, axes, monkeypatch):
-    """Values, and the gradient in the field, which is the transposed matrix."""
+@pytest.fixture(params=FORMS)
+def form(request, monkeypatch):
+    """Each form of the products of `transform`."""
+    choose(request.param, monkeypatch)
+
+
+def choose(form, monkeypatch):
+    axes, signs = FORMS[form]
     monkeypatch.setattr(coupling, "coupling_axes", lambda *sizes: axes)
+    monkeypatch.setattr(coupling, "coupling_signs", lambda channels: signs)
+
+
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+def test_methods_agree_with_the_definition(shapes, form):
+    """Values, and the gradient in the field, which is the transposed matrix."""
     field, kernel = arrays(*shapes)
     expected, matrix = naive(field, kernel, -0.2)
     ct_out = np.random.default_rng(1).normal(size=expected.shape)
@@ -71,13 +82,18 @@ def test_methods_agree_with_the_definition(shapes, axes, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("shapes", "method", "axes"),
-    [(SHAPES[0], "direct", 2), (SHAPES[2], "transform", 2), (SHAPES[0], "transform", 1)],
+    ("shapes", "method", "form"),
+    [
+        (SHAPES[0], "direct", "pairs"),
+        (SHAPES[2], "transform", "pairs"),
+        (SHAPES[0], "transform", "signs"),
+        (SHAPES[0], "transform", "height"),
+    ],
     ids=str,
 )
-def test_gradients_by_finite_differences(method, shapes, axes, monkeypatch):
+def test_gradients_by_finite_differences(method, shapes, form, monkeypatch):
     """Those of the other methods are compared with these above."""
-    monkeypatch.setattr(coupling, "coupling_axes", lambda *sizes: axes)
+    choose(form, monkeypatch)
     field, kernel = arrays(*shapes)
     target = np.random.default_rng(2).normal(size=(*field.shape[:2], kernel.shape[3], field.shape[3])) / field.size
     with float64():
@@ -92,15 +108,19 @@ def test_float32():
         assert_close(found, naive(field, kernel, 0.1)[0], 2e-6)
 
 
-@pytest.mark.parametrize("axes", [2, 1])
-def test_kernels_of_a_vmap_equal_each_alone(axes, monkeypatch):
-    monkeypatch.setattr(coupling, "coupling_axes", lambda *sizes: axes)
+def test_kernels_of_a_vmap_equal_each_alone(form):
     pairs = [arrays(*SHAPES[0], seed=seed) for seed in range(3)]
     fields, kernels = (np.stack(x) for x in zip(*pairs, strict=True))
     each = np.stack([naive(*pair, 0.1)[0] for pair in pairs])
     run = lambda *args: [jax.vmap(lambda *args, m=method: apply(*args, 0.1, m))(*args) for method in METHODS]  # noqa: E731
     for found in in_float64(run, fields, kernels):
         assert_close(found, each, 1e-12)
+
+
+def test_many_channels_are_multiplied_as_complex_numbers():
+    kernels = [jnp.zeros((3, 3, channels, channels)) for channels in (8, 32)]
+    few, many = (coupling.prepare_kernel(kernel, (4, 4), method="transform").weights for kernel in kernels)
+    assert (few.shape, many.shape) == ((9, 32, 32), (18, 64, 32))
 
 
 def test_a_prepared_kernel_passes_through_transformations():
