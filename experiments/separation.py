@@ -18,7 +18,6 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from data_gen import sources
 from experiments import engine, export
 from experiments.configs import gaspnet as gaspnet_configs
 from experiments.configs import komplexnet as komplexnet_configs
@@ -94,10 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _write(options: argparse.Namespace) -> None:
     engine.make_workdir(options.workdir)
-    try:
-        rows = [row for case in CASES for row in measure(case, options.scenes, options.workdir, options.data_dir)]
-    except sources.MissingDatasetError as error:
-        raise engine.UsageError(str(error)) from error
+    rows = [row for case in CASES for row in measure(case, options.scenes, options.workdir, options.data_dir)]
     content = {"command": f"python -m experiments.separation --scenes={options.scenes}", "rows": rows}
     text = page(content)
     print(text)
@@ -135,7 +131,7 @@ def measure(case: Case, scenes: int, workdir: Path, data_dir: Path | None = None
     if trained != tested:
         raise engine.UsageError(f"the packaged {case.network} has {trained}, the network of the tests {tested}")
     variables = packaged.variables
-    data = {label: model.data[label]() for label in texts.values()}
+    data = {label: engine.loading(model.data[label]) for label in texts.values()}
     for name in case.drawn:
         _draw(model, task, variables, {texts[name]: data[texts[name]]}, name, workdir)
     return [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import engine
-from experiments.bench import harness, waves
+from experiments.bench import akorn, harness, waves
 from experiments.bench.aot import hlo
 
 SIDE = "experiments.bench.profile:profiled"
@@ -26,6 +26,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "feedback": ("jax_komplexnet", {"batch_size": 128, "num_steps": 15, "kernel_size": 13, "feedback": True}),
     "gaspnet": ("jax_gaspnet", {"batch_size": 32, "num_steps": 6}),
     **{name: ("jax_waves", case) for name, case in waves.CASES.items()},
+    **{f"akorn_{name}": ("jax_akorn", case) for name, case in akorn.CASES.items()},
 }
 _COPIES = {
     *("copy", "copy-start", "copy-done", "transpose", "reshape", "bitcast", "reverse", "broadcast", "iota", "convert"),

@@ -47,9 +47,9 @@ def test_networks_are_measured_by_the_same_scores(tmp_path, monkeypatch, capsys)
 
 
 def test_a_folder_without_the_data_set_is_an_error_of_one_line(tmp_path, capsys):
-    assert separation.main([f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path}"]) == 2
+    assert separation.main([f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path}"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"error: data set 'mnist' not found in {tmp_path}") and error.count("\n") == 1
+    assert f"MissingDatasetError: data set 'mnist' not found in {tmp_path}" in error and error.count("\n") == 1
 
 
 def test_values_are_those_of_the_last_step():
