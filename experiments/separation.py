@@ -112,6 +112,7 @@ def measure(case: Case, scenes: int, workdir: Path, data_dir: Path | None = None
 
     Raises:
         UsageError: the packaged network is another than that of the family's config.
+        RunError: the data cannot be loaded.
 
     Returns:
         One row per test set: network, scenes (what they are called), and by metric its value for every scene at the
@@ -131,7 +132,7 @@ def measure(case: Case, scenes: int, workdir: Path, data_dir: Path | None = None
     if trained != tested:
         raise engine.UsageError(f"the packaged {case.network} has {trained}, the network of the tests {tested}")
     variables = packaged.variables
-    data = {label: engine.loading(model.data[label]) for label in texts.values()}
+    data = {label: engine.load_or_fail(model.data[label]) for label in texts.values()}
     for name in case.drawn:
         _draw(model, task, variables, {texts[name]: data[texts[name]]}, name, workdir)
     return [

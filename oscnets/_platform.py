@@ -3,7 +3,7 @@
 The choice is made where a program is traced, by the platform that JAX computes on by default.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +21,8 @@ class Sizes(NamedTuple):
         state_numbers: numbers in the states of the steps whose losses are taken at once; at least one step is.
         loop_numbers: numbers in a sequence that a bank of linear oscillators filters step by step.
         matrix_numbers: numbers in a coupling from which on two sums over it are one product.
+        spectrum_numbers: pixels times channels in and out up to which a layer's kernel is used by its spectrum; that
+            is about four times as many numbers, kept twice, and as many in its gradient.
     """
 
     encoder_pixels: int | None
@@ -28,17 +30,18 @@ class Sizes(NamedTuple):
     state_numbers: int
     loop_numbers: int
     matrix_numbers: int
+    spectrum_numbers: int
 
 
 # Hidden layers that stay in the cache of a CPU's core. A loop over 2^16 numbers (both parts of 4 sequences, 128 steps,
 # 64 units) took 0.8 times as long as products of chunks, with gradients 0.9 times; over 2^17, 256 steps, 0.6 to 0.9 and
 # 0.6 to 1.3 times; over 2^19, 128 steps, 1.1 and 1.7 times (experiments.bench filters, one JAX device of an AMD EPYC).
 # Two sums over a matrix in its cache took 0.8 times as long as one product, over one of 3,000 x 3,000 1.5 times.
-_CPU = Sizes(8192, 4096, 0, 2**16, 2**22)
+_CPU = Sizes(8192, 4096, 0, 2**16, 2**22, 2**25)
 # Compiled, not measured: each chunk runs the classifier's kernels once. On an H100 a step of the Neural Wave Machine
 # (MNIST, batch 64) has 49 chunks of 34 kernels at 4,096 pixels, 4 at 65,536; a layer of 256 units then takes 50 MiB.
 # The loss of KomplexNet's 15 steps, 59 kernels each, is of all steps at once.
-_ACCELERATOR = Sizes(None, 65_536, 2**24, 0, 0)
+_ACCELERATOR = Sizes(None, 65_536, 2**24, 0, 0, 2**25)
 
 
 def on_cpu() -> bool:
@@ -106,14 +109,23 @@ def coupling_axes(image: Sequence[int], channels: int, batch_size: int | None) -
     return 1 if on_gpu() and batch_size is not None and rows <= min(256, 2 * batch_size) else 2
 
 
-def coupling_signs(channels: int) -> bool:
+def complex_products(channels: int) -> bool:
     """Whether `transform` by two axes has two complex products for a pair of frequencies, not one of four parts.
 
-    That is half of the arithmetic, of matrices half as large. With gradients, on one core of an AMD EPYC, it took 0.5
-    times as long for 128 channels (8 pixels, a kernel of 5, 64 images), as long for 32 channels (16 pixels), 1.2 times
-    for 8 (32 pixels, a kernel of 13, 256 images).
+    That is half of the arithmetic, of matrices half as large. Measured on one core of an AMD EPYC alone: with gradients
+    it took 0.5 times as long for 128 channels (8 pixels, a kernel of 5, 64 images), as long for 32 channels (16
+    pixels), 1.2 times for 8 (32 pixels, a kernel of 13, 256 images).
     """
     return channels >= 32
+
+
+def recomputed(fn: Callable) -> Callable:
+    """`fn`, whose gradient on a CPU computes all again from its arguments; elsewhere it keeps what it needs.
+
+    For functions between whose operations much is stored: of AKOrN's attention on one core of an AMD EPYC a training
+    step took 0.8 times as long.
+    """
+    return jax.checkpoint(fn, prevent_cse=False) if on_cpu() else fn
 
 
 def cpu_barrier(x: PyTree) -> PyTree:

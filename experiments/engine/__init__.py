@@ -70,7 +70,7 @@ from experiments.engine.training import evaluate, fit, seeds, steps
 from experiments.engine.training.experiment import Experiment, Model, Trained, by_label, models_of
 from experiments.engine.training.program import experiment_of, main
 from experiments.engine.training.runner import load_trained, report, run
-from experiments.engine.training.splits import Splits, loading, num_examples
+from experiments.engine.training.splits import Splits, load_or_fail, num_examples
 from experiments.engine.training.task import Measured, PyTree, Task
 from experiments.engine.training.wrapped import averaged, averaged_params, statistics_term, with_statistics
 
@@ -143,9 +143,9 @@ __all__ = [
     "load_config",
     "load_config_file",
     "load_metrics",
+    "load_or_fail",
     "load_samples",
     "load_trained",
-    "loading",
     "main",
     "make_workdir",
     "markdown",

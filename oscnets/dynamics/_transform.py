@@ -1,7 +1,6 @@
 """The neighbourhood sum by products with constant matrices, the method `transform` of `oscnets.dynamics.coupling`."""
 
 import math
-from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -24,7 +23,9 @@ class Plan(NamedTuple):
     kernel: tuple[int, int]
     channels: int  # of the field
     axes: int  # that `transform` transforms: 2, or 1, the height
-    signs: bool = False  # whether, by both axes, a pair of frequencies has two complex products, not one of four parts
+    by_complex: bool = (
+        False  # whether, by both axes, a pair of frequencies has two complex products, not one of four parts
+    )
 
 
 def periods_of(plan: Plan) -> tuple[int, int]:
@@ -54,6 +55,8 @@ def _rotations(size: int, period: int) -> np.ndarray:
 
 def kernel_to_frequency(kernel: Array, uniform: Array, plan: Plan) -> Array:
     """(kh, kw, C_in, C_out) -> matrices, by frequency, from the rows of `_to_pairs` to those of the sum."""
+    if plan.by_complex:
+        return _to_spectrum(kernel, uniform, plan)
     periods, (height, width) = periods_of(plan), plan.kernel
     of_h = jnp.asarray(_rotations(height, periods[0]), kernel.dtype)
     product = jnp.einsum("uabx,xyio->uabyio", of_h, kernel, precision=precision())
@@ -62,11 +65,6 @@ def kernel_to_frequency(kernel: Array, uniform: Array, plan: Plan) -> Array:
         product = jnp.einsum("yvw,uabyio->uavobwi", _shifts(plan.image[1], width), product, precision=precision())
         product = product.at[0, 0, :, :, 0, :, :].add(uniform * periods[0])
         return product.reshape(len(product), math.prod(product.shape[1:4]), -1)
-    if plan.signs:
-        waves = jnp.asarray(_waves(plan), kernel.dtype)
-        product = jnp.einsum("uvspxy,xyio->uvspoi", waves, kernel, precision=precision())
-        product = product.at[0, 0, :, 0].add(uniform * periods[0] * periods[1])
-        return product.reshape(math.prod(product.shape[:3]), -1, kernel.shape[2])
     of_w = jnp.asarray(_rotations(width, periods[1]), kernel.dtype)
     product = jnp.einsum("vcdy,uabyio->uvcaodbi", of_w, product, precision=precision())
     product = product.at[0, 0, 0, 0, :, 0, 0, :].add(uniform * periods[0] * periods[1])
@@ -74,15 +72,21 @@ def kernel_to_frequency(kernel: Array, uniform: Array, plan: Plan) -> Array:
     return product.reshape(frequencies, 4 * kernel.shape[3], 4 * kernel.shape[2])
 
 
-@lru_cache(maxsize=64)
-def _waves(plan: Plan) -> np.ndarray:
-    """(F_h, F_w, 2, 2, kh, kw): exp i (u y + v x) and exp i (u y - v x), real and imaginary part, at each tap."""
-    rows, columns = (
-        np.exp(2j * np.pi / period * np.outer(np.arange((period + 1) // 2), np.arange(size) - size // 2))
-        for period, size in zip(periods_of(plan), plan.kernel, strict=True)
+def _to_spectrum(kernel: Array, uniform: Array, plan: Plan) -> Array:
+    """(kh, kw, C_in, C_out) -> (2 F, real and imaginary C_out, C_in): sum of kernel exp i (u y + v x), (u y - v x)."""
+    periods = periods_of(plan)
+    # Cosine and sine at each tap: the first row of a rotation.
+    of_h, of_w = (
+        jnp.asarray(_rotations(size, period)[:, 0], kernel.dtype)
+        for size, period in zip(plan.kernel, periods, strict=True)
     )
-    both = np.stack([np.einsum("ux,vy->uvxy", rows, side) for side in (columns, columns.conj())], 2)
-    return np.stack([both.real, both.imag], 3)
+    rows = jnp.einsum("uax,xyio->uayoi", of_h, kernel, precision=precision())
+    parts = jnp.einsum("vby,uayoi->uvaboi", of_w, rows, precision=precision())
+    (cc, cs), (sc, ss) = (jnp.moveaxis(part, 2, 0) for part in jnp.moveaxis(parts, 2, 0))
+    spectrum = jnp.stack([jnp.stack([cc - ss, sc + cs], 2), jnp.stack([cc + ss, sc - cs], 2)], 2)
+    # Coupling of all units to all: see `kernel_to_frequency`.
+    spectrum = spectrum.at[0, 0, :, 0].add(uniform * periods[0] * periods[1])
+    return spectrum.reshape(-1, 2 * kernel.shape[3], kernel.shape[2])
 
 
 def _shifts(image: int, kernel: int) -> np.ndarray:
@@ -123,27 +127,48 @@ def _from_pairs(x: Array, width: int, of_h: np.ndarray, of_w: np.ndarray | None 
     return x.reshape(len(of_h), width, channels, batch)
 
 
-def _to_signs(pairs: Array) -> Array:
-    """(F, 4 C, B) of `_to_pairs` -> the complex spectrum at (u, v) and (u, -v), (2 F, C, real B and imaginary B)."""
-    cc, sc, cs, ss = jnp.moveaxis(pairs.reshape(len(pairs), 4, -1, pairs.shape[-1]), 1, 0)  # of height, then width
-    spectrum = jnp.stack([cc - ss, -sc - cs, cc + ss, cs - sc], 1)  # (F, sign and part, C, B)
-    spectrum = spectrum.reshape(2 * len(pairs), 2, *spectrum.shape[2:])
-    return jnp.moveaxis(spectrum, 1, 2).reshape(len(spectrum), -1, 2 * pairs.shape[-1])
+def _to_complex(pairs: Array) -> Array:
+    """(F, 4 C, B) of `_to_pairs` -> the spectrum at (u, v) and (u, -v), (2 F, C, real B and imaginary B)."""
+    cc, sc, cs, ss = _rows(pairs)  # cosine and sine of height, then of width
+    parts = jnp.stack([jnp.stack([cc - ss, -sc - cs], 2), jnp.stack([cc + ss, cs - sc], 2)], 1)
+    return _in_columns(parts)
 
 
-def _from_signs(products: Array) -> Array:
+def _from_complex(products: Array) -> Array:
     """(2 F, 2 C, 2 B), parts of the kernel by parts of the spectrum -> (F, 4 C, B) for `_from_pairs`."""
-    frequencies, batch = len(products) // 2, products.shape[2] // 2
-    parts = products.reshape(frequencies, 2, 2, -1, 2, batch)
-    real = parts[:, :, 0, :, 0] - parts[:, :, 1, :, 1]  # (F, sign, C, B)
-    imaginary = parts[:, :, 0, :, 1] + parts[:, :, 1, :, 0]
-    (plus, minus), (plus_i, minus_i) = (jnp.moveaxis(x / 2, 1, 0) for x in (real, imaginary))
-    rows = jnp.stack([plus + minus, -plus_i - minus_i, minus_i - plus_i, minus - plus], 1)
-    return rows.reshape(frequencies, -1, batch)
+    parts = products.reshape(len(products), 2, products.shape[1] // 2, 2, products.shape[2] // 2)
+    real = parts[:, 0, :, 0] - parts[:, 1, :, 1]
+    imaginary = parts[:, 0, :, 1] + parts[:, 1, :, 0]
+    return 0.5 * _from_columns(real, imaginary)
 
 
-def _transposed(fn: Callable[[Array], Array], shape: tuple[int, ...], ct: Array) -> Array:
-    return jax.linear_transpose(fn, jax.ShapeDtypeStruct(shape, ct.dtype))(ct)[0]
+def _to_complex_transpose(ct: Array) -> Array:
+    """(2 F, C, 2 B) -> (F, 4 C, B)."""
+    parts = ct.reshape(*ct.shape[:2], 2, ct.shape[2] // 2)
+    return _from_columns(parts[:, :, 0], parts[:, :, 1])
+
+
+def _from_complex_transpose(ct: Array) -> Array:
+    """(F, 4 C, B) -> (2 F, 2 C, 2 B)."""
+    parts = 0.5 * _to_complex(ct)
+    real, imaginary = jnp.split(parts, 2, axis=2)
+    return jnp.concatenate([parts, jnp.concatenate([imaginary, -real], 2)], 1)
+
+
+def _rows(pairs: Array) -> tuple[Array, ...]:
+    return tuple(jnp.split(pairs, 4, axis=1))
+
+
+def _in_columns(parts: Array) -> Array:
+    """(F, sign, C, part, B) -> (2 F, C, 2 B)."""
+    return parts.reshape(2 * len(parts), parts.shape[2], 2 * parts.shape[4])
+
+
+def _from_columns(real: Array, imaginary: Array) -> Array:
+    """Both (2 F, C, B) -> the rows (F, 4 C, B), times 2, whose spectrum they are."""
+    split = lambda x: x.reshape(len(x) // 2, 2, *x.shape[1:])  # noqa: E731
+    (plus, minus), (plus_i, minus_i) = (jnp.moveaxis(split(x), 1, 0) for x in (real, imaginary))
+    return jnp.concatenate([plus + minus, -plus_i - minus_i, minus_i - plus_i, minus - plus], 1)
 
 
 def _bases(plan: Plan) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
@@ -155,12 +180,12 @@ def _bases(plan: Plan) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
 def _analysed(plan: Plan, field: Array) -> Array:
     """The field in frequency, as the weights take it."""
     pairs = _to_pairs(field, *_bases(plan)[0])
-    return _to_signs(pairs) if plan.signs else pairs
+    return _to_complex(pairs) if plan.by_complex else pairs
 
 
 def _synthesized(plan: Plan, mixed: Array) -> Array:
     """The field of what the weights gave."""
-    return _from_pairs(_from_signs(mixed) if plan.signs else mixed, plan.image[1], *_bases(plan)[1])
+    return _from_pairs(_from_complex(mixed) if plan.by_complex else mixed, plan.image[1], *_bases(plan)[1])
 
 
 def _mix(weights: Array, pairs: Array) -> Array:
@@ -194,14 +219,12 @@ def _tangent_transpose(plan, residuals, ct_out):
     _, transposed, spectrum = residuals
     analysis, synthesis = _bases(plan)
     ct_mixed = _to_pairs(ct_out, *(matrix.T for matrix in synthesis))
-    if plan.signs:
-        shape = (len(spectrum), transposed.shape[2], spectrum.shape[2])
-        ct_mixed = _transposed(_from_signs, shape, ct_mixed)
+    if plan.by_complex:
+        ct_mixed = _from_complex_transpose(ct_mixed)
     ct_weights = lax.dot_general(ct_mixed, spectrum, (((2,), (2,)), ((0,), (0,))), precision=precision())
     ct_pairs = _mix(transposed, ct_mixed)
-    if plan.signs:
-        shape = (len(spectrum) // 2, 4 * spectrum.shape[1], spectrum.shape[2] // 2)
-        ct_pairs = _transposed(_to_signs, shape, ct_pairs)
+    if plan.by_complex:
+        ct_pairs = _to_complex_transpose(ct_pairs)
     return _from_pairs(ct_pairs, plan.image[1], *(matrix.T for matrix in analysis)), ct_weights
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from jax import Array, lax
 
 from oscnets._inputs import at_least_float32, floats, precision, standard_promotion, whole_number
-from oscnets._platform import coupling_axes, coupling_method, coupling_signs
+from oscnets._platform import complex_products, coupling_axes, coupling_method
 from oscnets.dynamics._transform import Plan, kernel_to_frequency, periods_of, transformed_sum
 
 __all__ = ["Method", "PreparedKernel", "choose_method", "forget", "neighbourhood_sum", "prepare_kernel", "tune"]
@@ -102,8 +102,8 @@ def prepare_kernel(
     if uniform.ndim:
         raise ValueError(f"uniform must be a scalar, got shape {uniform.shape}")
     channels, axes = kernel.shape[2], coupling_axes(image, kernel.shape[2], batch_size)
-    signs = method == "transform" and axes == 2 and coupling_signs(channels)
-    plan = Plan(method, tuple(image), kernel.shape[:2], channels, axes, signs)
+    by_complex = method == "transform" and axes == 2 and complex_products(channels)
+    plan = Plan(method, tuple(image), kernel.shape[:2], channels, axes, by_complex)
     transposed = None
     if method == "transform":
         kernel = kernel_to_frequency(kernel, uniform, plan)

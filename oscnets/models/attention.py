@@ -4,6 +4,7 @@ As in the networks of Miyato, Löwe, Geiger and Welling (2025). The head is the 
 consecutive channels of an oscillator lie in different heads.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from flax import linen as nn
 from jax import Array
 
 from oscnets._inputs import precision
-from oscnets._platform import cpu_barrier
+from oscnets._platform import cpu_barrier, recomputed
 from oscnets._products.matmul import matmul
 from oscnets.models.init import torch_bias, torch_uniform
 
@@ -113,7 +114,10 @@ def resized_blocks(weights: Attention, grid: tuple[int, int], to: tuple[int, int
 
 
 class Projections(NamedTuple):
-    """Weights of an attention in the order of `received`: channels by head, first of a pair or second, pair."""
+    """Weights of an attention in the order of `mix_by_channel`: by head, then first or second of a pair, then pair.
+
+    Without blocks there are no pairs, and the order within a head is theirs.
+    """
 
     qkv_kernel: Array  # (3 C, C)
     qkv_bias: Array  # (3 C, 1)
@@ -122,7 +126,7 @@ class Projections(NamedTuple):
 
 
 def projections(weights: Attention, heads: int) -> Projections:
-    """Bring weights into the order of `received`, once for all steps of a dynamics."""
+    """Bring weights into that order, once for all steps of a dynamics."""
     ordered = lambda x: rearrange(x, "(d h) ... -> (h d) ...", h=heads)  # noqa: E731
     if weights.blocks is not None:
         ordered = lambda x: rearrange(x, "(p i h) ... -> (h i p) ...", h=heads, i=2)  # noqa: E731
@@ -136,24 +140,32 @@ def projections(weights: Attention, heads: int) -> Projections:
     return Projections(jnp.concatenate(parts), jnp.concatenate(biases)[:, None], out_kernel, blocks)
 
 
-def attend(x: Array, weights: Attention, *, heads: int) -> Array:
+def attention(weights: Attention, heads: int) -> Callable[[Array], Array]:
     """Self-attention among the units of each image, (B, ..., C) -> (B, ..., C)."""
-    out = received(rearrange(x, "b ... c -> c b ..."), projections(weights, heads), heads)
-    return rearrange(out, "c b ... -> b ... c") + weights.out_bias
+    prepared = projections(weights, heads)
+
+    def attend(x: Array) -> Array:
+        mixed = mix_by_channel(rearrange(x, "b ... c -> c b ..."), prepared, heads)
+        return rearrange(mixed, "c b ... -> b ... c") + weights.out_bias
+
+    return attend
 
 
-@partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
-def received(x: Array, weights: Projections, heads: int) -> Array:
-    """The same of (C, B, ...), without the last bias: a product over channels then is one product of all units.
+def mix_by_channel(x: Array, weights: Projections, heads: int) -> Array:
+    """Attention without the bias of its output, (C, B, ...) -> (C, B, ...).
 
-    The gradient computes all again from x: what lies between takes longer to store and to read.
+    With the channels first a product over them is one matrix product of all units of all images.
     """
+    return recomputed(partial(_mix, heads))(x, weights)
+
+
+def _mix(heads: int, x: Array, weights: Projections) -> Array:
     qkv = matmul(weights.qkv_kernel, x.reshape(len(x), -1)) + weights.qkv_bias
     qkv = qkv.reshape(3, heads, len(x) // heads, x.shape[1], -1)
     query, key, value = (_turned(y, weights.blocks, name) for y, name in zip(qkv, BLOCKS, strict=False))
     keys = cpu_barrier(rearrange(key, "h d b n -> h b n d"))
     query, value = cpu_barrier(tuple(rearrange(y, "h d b n -> h b d n") for y in (query, value)))
-    # (h, B, by, of): the softmax is along whole rows, and the product takes it untransposed.
+    # (h, B, key, query): the next product takes the large matrix as it is.
     shares = jax.nn.softmax(matmul(keys, query), axis=2)
     mixed = rearrange(cpu_barrier(matmul(value, shares)), "h b d n -> h d b n")
     mixed = _turned(mixed, weights.blocks, "output")

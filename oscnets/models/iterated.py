@@ -1,7 +1,6 @@
 """Networks that iterate a residual block: what AKOrN is compared with (Miyato, Löwe, Geiger and Welling, 2025)."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -12,9 +11,10 @@ from jax import Array
 
 from oscnets._inputs import concrete, dense_array, precision, whole_number
 from oscnets._products.layout import from_hwcb, to_hwcb
-from oscnets.dynamics import coupling, unroll
+from oscnets.dynamics import unroll
 from oscnets.models._program import run
-from oscnets.models.attention import attend, attention_weights, position_table
+from oscnets.models.attention import attention, attention_weights, position_table
+from oscnets.models.convolution import convolution
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops.norm import normalize
 
@@ -148,7 +148,7 @@ class ItrSA(_IteratedNet):
 
     def _mixing(self, name: str, x: Array) -> Callable[[Array], Array]:
         weights = attention_weights(self, x.shape[-1], self.heads, None, prefix=f"{name}_")
-        return partial(attend, weights=weights, heads=self.heads)
+        return attention(weights, self.heads)
 
 
 class ItrConv(_IteratedNet):
@@ -165,6 +165,5 @@ class ItrConv(_IteratedNet):
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], x.shape[-1])
         kernel = self.param(f"{name}_kernel", torch_uniform, shape)
         bias = self.param(f"{name}_bias", torch_bias(shape), shape[-1:])
-        prepared = coupling.prepare_kernel(kernel, x.shape[1:3], batch_size=len(x))
-        near = lambda x: coupling.neighbourhood_sum(to_hwcb(x), prepared)  # noqa: E731
-        return lambda x: from_hwcb(near(x), x.shape[:1]) + bias
+        convolve = convolution(kernel.astype(x.dtype), x.shape[1:3], len(x))
+        return lambda x: from_hwcb(convolve(to_hwcb(x)), x.shape[:1]) + bias

@@ -8,11 +8,11 @@ from einops import rearrange
 from flax import linen as nn
 from jax import Array
 
-from oscnets._inputs import whole_number
-from oscnets._products.matmul import matmul
-from oscnets.dynamics import _sphere, coupling, sphere, unroll
+from oscnets._inputs import broadcasting, precision, whole_number
+from oscnets.dynamics import _sphere, sphere, unroll
 from oscnets.models._program import run
-from oscnets.models.attention import attention_weights, projections, received, resized_blocks
+from oscnets.models.attention import attention_weights, mix_by_channel, projections, resized_blocks
+from oscnets.models.convolution import convolution
 from oscnets.models.init import torch_bias, torch_uniform
 from oscnets.ops import conv
 from oscnets.ops.norm import normalize
@@ -98,23 +98,29 @@ class KuramotoLayer(nn.Module):
         self, x: Array, stimulus: Array, rate: Array | None, num_steps: int, keep_states: bool
     ) -> Synchronized:
         self._check(x, stimulus)
-        layout, bias, received = self._coupling(x)
+        stimulus = self._normalized(stimulus)
+        layout, bias, couple = self._coupling(x)
         axes = layout.split()
         components, others = axes.index("n"), [axis for axis, name in enumerate(axes) if name != "b"]
-        inner = lambda x: rearrange(x, f"b h w (i n) -> {layout}", n=self.components)  # noqa: E731
-        outer = lambda x, time="": rearrange(x, f"{time} {layout} -> {time} b h w (i n)")  # noqa: E731
-        advance = self._advance(self._rotation(x.shape[-1]), self.rate if rate is None else rate, components, len(axes))
-        count, x, stimulus = len(x), inner(x), inner(self._normalized(stimulus) + bias)
+        to_layout = lambda x: rearrange(x, f"b h w (i n) -> {layout}", n=self.components)  # noqa: E731
+        from_layout = lambda x, time="": rearrange(x, f"{time} {layout} -> {time} b h w (i n)")  # noqa: E731
+        rate = self.rate if rate is None else rate
+        if jnp.ndim(rate):
+            oscillators = (*x.shape[:3], x.shape[3] // self.components)
+            (rate,) = broadcasting(oscillators, "the oscillators of x", x.dtype, rate=rate)
+            rate = rearrange(jnp.broadcast_to(rate, oscillators), f"b h w i -> {layout.replace('n', '1')}")
+        advance = self._advance(self._rotation(x.shape[-1]), rate, components, len(axes))
+        count, x, stimulus = len(x), to_layout(x), to_layout(stimulus + bias)
 
         def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
             x = state[0]
-            force = received(x) + stimulus
+            force = couple(x) + stimulus
             return advance(x, force), -(x * force).sum(others)
 
         start = _sphere.normalize(x, axis=components), jnp.zeros(count, x.dtype)
         collect = lambda state: state if keep_states else state[1:]  # noqa: E731
         (states, _), kept = unroll(step, start, num_steps, collect=collect)
-        return Synchronized(outer(states), kept[-1], outer(kept[0], "t") if keep_states else None)
+        return Synchronized(from_layout(states), kept[-1], from_layout(kept[0], "t") if keep_states else None)
 
     def _advance(
         self, rotation: Array | None, rate: Array | float, axis: int, rank: int
@@ -135,22 +141,23 @@ class KuramotoLayer(nn.Module):
         if self.coupling == "conv":
             shape = (self.kernel_size, self.kernel_size, channels, channels)
             kernel = self.param("kernel", torch_uniform, shape)
-            prepared = coupling.prepare_kernel(kernel, (height, width), batch_size=batch)
-            near = lambda x: coupling.neighbourhood_sum(x.reshape(height, width, channels, -1), prepared)  # noqa: E731
-            bias = self.param("bias", torch_bias(shape), (channels,))
-            return "h w i n b", bias, lambda x: near(x).reshape(x.shape)
-        if self.coupling == "dense":
+            convolve = convolution(kernel.astype(x.dtype), (height, width), batch)
+            product = lambda x: convolve(x.reshape(height, width, channels, -1))  # noqa: E731
+            layout, bias = "h w i n b", self.param("bias", torch_bias(shape), (channels,))
+        elif self.coupling == "dense":
             units = height * width * channels
             matrix = self.param("matrix", torch_uniform, (units, units))
-            bias = self.param("bias", torch_bias(matrix.shape), x.shape[1:])
-            return "h w i n b", bias, lambda x: matmul(matrix.T, x.reshape(units, -1)).reshape(x.shape)
-        grid = (self.grid or (height, width)) if self.positions else None
-        weights = attention_weights(self, channels, self.heads, grid)
-        if grid is not None:
-            weights = resized_blocks(weights, grid, (height, width))
-        parts = projections(weights, self.heads)
-        mixed = lambda x: received(x.reshape(channels, *x.shape[2:]), parts, self.heads)  # noqa: E731
-        return "i n b h w", weights.out_bias, lambda x: mixed(x).reshape(x.shape)
+            product = lambda x: jnp.matmul(matrix.T, x.reshape(units, -1), precision=precision())  # noqa: E731
+            layout, bias = "h w i n b", self.param("bias", torch_bias(matrix.shape), x.shape[1:])
+        else:
+            grid = (self.grid or (height, width)) if self.positions else None
+            weights = attention_weights(self, channels, self.heads, grid)
+            if grid is not None:
+                weights = resized_blocks(weights, grid, (height, width))
+            prepared = projections(weights, self.heads)
+            product = lambda x: mix_by_channel(x.reshape(channels, *x.shape[2:]), prepared, self.heads)  # noqa: E731
+            layout, bias = "i n b h w", weights.out_bias
+        return layout, bias, lambda x: product(x).reshape(x.shape)
 
     def _normalized(self, stimulus: Array) -> Array:
         if self.norm == "none":

@@ -28,7 +28,7 @@ class Splits(Mapping):
 
     def __getitem__(self, name: str) -> PyTree:
         if callable(source := self._sources[name]):
-            self._sources[name] = loading(source)
+            self._sources[name] = load_or_fail(source)
         _check_lengths(name, self._sources[name])
         return self._sources[name]
 
@@ -44,7 +44,7 @@ class Splits(Mapping):
         return [name for name in self if name not in TRAINING]
 
 
-def loading(source: Callable[..., PyTree], *args: str) -> PyTree:
+def load_or_fail(source: Callable[..., PyTree], *args: str) -> PyTree:
     """The result of `source(*args)`; RunError where data cannot be loaded."""
     try:
         return source(*args)

@@ -14,7 +14,7 @@ from oscnets.dynamics import coupling
 from tests.helpers import assert_close, assert_gradients, float64, in_float64
 
 METHODS = ("direct", "fft", "transform")
-FORMS = {"pairs": (2, False), "signs": (2, True), "height": (1, False)}  # axes transformed, complex products
+FORMS = {"pairs": (2, False), "complex": (2, True), "height": (1, False)}  # axes transformed, complex products
 # Image, kernel, channels in and out: odd and non-square ones, kernels larger than the image, single taps.
 SHAPES = [
     ((6, 5), (3, 5), 2, 3),
@@ -54,9 +54,9 @@ def form(request, monkeypatch):
 
 
 def choose(form, monkeypatch):
-    axes, signs = FORMS[form]
+    axes, by_complex = FORMS[form]
     monkeypatch.setattr(coupling, "coupling_axes", lambda *sizes: axes)
-    monkeypatch.setattr(coupling, "coupling_signs", lambda channels: signs)
+    monkeypatch.setattr(coupling, "complex_products", lambda channels: by_complex)
 
 
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
@@ -86,7 +86,7 @@ def test_methods_agree_with_the_definition(shapes, form):
     [
         (SHAPES[0], "direct", "pairs"),
         (SHAPES[2], "transform", "pairs"),
-        (SHAPES[0], "transform", "signs"),
+        (SHAPES[0], "transform", "complex"),
         (SHAPES[0], "transform", "height"),
     ],
     ids=str,
@@ -115,6 +115,11 @@ def test_kernels_of_a_vmap_equal_each_alone(form):
     run = lambda *args: [jax.vmap(lambda *args, m=method: apply(*args, 0.1, m))(*args) for method in METHODS]  # noqa: E731
     for found in in_float64(run, fields, kernels):
         assert_close(found, each, 1e-12)
+
+
+def test_no_fields_give_none(form):
+    field, kernel = arrays(*SHAPES[0], batch=0)
+    assert {apply(field, kernel, 0.1, method).shape for method in METHODS} == {(6, 5, 3, 0)}
 
 
 def test_many_channels_are_multiplied_as_complex_numbers():

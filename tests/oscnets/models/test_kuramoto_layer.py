@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oscnets import models, ops
+from oscnets import _platform, models, ops
 from oscnets.models import attention
 from tests.helpers import assert_finite, golden_case, golden_cases, random_like
 
@@ -130,7 +130,7 @@ def test_attention_is_a_loop_over_tokens_and_heads():
     params = random_like(lambda: module.init(jax.random.key(0), x, x))["params"]
     blocks = {name: params[f"{name}_blocks"] for name in attention.BLOCKS}
     weights = attention.Attention(*(params[f"{a}_{b}"] for a in ("qkv", "out") for b in ("kernel", "bias")), blocks)
-    found = attention.attend(jnp.asarray(x), weights, heads=heads)
+    found = attention.attention(weights, heads)(jnp.asarray(x))
     tokens, size = x.reshape(-1, channels), channels // heads
     qkv = (tokens @ params["qkv_kernel"] + params["qkv_bias"]).reshape(-1, 3, size, heads)
     turn = lambda name, y, t: np.concatenate([m @ y[2 * p : 2 * p + 2] for p, m in enumerate(blocks[name][t])])  # noqa: E731
@@ -161,6 +161,34 @@ def test_a_dense_coupling_is_that_of_the_convolution_whose_matrix_it_has():
     found, expected = dense.apply({"params": made}, x, stimulus), conv.apply({"params": params}, x, stimulus)
     np.testing.assert_allclose(found.states, expected.states, rtol=0, atol=1e-5)
     np.testing.assert_allclose(found.energies, expected.energies, rtol=1e-5)
+
+
+@pytest.mark.parametrize("coupling", ["attention", "conv", "dense"])
+def test_every_oscillator_may_have_a_rate_of_its_own(coupling):
+    x, stimulus = np.random.default_rng(0).normal(size=(2, 2, 2, 2, 8)).astype(np.float32)
+    layer = models.KuramotoLayer(coupling=coupling, heads=2, rotation="shared", num_steps=1)
+    params = random_like(lambda: layer.init(jax.random.key(0), x, stimulus))
+    states = lambda rate: layer.apply(params, x, stimulus, rate=jnp.asarray(rate)).states  # noqa: E731
+    slow, fast = states(0.1), states(0.7)
+    second = np.arange(8) >= 4
+    np.testing.assert_allclose(states([0.1, 0.7]), np.where(second, fast, slow), atol=1e-6)
+    per_image = np.reshape([0.1, 0.7], (2, 1, 1, 1))
+    np.testing.assert_allclose(states(per_image), np.stack([slow[0], fast[1]]), atol=1e-6)
+    with pytest.raises(ValueError, match="rate"):
+        states(np.ones(3))
+
+
+def test_large_layers_convolve_without_a_spectrum(monkeypatch):
+    x, stimulus = np.random.default_rng(0).normal(size=(2, 2, 4, 4, 8)).astype(np.float32)
+    layer, found = models.KuramotoLayer(coupling="conv", num_steps=2), []
+    params = random_like(lambda: layer.init(jax.random.key(0), x, stimulus))
+    for limit in (2**25, 0):
+        monkeypatch.setattr(_platform, "_CPU", _platform._CPU._replace(spectrum_numbers=limit))
+        jax.clear_caches()
+        run = jax.jit(lambda *args: layer.apply(*args).states)
+        found.append((run.lower(params, x, stimulus).as_text(), run(params, x, stimulus)))
+    assert found[0][0] != found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-5)
 
 
 def test_table_of_positions():
