@@ -21,7 +21,7 @@ def phase_animation(
     names: Sequence[str] | None = None,
     title: str = "",
 ) -> Animation:
-    """One column per scene, one frame per step: input, digits, phase map, the phases on the circle.
+    """One column per scene, one frame per step: input, objects, phase map, the phases on the circle.
 
     The phase map shows at each pixel the phase of its strongest channel as hue, and the amplitude of that channel as
     brightness. The headline shows the step.
@@ -47,7 +47,7 @@ def phase_animation(
         maps.append(figure.add_subplot(grid[2, scene]))
         show_picture(maps[-1], np.zeros((*phases.shape[2:4], 3)), "")
         circles.append(figure.add_subplot(grid[3, scene], projection="polar"))
-    for row, text in enumerate(("input", "digits", "phase map")):
+    for row, text in enumerate(("input", "objects", "phase map")):
         figure.axes[row].set_ylabel(text, fontsize=9)
     colour_strip(figure.add_subplot(grid[4, :]))
 
@@ -57,7 +57,7 @@ def phase_animation(
             maps[scene].images[0].set_data(picture)
             circles[scene].clear()
             polar_phases(phases[scene, frame], amplitude[scene], masks[scene], axes=circles[scene])
-        circles[0].set_ylabel("phases, one ring per digit;\nr: order parameter", fontsize=9, labelpad=18)
+        circles[0].set_ylabel("phases, one ring per object;\nr: order parameter", fontsize=9, labelpad=18)
         figure.suptitle(f"{title}{', ' if title else ''}step {frame + 1} of {length}")
 
     show(0)

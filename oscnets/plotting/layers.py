@@ -68,7 +68,7 @@ def layer_sheet(
     """One scene in several models, one row per model: the phases of every layer on the circle, and as maps.
 
     Args:
-        image: (H, W) or (H, W, 1 or 3), in [0, 1]. masks: (H, W, G), the digits.
+        image: (H, W) or (H, W, 1 or 3), in [0, 1]. masks: (H, W, G), the objects.
         models: model name -> `phases` and `amplitude` (H, W, C) of the first layer, then its further layers by name,
             complex, first to last: (H', W', C') or (K,). All models have the same layers.
         classes: (K,) nonzero for the classes that are present, the units of the last layer.
@@ -80,7 +80,7 @@ def layer_sheet(
     figure = new_figure(1.7 * columns, 1.95 * len(models) + 2.5)
     grid = figure.add_gridspec(len(models) + 2, columns, height_ratios=[1.0] * (len(models) + 1) + [0.06])
     show_picture(figure.add_subplot(grid[0, 0]), np.asarray(image), "input")
-    show_picture(figure.add_subplot(grid[0, 1]), mask_image(masks), "digits")
+    show_picture(figure.add_subplot(grid[0, 1]), mask_image(masks), "objects")
     _explain(figure.add_subplot(grid[0, 2:]))
     for row, (model, layers) in enumerate(models.items(), 1):
         head = (lambda text: text) if row == 1 else (lambda text: "")
@@ -107,9 +107,9 @@ def _explain(axes: Axes) -> None:
     axes.set_axis_off()
     text = (
         "Maps: phase of each pixel's strongest channel. Circles: one dot per unit, at its phase.\n"
-        "Layer 1: active units in their digit's colour, one ring per digit; arrow: their mean, length r.\n"
+        "Layer 1: active units in their object's colour, one ring per object; arrow: their mean, length r.\n"
         "Further layers: radius = magnitude, relative to the layer's largest.\n"
-        "A layer with positions has the colour of the digit there, grey: none; arrow: mean weighted by magnitude.\n"
+        "A layer with positions has the colour of the object there, grey: none; arrow: mean weighted by magnitude.\n"
         "Last layer: each unit as the number of its class, those in the picture bold."
     )
     axes.text(0.02, 0.5, text, ha="left", va="center", fontsize=9, transform=axes.transAxes)

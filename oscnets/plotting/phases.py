@@ -63,9 +63,9 @@ def colour_strip(axes: Axes) -> None:
 def polar_phases(
     phases: ArrayLike, amplitude: ArrayLike, masks: ArrayLike, *, axes: Axes | None = None, title: str = ""
 ) -> Figure:
-    """Phases of the active units on the unit circle, coloured by digit, with the order parameter of each as an arrow.
+    """Phases of the active units on the unit circle, coloured by object, with the order parameter of each as an arrow.
 
-    The arrow of a digit is the mean of e^{i phase} over its active units; its length is the radius when all agree.
+    The arrow of an object is the mean of e^{i phase} over its active units; its length is the radius when all agree.
 
     Args:
         phases, amplitude: (H, W, C); units of amplitude 0 are left out.
@@ -123,7 +123,7 @@ def scene_sheet(
     steps: Sequence[int] | None = None,
     title: str = "",
 ) -> Figure:
-    """One row per scene: input, digits, phase map at some steps, phases on the circle at the first and last of these.
+    """One row per scene: input, objects, phase map at some steps, phases on the circle at the first and last of these.
 
     The phase map shows at each pixel the phase of its strongest channel.
 
@@ -148,7 +148,7 @@ def scene_sheet(
         head = (lambda text: text) if row == 0 else (lambda text: "")
         cells = iter(range(len(steps) + 4))
         show_picture(figure.add_subplot(grid[row, next(cells)]), images[row], head("input"))
-        show_picture(figure.add_subplot(grid[row, next(cells)]), mask_image(masks[row]), head("digits"))
+        show_picture(figure.add_subplot(grid[row, next(cells)]), mask_image(masks[row]), head("objects"))
         for step in steps:
             picture = phase_image(*strongest_channel(phases[row, step - 1], amplitude[row]))
             show_picture(figure.add_subplot(grid[row, next(cells)]), picture, head(f"phase, step {step}"))
@@ -159,7 +159,7 @@ def scene_sheet(
     colour_strip(figure.add_subplot(grid[number, 2 : 2 + len(steps)]))
     note = figure.add_subplot(grid[number, 2 + len(steps) :])
     note.set_axis_off()
-    text = "dots: active units, in the digit's colour\narrow: their mean, length r"
+    text = "dots: active units, in the object's colour\narrow: their mean, length r"
     note.text(0.5, -0.5, text, ha="center", va="top", fontsize=8)
     figure.suptitle(title)
     return figure

@@ -23,6 +23,26 @@ def gaspnet_overlays():
     yield f"are {apart.mean():.2f} radians apart, in the seed that hardly learns {apart.min():.2f};"
 
 
+def gaspnet_fashion():
+    g = Numbers("gaspnet/cifar_fashion")
+    values = lambda model, metric="accuracy", split="test": g.values(model, split, None, metric)  # noqa: E731
+    mine, theirs = sorted(values("gaspnet")), sorted(values("baseline"))
+    assert mine[-1] < theirs[0]
+    yield f"by the three GASPnets: {mine[0]:.3f}, {mine[1]:.3f} and {mine[2]:.3f}; "
+    yield f"by the baselines {theirs[0]:.3f} to {theirs[-1]:.3f}."
+    best = values("gaspnet").argmax()
+    gap = lambda size: values("baseline", "item", f"item{size}").mean() - values("gaspnet", "item", f"item{size}")[best]  # noqa: E731
+    yield f"at 24 and 20 pixels, by {gap(24):.3f} and {gap(20):.3f}, "
+    assert round(max(abs(gap(17)), abs(gap(14))), 3) <= 0.004
+    item, picture = (f"{values('gaspnet', metric)[best]:.3f}" for metric in ("item", "picture"))
+    yield f"The best GASPnet names {item} of the items, the baselines {g.mean('baseline', 'test', None, 'item')}; "
+    yield f"of the pictures {picture} against {g.mean('baseline', 'test', None, 'picture')}"
+    third, first, second = sorted(values("gaspnet", "separation"))
+    assert values("gaspnet", "separation")[best] == third
+    yield f"**in two seeds of three**: {first:.2f} and {second:.2f} radians apart after six steps."
+    yield f"({third:.2f} radians)"
+
+
 def gaspnet_sentences():
     g = Numbers("gaspnet/multi_mnist")
     test = lambda step, model="gaspnet": g.mean(model, "test", step)  # noqa: E731

@@ -103,8 +103,8 @@ def gaspnet_cells(folder, row):
 _OVERLAYS = {"28 pixels, as in training": "test"} | {size: f"item{size}" for size in ("24", "20", "17", "14")}
 
 
-def overlay_cells(row):
-    split, numbers = _OVERLAYS[row[0]], Numbers("gaspnet/cifar_mnist")
+def overlay_cells(folder, row):
+    split, numbers = _OVERLAYS[row[0]], Numbers(f"gaspnet/{folder}")
     cells = ((metric, of) for metric in ("item", "picture") for of in (("baseline", None), *_FIRST_AND_LAST))
     return [numbers.spread(model, split, step, metric) for metric, (model, step) in cells]
 
@@ -172,6 +172,14 @@ def sudoku_cells(row):
     return [f"{value.mean():.3f}" for value in values]
 
 
+_FOUND = {"AKOrN": "akorn", "ItrSA": "itrsa"}
+
+
+def discovery_cells(row):
+    numbers, scores = Numbers("akorn/discovery"), ("fg_ari", "mbo")
+    return [numbers.spread(_FOUND[row[0]], split, None, score) for split in ("test", "test+tiles4") for score in scores]
+
+
 TABLES = [  # first cells of the head, the cells that a row should have after its first, number of such tables by page
     (("model", "in distribution"), komplexnet_cells, {"README.md": 1, "experiments/results/komplexnet/README.md": 1}),
     (("network", "two digits"), quick_cells, {"experiments/results/komplexnet/README.md": 1}),
@@ -195,8 +203,16 @@ TABLES = [  # first cells of the head, the cells that a row should have after it
         )
     ),
     (("network", "boards"), sudoku_cells, {"experiments/results/akorn/README.md": 1}),
+    (("network", "FG-ARI"), discovery_cells, {"experiments/results/akorn/README.md": 1}),
     (("network", "copying"), sequence_cells, {"experiments/results/sequences/README.md": 1}),
-    (("overlays", "baseline, digits"), overlay_cells, {"experiments/results/gaspnet/README.md": 1}),
+    *(
+        (
+            ("overlays", f"baseline, {items}"),
+            partial(overlay_cells, folder),
+            {"experiments/results/gaspnet/README.md": 1},
+        )
+        for items, folder in (("digits", "cifar_mnist"), ("fashion", "cifar_fashion"))
+    ),
     (("offset", "dense nodes"), reading_cells, {"experiments/results/gaspnet/README.md": 1}),
 ]
 

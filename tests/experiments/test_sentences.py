@@ -10,7 +10,7 @@ import experiments.separation
 from experiments import engine
 from experiments.waves.figures import wavelengths
 from oscnets import stats
-from tests.experiments.gaspnet_sentences import gaspnet_overlays, gaspnet_recipe, gaspnet_sentences
+from tests.experiments.gaspnet_sentences import gaspnet_fashion, gaspnet_overlays, gaspnet_recipe, gaspnet_sentences
 from tests.experiments.quotes import RESULTS, Numbers, read
 
 
@@ -322,6 +322,11 @@ def number(value):
     return "-" if value is None else f"{value:.3f}"
 
 
+def values_of_loss(numbers, model):
+    (values,) = zip(*numbers.run.summary["training"][model]["metrics"]["validation"]["loss"]["values"], strict=True)
+    return " and ".join(f"{value:.3f}" for value in values)
+
+
 def akorn_sentences():
     n = Numbers("akorn/two_shapes")
     ari, foreground, overlap = (
@@ -329,6 +334,16 @@ def akorn_sentences():
     )
     yield f"adjusted Rand index {ari}, of the foreground {foreground}, mean best overlap {overlap}."
     yield f"**reproduced**, one seed: {foreground}, with the background {ari}"
+    found = Numbers("akorn/discovery")
+    score = lambda model, split="test": found.mean(model, split, None, "fg_ari")  # noqa: E731
+    tiles = "test+tiles4"
+    for split in ("test", tiles):
+        mine, theirs = (found.values(model, split, None, "fg_ari") for model in ("akorn", "itrsa"))
+        assert mine.min() > theirs.max()
+    yield f"{score('akorn')} against {score('itrsa')}, "
+    yield f"with tiles {score('akorn', tiles)} against {score('itrsa', tiles)}"
+    losses = {model: values_of_loss(found, model) for model in ("akorn", "itrsa")}
+    yield f"is {losses['akorn']} at the end, ItrSA's {losses['itrsa']} ({np.log(2 * 64 - 1):.3f} where all"
 
 
 SENTENCES = [
@@ -342,6 +357,7 @@ SENTENCES = [
     ("experiments/results/gaspnet/README.md", gaspnet_recipe),
     ("experiments/results/gaspnet/README.md", gaspnet_separation),
     ("experiments/results/gaspnet/README.md", gaspnet_overlays),
+    ("experiments/results/gaspnet/README.md", gaspnet_fashion),
     ("experiments/results/waves/README.md", waves_sentences),
     ("experiments/results/waves/README.md", w4_sentences),
     ("experiments/results/waves/README.md", w2_and_w3_sentences),

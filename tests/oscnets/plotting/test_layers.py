@@ -69,7 +69,7 @@ def test_layer_sheet_has_a_row_a_model(scene, layers):
         scene[2].any(-1) * 1.0, scene[2], {"first": layers, "turned": turned}, classes=np.array([1, 1, 0, 0])
     )
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == ["input", "digits", "layer 1", "layer 1", "l2", "l2", "l3", "l4"]
+    assert titles == ["input", "objects", "layer 1", "layer 1", "l2", "l2", "l3", "l4"]
     rows = figure.axes[3:9], figure.axes[9:15]
     assert [row[0].get_ylabel() for row in rows] == ["first", "turned"]
     for row, angle in zip(rows, (0.5, 1.5), strict=True):

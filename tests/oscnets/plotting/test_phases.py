@@ -70,7 +70,7 @@ def test_scene_sheet_has_a_row_a_scene(scene, tmp_path):
     figure = plotting.scene_sheet(images, np.stack([masks] * 2), over_time, np.stack([amplitude] * 2), title="apart")
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     steps = ["phase, step 1", "phase, step 4", "phase, step 9"]
-    assert titles == ["input", "digits", *steps, "circle, step 1", "circle, step 9"]
+    assert titles == ["input", "objects", *steps, "circle, step 1", "circle, step 9"]
     assert len(figure.axes) == 2 * 7 + 2
     last = np.asarray(figure.axes[4].images[0].get_array())
     np.testing.assert_allclose(last[2, 2], plotting.phase_colours(0.5))
