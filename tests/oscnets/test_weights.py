@@ -24,7 +24,7 @@ CONFIG = "--config=experiments/configs/waves.py:smoke"
 
 
 def test_what_is_there():
-    names = {"komplexnet", "komplexnet_feedback", "gaspnet", "wave_machine", "wave_machine_mnist"}
+    names = {"komplexnet", "komplexnet_feedback", "gaspnet", "wave_machine", "wave_machine_mnist", "conv_lstm"}
     assert names <= {*weights.available()}
     assert sum(path.stat().st_size for path in FOLDER.glob("*.npz")) < 3e6
     with pytest.raises(ValueError, match=r"no network 'complexnet': expected one of .*komplexnet"):
@@ -96,13 +96,14 @@ def test_gaspnet_brings_digits_forward_that_it_was_not_trained_on():
     assert found[-1] > found[1] > 0.2  # chance
 
 
-def test_wave_machine_segments_pieces_that_it_was_not_trained_on():
-    module, variables, _ = oscnets.pretrained("wave_machine")
+@pytest.mark.parametrize(("name", "accuracy", "iou"), [("wave_machine", 0.9, 0.85), ("conv_lstm", 0.8, 0.7)])
+def test_a_segmenter_knows_pieces_that_it_was_not_trained_on(name, accuracy, iou):
+    module, variables, _ = oscnets.pretrained(name)
     scenes = tetrominoes.generate(seed=7, num_examples=8, size=32, square=3, num_pieces=(1, 5))
     logits = jax.jit(module.apply)(variables, jnp.asarray(scenes.images)).logits
     scores = metrics.foreground_scores(logits, jnp.asarray(scenes.labels))
-    assert scores["accuracy"].mean() > 0.9
-    assert scores["iou"].mean() > 0.85
+    assert scores["accuracy"].mean() > accuracy
+    assert scores["iou"].mean() > iou
 
 
 def test_an_older_export_of_the_wave_machine_loads(tmp_path, monkeypatch):
