@@ -103,12 +103,18 @@ def _vary_alike(residuals: list[Array], linear: list[Array]) -> list[Array]:
 
     The transpose of this conversion sums the cotangents over the axes.
     """
-    axes = [getattr(jax.typeof(x), "vma", frozenset()) for x in (*residuals, *linear)]
+    axes = [_varies_over(x) for x in (*residuals, *linear)]
     everywhere = frozenset().union(*axes)
     missing = [tuple(everywhere - of_x) for of_x in axes[len(residuals) :]]
     vary = getattr(lax, "pcast", None)
     vary = partial(vary, to="varying") if vary else lax.pvary
     return [vary(x, names) if names else x for x, names in zip(linear, missing, strict=True)]
+
+
+def _varies_over(x: Array) -> frozenset[str]:
+    """Axes of a mesh, in JAX before 0.10 by another attribute."""
+    kind = jax.typeof(x)
+    return kind.mat.varying if hasattr(kind, "mat") else getattr(kind, "vma", frozenset())
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from oscnets._sharding import WHOLE, batch_sharded
+from oscnets.dynamics import coupling
 from tests.helpers import assert_close, random_variables
 from tests.oscnets.models.test_program import KEYS, KOMPLEX, MODELS
 
@@ -76,6 +77,22 @@ def test_a_model_inside_shard_map():
     part = lambda variables, images: model.apply(variables, images).logits  # noqa: E731
     mapped = jax.shard_map(part, mesh=mesh, in_specs=(P(), P("data")), out_specs=P("data"), check_vma=False)
     assert_close(jax.jit(mapped)(on(mesh, variables), on(mesh, IMAGES, "data")), expected, 1e-5)
+
+
+@pytest.mark.parametrize("channels", [8, 32])
+def test_gradients_of_a_coupling_inside_shard_map(channels):
+    """As JAX's default has it, which checks over what axes an array varies: those of the kernel are summed."""
+    rng, mesh = np.random.default_rng(0), mesh_of(AxisType.Auto)
+    field = rng.normal(size=(4, 4, channels, 4)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, channels, channels)).astype(np.float32)
+
+    def total(kernel, field):
+        return jnp.sin(coupling.neighbourhood_sum(field, coupling.prepare_kernel(kernel, (4, 4)))).sum()
+
+    both = lambda kernel, field: jax.lax.psum(total(kernel, field), "data")  # noqa: E731
+    mapped = jax.shard_map(both, mesh=mesh, in_specs=(P(), P(None, None, None, "data")), out_specs=P())
+    found = jax.jit(jax.grad(mapped, (0, 1)))(kernel, field)
+    assert_close(found, jax.grad(total, (0, 1))(kernel, field), 1e-4)
 
 
 @batch_sharded("x", core=1, out=(1, WHOLE))
