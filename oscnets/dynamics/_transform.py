@@ -23,9 +23,7 @@ class Plan(NamedTuple):
     kernel: tuple[int, int]
     channels: int  # of the field
     axes: int  # that `transform` transforms: 2, or 1, the height
-    by_complex: bool = (
-        False  # whether, by both axes, a pair of frequencies has two complex products, not one of four parts
-    )
+    by_complex: bool = False  # whether a pair of frequencies, of two axes, has two complex products
 
 
 def periods_of(plan: Plan) -> tuple[int, int]:
@@ -129,9 +127,9 @@ def _from_pairs(x: Array, width: int, of_h: np.ndarray, of_w: np.ndarray | None 
 
 def _to_complex(pairs: Array) -> Array:
     """(F, 4 C, B) of `_to_pairs` -> the spectrum at (u, v) and (u, -v), (2 F, C, real B and imaginary B)."""
-    cc, sc, cs, ss = _rows(pairs)  # cosine and sine of height, then of width
+    cc, sc, cs, ss = jnp.split(pairs, 4, axis=1)  # cosine and sine of height, then of width
     parts = jnp.stack([jnp.stack([cc - ss, -sc - cs], 2), jnp.stack([cc + ss, cs - sc], 2)], 1)
-    return _in_columns(parts)
+    return parts.reshape(2 * len(parts), parts.shape[2], 2 * parts.shape[4])
 
 
 def _from_complex(products: Array) -> Array:
@@ -153,15 +151,6 @@ def _from_complex_transpose(ct: Array) -> Array:
     parts = 0.5 * _to_complex(ct)
     real, imaginary = jnp.split(parts, 2, axis=2)
     return jnp.concatenate([parts, jnp.concatenate([imaginary, -real], 2)], 1)
-
-
-def _rows(pairs: Array) -> tuple[Array, ...]:
-    return tuple(jnp.split(pairs, 4, axis=1))
-
-
-def _in_columns(parts: Array) -> Array:
-    """(F, sign, C, part, B) -> (2 F, C, 2 B)."""
-    return parts.reshape(2 * len(parts), parts.shape[2], 2 * parts.shape[4])
 
 
 def _from_columns(real: Array, imaginary: Array) -> Array:

@@ -5,11 +5,17 @@ import json
 from tests.experiments.quotes import RESULTS, Numbers
 
 
-def gaspnet_overlays():
-    g = Numbers("gaspnet/cifar_mnist")
+def _of_pictures(folder):
+    """Of a run on overlays: its numbers, values by model, metric and test set, and what each network names, sorted."""
+    g = Numbers(folder)
     values = lambda model, metric="accuracy", split="test": g.values(model, split, None, metric)  # noqa: E731
     mine, theirs = sorted(values("gaspnet")), sorted(values("baseline"))
     assert mine[-1] < theirs[0]
+    return g, values, mine, theirs
+
+
+def gaspnet_overlays():
+    g, values, mine, theirs = _of_pictures("gaspnet/cifar_mnist")
     yield f"({mine[0]:.3f} of both named after six steps; the others {mine[1]:.3f} and {mine[2]:.3f}, "
     yield f"the baselines {theirs[0]:.3f} to {theirs[-1]:.3f})"
     best = values("gaspnet").argmax()
@@ -24,10 +30,7 @@ def gaspnet_overlays():
 
 
 def gaspnet_fashion():
-    g = Numbers("gaspnet/cifar_fashion")
-    values = lambda model, metric="accuracy", split="test": g.values(model, split, None, metric)  # noqa: E731
-    mine, theirs = sorted(values("gaspnet")), sorted(values("baseline"))
-    assert mine[-1] < theirs[0]
+    g, values, mine, theirs = _of_pictures("gaspnet/cifar_fashion")
     yield f"by the three GASPnets: {mine[0]:.3f}, {mine[1]:.3f} and {mine[2]:.3f}; "
     yield f"by the baselines {theirs[0]:.3f} to {theirs[-1]:.3f}."
     best = values("gaspnet").argmax()

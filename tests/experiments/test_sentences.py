@@ -345,7 +345,13 @@ def akorn_sentences():
         mine, theirs = (found.values(model, split, None, "fg_ari") for model in ("akorn", "itrsa"))
         assert mine.min() > theirs.max()
     yield f"{score('akorn')} against {score('itrsa')}, "
-    yield f"with tiles {score('akorn', tiles)} against {score('itrsa', tiles)}"
+    apart, by_tiles = (
+        stats.summarize(np.subtract(*(found.values(model, split, None, "fg_ari") for model in ("akorn", "itrsa"))))
+        for split in ("test", tiles)
+    )
+    assert by_tiles.low < 0 < apart.low
+    yield f"a difference of {apart.mean:.3f} [{apart.low:.3f}, {apart.high:.3f}]. "
+    yield f"With tiles {score('akorn', tiles)} against {score('itrsa', tiles)}"
     losses = {model: values_of_loss(found, model) for model in ("akorn", "itrsa")}
     yield f"is {losses['akorn']} at the end, ItrSA's {losses['itrsa']} ({np.log(2 * 64 - 1):.3f} where all"
 
